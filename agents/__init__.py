@@ -1,0 +1,1 @@
+"""Who decides: rules, planners, the bound and the learned policy."""

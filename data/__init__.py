@@ -1,0 +1,1 @@
+"""Where numbers come from: price files, samples and synthetic years."""

@@ -1,0 +1,1 @@
+"""Real series small enough to ship, with their licence."""

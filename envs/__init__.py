@@ -1,0 +1,1 @@
+"""What the site does: physics, money, limits, observation, action."""

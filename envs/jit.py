@@ -1,0 +1,29 @@
+"""The one decorator for numerical functions.
+
+numba's on-disk cache does not see an edit in a *called* file, so the cache directory is named
+after a hash of every module here. Set ``NUMBA_DISABLE_JIT=1`` to run all of it as plain Python.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+import platformdirs
+
+
+def _source_hash() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+if "NUMBA_CACHE_DIR" not in os.environ:
+    os.environ["NUMBA_CACHE_DIR"] = str(
+        Path(platformdirs.user_cache_dir("gridhash")) / "numba" / _source_hash()
+    )
+
+from numba import njit as _njit  # noqa: E402  (numba reads NUMBA_CACHE_DIR when imported)
+
+njit = _njit(cache=True, error_model="numpy")
+"""Compile without fast-math, so that single and batched stepping agree to the bit."""

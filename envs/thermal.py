@@ -1,0 +1,190 @@
+"""Thermal relations of rigs and their coolant loop, each exact for any interval.
+
+A group of `n` rigs with chips at temperature T_chip [°C] shares one loop at T_cool [°C]::
+
+    C_rig  dT_chip/dt = P - (T_chip - T_cool) / R              per rig
+    C_loop dT_cool/dt = sum((T_chip - T_cool) / R) - UA (T_cool - T_out)
+
+with constant heat P [kW] per rig over the interval. The system is linear, so its solution is
+written down instead of integrated: two half intervals give the temperature of one whole.
+Parameters and their sources: `gridhash/presets/*.toml`. Fan and heat-exchanger laws: VDI Heat
+Atlas, 2nd ed. (2010), part N; affinity laws of fans, ISO 5801.
+"""
+
+import math
+
+import numpy as np
+
+from gridhash.envs.jit import njit
+
+
+@njit
+def fan_speed_frac(
+    heat_kw: float,
+    outdoor_temp_c: float,
+    coolant_setpoint_c: float,
+    heat_rejection_kw_per_k: float,
+    exponent: float,
+    min_speed_frac: float,
+) -> float:
+    """Return the fan speed that holds the loop at its setpoint for a steady heat [0-1].
+
+    UA(f) = UA_n f^exponent, hence f = (heat / (UA_n (T_set - T_out)))^(1/exponent). At or above
+    the setpoint outdoors no speed suffices, and the fans run full.
+    """
+    difference_k = coolant_setpoint_c - outdoor_temp_c
+    if difference_k <= 0.0:
+        return 1.0
+    ratio = heat_kw / (heat_rejection_kw_per_k * difference_k)
+    if ratio >= 1.0:
+        return 1.0
+    return max(ratio ** (1.0 / exponent), min_speed_frac)
+
+
+@njit
+def heat_rejection_at(heat_rejection_kw_per_k: float, speed_frac: float, exponent: float) -> float:
+    """Return the heat rejected per kelvin over outdoors at a fan speed [kW/K]."""
+    return float(heat_rejection_kw_per_k * speed_frac**exponent)
+
+
+@njit
+def fan_power_kw(rated_kw: float, speed_frac: float) -> float:
+    """Return fan power by the affinity law, rated_kw * f^3 [kW]."""
+    return rated_kw * speed_frac**3
+
+
+@njit
+def pump_power_kw(rated_kw: float, flow_frac: float) -> float:
+    """Return pump power by the affinity law, rated_kw * flow^3 [kW]."""
+    return rated_kw * flow_frac**3
+
+
+@njit
+def chip_temp_after(
+    chip_c: float,
+    coolant_c: float,
+    heat_kw: float,
+    chip_to_coolant_k_per_kw: float,
+    rig_heat_capacity_kj_per_k: float,
+    elapsed_s: float,
+) -> float:
+    """Return the chip temperature of one rig in a loop that stays at `coolant_c` [°C]."""
+    settled_c = coolant_c + heat_kw * chip_to_coolant_k_per_kw
+    rate = 1.0 / (chip_to_coolant_k_per_kw * rig_heat_capacity_kj_per_k)
+    return settled_c + (chip_c - settled_c) * math.exp(-rate * elapsed_s)
+
+
+@njit
+def deviation_after(
+    deviation_k: float,
+    heat_above_mean_kw: float,
+    chip_to_coolant_k_per_kw: float,
+    rig_heat_capacity_kj_per_k: float,
+    elapsed_s: float,
+) -> float:
+    """Return how far a bucket's chips are from the mean of all chips of the loop [K].
+
+    Subtracting the mean of the chip equation from a bucket's own leaves a first-order decay that
+    the loop does not enter.
+    """
+    return chip_temp_after(
+        deviation_k,
+        0.0,
+        heat_above_mean_kw,
+        chip_to_coolant_k_per_kw,
+        rig_heat_capacity_kj_per_k,
+        elapsed_s,
+    )
+
+
+@njit
+def loop_after(
+    mean_chip_c: float,
+    coolant_c: float,
+    mean_heat_kw: float,
+    n_rigs: float,
+    outdoor_temp_c: float,
+    heat_rejection_kw_per_k: float,
+    chip_to_coolant_k_per_kw: float,
+    rig_heat_capacity_kj_per_k: float,
+    loop_heat_capacity_kj_per_k: float,
+    elapsed_s: float,
+) -> tuple[float, float]:
+    """Return (mean chip, coolant) temperature after an interval of constant heat [°C].
+
+    Exact solution of the 2x2 system of the module docstring by its two real eigenvalues; both are
+    negative because the matrix is that of a passive network.
+    """
+    a = 1.0 / (chip_to_coolant_k_per_kw * rig_heat_capacity_kj_per_k)
+    b = n_rigs / (chip_to_coolant_k_per_kw * loop_heat_capacity_kj_per_k)
+    c = heat_rejection_kw_per_k / loop_heat_capacity_kj_per_k
+    total_heat_kw = mean_heat_kw * n_rigs
+    if heat_rejection_kw_per_k <= 0.0:
+        # Nothing leaves the loop: the common temperature rises, the difference still settles.
+        capacity = n_rigs * rig_heat_capacity_kj_per_k + loop_heat_capacity_kj_per_k
+        common_c = (
+            n_rigs * rig_heat_capacity_kj_per_k * mean_chip_c
+            + loop_heat_capacity_kj_per_k * coolant_c
+        ) / capacity + total_heat_kw * elapsed_s / capacity
+        rate = a + b
+        settled_k = mean_heat_kw / rig_heat_capacity_kj_per_k / rate
+        difference_k = settled_k + (mean_chip_c - coolant_c - settled_k) * math.exp(
+            -rate * elapsed_s
+        )
+        coolant_after_c = common_c - difference_k * n_rigs * rig_heat_capacity_kj_per_k / capacity
+        return coolant_after_c + difference_k, coolant_after_c
+    settled_coolant_c = outdoor_temp_c + total_heat_kw / heat_rejection_kw_per_k
+    settled_chip_c = settled_coolant_c + mean_heat_kw * chip_to_coolant_k_per_kw
+    x = mean_chip_c - settled_chip_c
+    y = coolant_c - settled_coolant_c
+    # dx/dt = -a x + a y ;  dy/dt = b x - (b + c) y
+    half_trace = -0.5 * (a + b + c)
+    root = math.sqrt(0.25 * (a - b - c) ** 2 + a * b)
+    slow = math.exp((half_trace + root) * elapsed_s)
+    fast = math.exp((half_trace - root) * elapsed_s)
+    cosh = 0.5 * (slow + fast)
+    sinh_over_root = 0.5 * (slow - fast) / root
+    # exp(M t) = cosh I + sinh/root (M - half_trace I), both already times e^{half_trace t}
+    m11 = -a - half_trace
+    m22 = -(b + c) - half_trace
+    x_after = (cosh + sinh_over_root * m11) * x + sinh_over_root * a * y
+    y_after = sinh_over_root * b * x + (cosh + sinh_over_root * m22) * y
+    return settled_chip_c + x_after, settled_coolant_c + y_after
+
+
+@njit
+def heat_rejected_kwh(
+    chip_rise_k: float,
+    coolant_rise_k: float,
+    mean_heat_kw: float,
+    n_rigs: float,
+    rig_heat_capacity_kj_per_k: float,
+    loop_heat_capacity_kj_per_k: float,
+    elapsed_s: float,
+) -> float:
+    """Return the heat that left the loop: what came in less what warmed chips and loop [kWh]."""
+    stored_kj = (
+        n_rigs * rig_heat_capacity_kj_per_k * chip_rise_k
+        + loop_heat_capacity_kj_per_k * coolant_rise_k
+    )
+    return (mean_heat_kw * n_rigs * elapsed_s - stored_kj) / 3600.0
+
+
+@njit
+def load_cap_frac(chip_c: float, chip_derate_c: float, chip_trip_c: float) -> float:
+    """Return the share of full power that a hot group may draw [0-1].
+
+    Full up to `chip_derate_c`, then linear to zero at `chip_trip_c`.
+    """
+    share = (chip_trip_c - chip_c) / (chip_trip_c - chip_derate_c)
+    return float(min(1.0, max(0.0, share)))
+
+
+@njit
+def running_share(start_s: float, delay_s: float, interval_s: float) -> float:
+    """Return the share of [start, start + interval) that lies after a delay [0-1].
+
+    Gives the part of an interval in which a starting rig draws power (delay = boot time) or
+    hashes (delay = boot + warm-up time).
+    """
+    return float(np.minimum(1.0, np.maximum(0.0, (start_s + interval_s - delay_s) / interval_s)))

@@ -1,0 +1,1 @@
+"""Site presets as TOML files; read with `gridhash.config.load_site`."""

@@ -1,0 +1,1 @@
+"""Rig drivers behind one protocol."""

@@ -1,0 +1,1 @@
+"""How a policy is made and judged; the only home of torch and Stable-Baselines3."""
