@@ -91,6 +91,9 @@ class RigGroupConfig(Block):
     load_levels: tuple[float, ...] = Field(
         default=(1.0,), min_length=1, max_length=12, description="fractions the driver can command"
     )
+    optional_work_levels: tuple[float, ...] = Field(
+        default=(), description="levels to use instead once commissioning has shown that they exist"
+    )
     standby_w: float = Field(ge=0)
     boot_s: float = Field(ge=0, description="from the start command to full power")
     warm_up_s: float = Field(ge=0, description="at full power before the first hash counts")
@@ -98,10 +101,11 @@ class RigGroupConfig(Block):
     min_down_s: float = Field(ge=0)
     cooling: CoolingConfig
 
-    @field_validator("load_levels")
+    @field_validator("load_levels", "optional_work_levels")
     @classmethod
     def _check_levels(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
-        if list(levels) != sorted(set(levels)) or levels[0] < 0.1 or levels[-1] > 1.5:
+        rises = list(levels) == sorted(set(levels))
+        if levels and not (rises and levels[0] >= 0.1 and levels[-1] <= 1.5):
             raise ValueError(f"must rise strictly within 0.1 … 1.5; found {list(levels)}")
         return levels
 
@@ -128,11 +132,6 @@ class RigGroupConfig(Block):
     def efficiency_j_per_th(self) -> float:
         """Efficiency at nameplate [J/TH]."""
         return self.rig_power_w / self.rig_hashrate_ths
-
-    @property
-    def max_rig_kw(self) -> float:
-        """Power of all rigs of the group at the highest level [kW]."""
-        return self.n_rigs * self.level_power_kw(self.load_levels[-1])
 
 
 class MarketConfig(Block):
@@ -192,6 +191,9 @@ class SiteConfig(Block):
     market: MarketConfig
     mining: MiningConfig
     limits: LimitsConfig
+    use_work_levels: bool = Field(
+        default=False, description="run each group at its optional_work_levels"
+    )
     groups: tuple[RigGroupConfig, ...] = Field(min_length=1, max_length=16)
     figures: tuple[FigureSource, ...] = ()
 
@@ -214,6 +216,8 @@ class SiteConfig(Block):
         names = [group.name for group in self.groups]
         if len(set(names)) != len(names):
             raise ValueError(f"group names must differ; found {names}")
+        if self.use_work_levels and not all(g.optional_work_levels for g in self.groups):
+            raise ValueError("use_work_levels needs optional_work_levels in every group")
         idle_kw = self.max_cooling_kw + sum(g.n_rigs * g.standby_w / W_PER_KW for g in self.groups)
         if idle_kw >= self.limits.contract_power_kw:
             raise ValueError(
@@ -221,6 +225,14 @@ class SiteConfig(Block):
                 f"cooling and standby alone may draw {idle_kw:.0f} kW"
             )
         return self
+
+    def levels_of(self, group: RigGroupConfig) -> tuple[float, ...]:
+        """Return the load fractions that a group may be commanded to, lowest first."""
+        return group.optional_work_levels if self.use_work_levels else group.load_levels
+
+    def max_group_kw(self, group: RigGroupConfig) -> float:
+        """Return the power of all rigs of a group at their highest level [kW]."""
+        return group.n_rigs * group.level_power_kw(self.levels_of(group)[-1])
 
     @property
     def n_rigs(self) -> int:
@@ -230,7 +242,7 @@ class SiteConfig(Block):
     @property
     def max_rig_kw(self) -> float:
         """Power of all rigs at their highest level [kW]."""
-        return sum(group.max_rig_kw for group in self.groups)
+        return sum(self.max_group_kw(group) for group in self.groups)
 
     @property
     def max_cooling_kw(self) -> float:
