@@ -1,0 +1,27 @@
+"""What every test runs under: fixed randomness, no display, the real series where they are."""
+
+import os
+from pathlib import Path
+
+# Set before matplotlib is imported anywhere: tests never open a window.
+os.environ["MPLBACKEND"] = "Agg"
+
+import hypothesis
+import pytest
+
+# Compiling and a busy machine make single examples slow, so there is no deadline per example.
+hypothesis.settings.register_profile("local", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture(scope="session")
+def reference_data() -> Path:
+    """Return the folder of the real series, which are not part of the repository."""
+    folder = os.environ.get("GRIDHASH_REFERENCE_DATA")
+    if not folder:
+        pytest.skip("GRIDHASH_REFERENCE_DATA names no folder with the real series")
+    path = Path(folder)
+    if not path.is_dir():
+        pytest.fail(f"GRIDHASH_REFERENCE_DATA is {folder}, which is no folder: correct or unset it")
+    return path
