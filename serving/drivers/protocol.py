@@ -1,0 +1,124 @@
+"""What every rig driver offers, and what it says became of a command.
+
+A driver speaks to one rig. It never raises for a command: the result says what happened. Reading
+and identifying raise `RigUnreachable`, because there is nothing to return.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from gridhash.serving.drivers.capabilities import Capability
+from gridhash.serving.snapshot import RigReading
+from gridhash.time_grid import require_aware
+
+
+class Command(StrEnum):
+    """What a rig can be told."""
+
+    STOP = "stop"
+    RESUME = "resume"
+    SET_WORK_LEVEL = "set_work_level"
+
+
+class Outcome(StrEnum):
+    """What became of a command. Only `APPLIED` is done; a driver alone never returns it."""
+
+    ACCEPTED = "accepted"  # the rig acknowledged; whether it obeys is not known yet
+    APPLIED = "applied"  # read back from the rig's measured power
+    PENDING = "pending"  # acknowledged, and its effect is not yet visible in a reading
+    REFUSED = "refused"  # the rig, or the driver for it, said no
+    UNSUPPORTED = "unsupported"  # our capability table has no such command for this model
+    UNKNOWN = "unknown"  # sent, no acknowledgement: it may have been obeyed, so verify
+    UNREACHABLE = "unreachable"  # the command never reached the rig
+
+    @property
+    def may_have_reached_rig(self) -> bool:
+        """Whether the rig may act on the command, so that a reading must tell."""
+        return self in {Outcome.ACCEPTED, Outcome.APPLIED, Outcome.PENDING, Outcome.UNKNOWN}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandResult:
+    """What became of one command to one rig."""
+
+    rig_id: str
+    command: Command
+    outcome: Outcome
+    sent_at: datetime
+    """The controller's clock when the command was sent or given up."""
+    effective_at: datetime | None = None
+    """When the rig was told to act, on the controller's clock; None if not known to be told."""
+    detail: str = ""
+    """The rig's words, or why none came."""
+    took_s: float = 0.0
+    """Wall time from call to result."""
+
+    def __post_init__(self) -> None:
+        """Reject times that name no instant."""
+        require_aware(self.sent_at, "sent_at")
+        if self.effective_at is not None:
+            require_aware(self.effective_at, "effective_at")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RigIdentity:
+    """Which machine answers at an address."""
+
+    rig_id: str
+    address: str
+    port: int
+    mac: str | None
+    """Upper case with colons, as ``E0:E1:A9:3E:2C:7D``."""
+    model: str
+    """What the firmware calls itself, as ``AvalonMiner 1566HA-480``."""
+    firmware: str | None
+    known_to_library: bool
+    """Whether the driver's library has a class for the model."""
+    library_note: str
+    """What the library said about an unknown model; empty if it knows it."""
+    capability: Capability
+
+
+class RigDriver(Protocol):
+    """Speaks to one rig, one call at a time, each within its own deadline."""
+
+    @property
+    def rig_id(self) -> str:
+        """The rig's name in the site file, the journal and every record."""
+
+    @property
+    def address(self) -> str:
+        """Where the rig answers."""
+
+    @property
+    def identity(self) -> RigIdentity | None:
+        """What `identify` last found; None before."""
+
+    async def identify(self) -> RigIdentity:
+        """Ask the rig what it is and remember it.
+
+        Raises
+        ------
+        RigUnreachable
+            If no usable answer came before the deadline.
+        """
+
+    async def read(self) -> RigReading:
+        """Read power, hash rate, temperatures and state.
+
+        Raises
+        ------
+        RigUnreachable
+            If no usable answer came before the deadline.
+        """
+
+    async def stop(self) -> CommandResult:
+        """Tell the rig to stop hashing and to stay in standby."""
+
+    async def resume(self) -> CommandResult:
+        """Tell the rig to leave standby and to hash."""
+
+    async def set_work_level(self, level: int) -> CommandResult:
+        """Tell the rig to run at one of its capability's `work_levels`."""
