@@ -1,0 +1,217 @@
+"""Columns of a trace: unit, bounds and meaning; validation and documentation both read this."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from gridhash.errors import DataError
+
+Known = Literal["publication", "start", "end"]
+"""When the value of an interval is known: as the reader says, or at its start, or at its end."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a trace."""
+
+    name: str
+    unit: str
+    dtype: str
+    low: float
+    high: float
+    meaning: str
+    required: bool
+    known: Known
+
+
+COLUMNS = (
+    Column(
+        name="price_per_kwh",
+        unit="currency/kWh",
+        dtype="float64",
+        low=-50.0,
+        high=5000.0,
+        meaning="market price of energy before adders; narrower bounds per currency",
+        required=True,
+        known="publication",
+    ),
+    Column(
+        name="surplus_frac",
+        unit="1",
+        dtype="float64",
+        low=0.0,
+        high=1.0,
+        meaning="surplus renewable power available to the site, share of its nameplate power",
+        required=False,
+        known="end",
+    ),
+    Column(
+        name="outdoor_temp_c",
+        unit="°C",
+        dtype="float64",
+        low=-60.0,
+        high=60.0,
+        meaning="outdoor dry-bulb temperature at the site",
+        required=False,
+        known="end",
+    ),
+    Column(
+        name="hashprice_usd_per_phs_day",
+        unit="USD/(PH/s)/day",
+        dtype="float64",
+        low=1.0,
+        high=5000.0,
+        meaning="expected revenue of 1 PH/s for one day, before pool fee",
+        required=False,
+        known="start",
+    ),
+    Column(
+        name="currency_per_usd",
+        unit="currency/USD",
+        dtype="float64",
+        low=0.1,
+        high=5000.0,
+        meaning="exchange rate; narrower bounds per currency",
+        required=False,
+        known="start",
+    ),
+)
+"""Every column that a trace may hold, in order."""
+
+COLUMN_BY_NAME = {column.name: column for column in COLUMNS}
+
+
+@dataclass(frozen=True)
+class CurrencyBand:
+    """What is plausible for one currency; typical figures are orders of magnitude."""
+
+    currency: str
+    price_low: float
+    price_high: float
+    price_typical: float
+    per_usd_low: float
+    per_usd_high: float
+
+
+CURRENCY_BANDS = {
+    band.currency: band
+    for band in (
+        CurrencyBand("JPY", -50.0, 1000.0, 12.0, 50.0, 500.0),
+        CurrencyBand("EUR", -5.0, 20.0, 0.08, 0.5, 2.0),
+        CurrencyBand("USD", -5.0, 20.0, 0.05, 1.0, 1.0),
+        CurrencyBand("AUD", -5.0, 30.0, 0.08, 0.5, 3.0),
+        CurrencyBand("GBP", -5.0, 20.0, 0.08, 0.3, 1.5),
+        CurrencyBand("CAD", -5.0, 20.0, 0.05, 0.5, 3.0),
+        CurrencyBand("NOK", -50.0, 200.0, 0.6, 3.0, 30.0),
+        CurrencyBand("SEK", -50.0, 200.0, 0.6, 3.0, 30.0),
+        CurrencyBand("DKK", -50.0, 200.0, 0.6, 3.0, 20.0),
+    )
+}
+"""Plausible energy prices [currency/kWh] and exchange rates [currency/USD]."""
+
+SLIP_CHECK_DAYS = 14
+"""A shorter series may be a crisis or a holiday week, so only its bounds are checked."""
+
+SLIP_FACTOR_HIGH = 30.0
+"""Median of |price| over the typical price from which a unit slip (×100, ×1000) is certain."""
+
+SLIP_FACTOR_LOW = 1 / 60.0
+"""95th percentile of |price| over the typical price below which a unit slip is certain."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The first value of a column that cannot be right."""
+
+    position: int
+    problem: str
+
+
+def currency_band(currency: str) -> CurrencyBand:
+    """Return what is plausible for a currency; raise DataError if it is not in the table."""
+    try:
+        return CURRENCY_BANDS[currency]
+    except KeyError:
+        raise DataError(
+            f"no plausible prices are known for currency {currency!r}; known are "
+            f"{', '.join(CURRENCY_BANDS)}: add a line to CURRENCY_BANDS in gridhash.data.schema"
+        ) from None
+
+
+def bounds(column: Column, currency: str) -> tuple[float, float]:
+    """Return the lowest and highest plausible value of a column in a currency."""
+    band = currency_band(currency)
+    if column.name == "price_per_kwh":
+        return band.price_low, band.price_high
+    if column.name == "currency_per_usd":
+        return band.per_usd_low, band.per_usd_high
+    return column.low, column.high
+
+
+def first_fault(
+    column: Column, values: npt.NDArray[np.float64], *, currency: str, period_s: int
+) -> Fault | None:
+    """Return the first impossible value of a column, or None if all are plausible.
+
+    NaN and infinity come first, then a unit slip of the whole price column, then single values
+    out of bounds.
+    """
+    unusable = np.flatnonzero(~np.isfinite(values))
+    if unusable.size:
+        row = int(unusable[0])
+        return Fault(
+            row,
+            f"{column.name} is {values[row]} ({unusable.size} such rows): nothing is filled in; "
+            "correct the data or choose a span without it",
+        )
+    low, high = bounds(column, currency)
+    outside = np.flatnonzero((values < low) | (values > high))
+    if column.name == "price_per_kwh":
+        factor = unit_slip(values, currency=currency, period_s=period_s, any_outside=outside.size)
+        if factor is not None:
+            row = int(outside[0]) if outside.size else int(np.argmax(np.abs(values)))
+            return Fault(row, _slip_problem(values, row, factor, currency))
+    if outside.size:
+        row = int(outside[0])
+        return Fault(
+            row,
+            f"{column.name} {values[row]:g} {_unit(column, currency)} is outside {low:g} … "
+            f"{high:g}: check the unit and correct the value",
+        )
+    return None
+
+
+def unit_slip(
+    prices: npt.NDArray[np.float64], *, currency: str, period_s: int, any_outside: int = 0
+) -> float | None:
+    """Return the power of ten by which a price series looks off, or None if its unit looks right.
+
+    A series shorter than `SLIP_CHECK_DAYS` is judged only where values are out of bounds too:
+    a few hours of scarcity, or a sunny afternoon at the floor price, are no slip.
+    """
+    typical = currency_band(currency).price_typical
+    is_long = prices.size * period_s >= SLIP_CHECK_DAYS * 86400
+    ratio = float(np.median(np.abs(prices))) / typical
+    if ratio > SLIP_FACTOR_HIGH and (is_long or any_outside):
+        return math.pow(10.0, round(math.log10(ratio)))
+    peak_ratio = float(np.quantile(np.abs(prices), 0.95)) / typical
+    if is_long and 0.0 < peak_ratio < SLIP_FACTOR_LOW:
+        return math.pow(10.0, round(math.log10(peak_ratio)))
+    return None
+
+
+def _slip_problem(values: npt.NDArray[np.float64], row: int, factor: float, currency: str) -> str:
+    median = float(np.median(np.abs(values)))
+    times = f"{factor:g} times" if factor > 1 else f"1/{1 / factor:g} of"
+    return (
+        f"price_per_kwh {values[row]:g} {currency}/kWh, and the median of the whole series is "
+        f"{median:g}: about {times} what is usual, so the unit looks wrong (per MWh, or in cents, "
+        f"instead of per kWh?); convert the prices to {currency}/kWh"
+    )
+
+
+def _unit(column: Column, currency: str) -> str:
+    return column.unit.replace("currency", currency)
