@@ -1,0 +1,56 @@
+"""Many rigs at once, but never too many."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from gridhash.errors import RigUnreachable
+from gridhash.serving.clock import Clock
+from gridhash.serving.drivers.protocol import CommandResult, RigDriver
+from gridhash.serving.snapshot import RigReading
+
+CONCURRENT_RIGS = 48
+"""Rigs spoken to at once; a rig that hangs holds its slot until its deadline."""
+
+T = TypeVar("T")
+
+
+async def gather_bounded(
+    calls: Iterable[Callable[[], Awaitable[T]]], *, limit: int = CONCURRENT_RIGS
+) -> list[T]:
+    """Run the calls, at most `limit` at a time, and return their results in order."""
+    slots = asyncio.Semaphore(limit)
+
+    async def run(call: Callable[[], Awaitable[T]]) -> T:
+        async with slots:
+            return await call()
+
+    return list(await asyncio.gather(*(run(call) for call in calls)))
+
+
+async def read_rigs(
+    drivers: Sequence[RigDriver], clock: Clock, *, limit: int = CONCURRENT_RIGS
+) -> dict[str, RigReading | None]:
+    """Read every rig; None for one that did not answer. The clock stands while it lasts."""
+
+    async def read(driver: RigDriver) -> RigReading | None:
+        try:
+            return await driver.read()
+        except RigUnreachable:
+            return None
+
+    with clock.outstanding(f"read {len(drivers)} rigs"):
+        readings = await gather_bounded([partial(read, driver) for driver in drivers], limit=limit)
+    return {driver.rig_id: reading for driver, reading in zip(drivers, readings, strict=True)}
+
+
+async def command_rigs(
+    commands: Sequence[Callable[[], Awaitable[CommandResult]]],
+    clock: Clock,
+    *,
+    limit: int = CONCURRENT_RIGS,
+) -> list[CommandResult]:
+    """Send commands, as ``[driver.stop for driver in drivers]``; the clock stands meanwhile."""
+    with clock.outstanding(f"send {len(commands)} commands"):
+        return await gather_bounded(commands, limit=limit)

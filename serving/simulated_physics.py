@@ -1,0 +1,115 @@
+"""Power, energy, hashes and chip temperature of one simulated rig between two of its events.
+
+Between events a rig's target power and hash rate are constant, so all four are written down as
+exact functions of time; reading a rig once or a thousand times gives the same energy. Chip and
+coolant follow `gridhash.envs.thermal`; the coolant stays at one temperature per segment.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+
+from gridhash.config import CoolingConfig
+from gridhash.envs.thermal import chip_temp_after
+from gridhash.units import SECONDS_PER_HOUR, W_PER_KW
+
+
+@dataclass(frozen=True, kw_only=True)
+class RigSegment:
+    """One rig from `start_at` until something changes: power decays towards its target."""
+
+    start_at: datetime
+    start_w: float
+    target_w: float
+    lag_s: float
+    """Time constant of power; 0 means that power steps to its target."""
+    hashrate_ths: float
+    chip_start_c: float
+    coolant_c: float
+    cooling: CoolingConfig
+    energy_start_kwh: float = 0.0
+    """Drawn before the segment."""
+    work_start_th: float = 0.0
+    """Hashed before the segment."""
+
+    def power_w(self, at: datetime) -> float:
+        """Return the power at an instant of the segment [W]."""
+        return self.target_w + self._gap_w() * self._gap_left(self._elapsed_s(at))
+
+    def energy_kwh(self, at: datetime) -> float:
+        """Return the energy drawn until an instant [kWh]."""
+        elapsed_s = self._elapsed_s(at)
+        joules = self.target_w * elapsed_s
+        if self.lag_s > 0.0:
+            joules += self._gap_w() * self.lag_s * -math.expm1(-elapsed_s / self.lag_s)
+        return self.energy_start_kwh + joules / W_PER_KW / SECONDS_PER_HOUR
+
+    def work_th(self, at: datetime) -> float:
+        """Return the hashes computed until an instant [TH]."""
+        return self.work_start_th + self.hashrate_ths * self._elapsed_s(at)
+
+    def chip_temp_c(self, at: datetime) -> float:
+        """Return the chip temperature at an instant [°C].
+
+        The relation of `chip_temp_after` at the target power, and the exact response of the same
+        first-order system to the part of the power that decays with the lag.
+        """
+        elapsed_s = self._elapsed_s(at)
+        settled_c = chip_temp_after(
+            self.chip_start_c,
+            self.coolant_c,
+            self.target_w / W_PER_KW,
+            self.cooling.chip_to_coolant_k_per_kw,
+            self.cooling.rig_heat_capacity_kj_per_k,
+            elapsed_s,
+        )
+        return float(settled_c + self._lag_heating_k(elapsed_s))
+
+    def followed_by(
+        self,
+        at: datetime,
+        *,
+        target_w: float,
+        hashrate_ths: float,
+        coolant_c: float | None = None,
+    ) -> "RigSegment":
+        """Return the segment that starts at an instant of this one with a new target."""
+        return RigSegment(
+            start_at=at,
+            start_w=self.power_w(at),
+            target_w=target_w,
+            lag_s=self.lag_s,
+            hashrate_ths=hashrate_ths,
+            chip_start_c=self.chip_temp_c(at),
+            coolant_c=self.coolant_c if coolant_c is None else coolant_c,
+            cooling=self.cooling,
+            energy_start_kwh=self.energy_kwh(at),
+            work_start_th=self.work_th(at),
+        )
+
+    def _elapsed_s(self, at: datetime) -> float:
+        elapsed_s = (at - self.start_at).total_seconds()
+        if elapsed_s < 0.0:
+            raise ValueError(f"{at} lies before the segment that starts at {self.start_at}")
+        return elapsed_s
+
+    def _gap_w(self) -> float:
+        return self.start_w - self.target_w
+
+    def _gap_left(self, elapsed_s: float) -> float:
+        return math.exp(-elapsed_s / self.lag_s) if self.lag_s > 0.0 else 0.0
+
+    def _lag_heating_k(self, elapsed_s: float) -> float:
+        """Return the solution of C dT/dt = gap exp(-t/lag) - T/R with T(0) = 0 [K]."""
+        if self.lag_s <= 0.0:
+            return 0.0
+        capacity_kj_per_k = self.cooling.rig_heat_capacity_kj_per_k
+        chip_rate = 1.0 / (self.cooling.chip_to_coolant_k_per_kw * capacity_kj_per_k)
+        lag_rate = 1.0 / self.lag_s
+        scale = self._gap_w() / W_PER_KW / capacity_kj_per_k
+        # (exp(-lag t) - exp(-chip t)) / (chip - lag), written so that equal rates are no trouble.
+        difference = (chip_rate - lag_rate) * elapsed_s
+        ratio = (
+            elapsed_s if difference == 0.0 else -math.expm1(-difference) / (chip_rate - lag_rate)
+        )
+        return scale * math.exp(-lag_rate * elapsed_s) * ratio

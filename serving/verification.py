@@ -1,0 +1,59 @@
+"""Whether a rig did what it was told, judged by its measured power alone.
+
+Acknowledgements and state words are not evidence: firmware acknowledges what it then ignores, and
+hash-rate averages stay high in standby.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+from gridhash.serving.snapshot import RigReading
+
+STOPPED_PER_STANDBY = 3.0
+"""A stopped rig draws at most so many times its standby power …"""
+
+STOPPED_FRAC = 0.10
+"""… or this share of its rated power, whichever is more."""
+
+RUNNING_FRAC = 0.80
+"""A running rig draws at least this share of the rated power of its level."""
+
+
+class Wanted(StrEnum):
+    """What a rig was told to be."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+
+def power_confirms(
+    reading: RigReading | None,
+    wanted: Wanted,
+    rated_power_w: float,
+    standby_w: float,
+    *,
+    not_before: datetime | None = None,
+) -> bool | None:
+    """Return whether the rig's power shows the wanted state; None if nothing can be said.
+
+    Parameters
+    ----------
+    reading
+        None for a rig that did not answer.
+    rated_power_w
+        Of the level that the rig is to run at.
+    not_before
+        When the command takes effect; an earlier reading tells nothing about it.
+    """
+    if reading is None or reading.power_w is None:
+        return None
+    if not_before is not None and reading.read_at < not_before:
+        return None
+    if wanted is Wanted.STOPPED:
+        return reading.power_w <= stopped_below_w(rated_power_w, standby_w)
+    return reading.power_w >= RUNNING_FRAC * rated_power_w
+
+
+def stopped_below_w(rated_power_w: float, standby_w: float) -> float:
+    """Return the highest power of a rig that counts as stopped [W]."""
+    return max(STOPPED_PER_STANDBY * standby_w, STOPPED_FRAC * rated_power_w)
