@@ -57,21 +57,22 @@ def test_every_folder_with_modules_is_listed_as_a_package() -> None:
     assert found == set(PYPROJECT["tool"]["setuptools"]["packages"])
 
 
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield line and name of every import of a module, those inside functions included."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.lineno, "." * node.level + (node.module or "")
+
+
 def test_no_module_imports_a_folder_by_its_bare_name_or_relatively() -> None:
-    faults = []
-    for path in modules("gridhash", "tests", "benchmarks", *FOLDERS):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                names = ["." * node.level + (node.module or "")]
-            else:
-                continue
-            faults += [
-                f"{path.relative_to(ROOT)}:{node.lineno} imports {name}"
-                for name in names
-                if name.startswith(".") or name.split(".")[0] in FOLDERS
-            ]
+    faults = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in modules("gridhash", "tests", "benchmarks", "scripts", *FOLDERS)
+        for line, name in imports(path)
+        if name.startswith(".") or name.split(".")[0] in FOLDERS
+    ]
 
     assert faults == []
 
@@ -79,7 +80,7 @@ def test_no_module_imports_a_folder_by_its_bare_name_or_relatively() -> None:
 def test_every_module_stays_under_the_line_limit() -> None:
     n_lines = {
         str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
-        for path in modules("gridhash", "tests", "benchmarks", *FOLDERS)
+        for path in modules("gridhash", "tests", "benchmarks", "scripts", *FOLDERS)
     }
 
     assert {path: n for path, n in n_lines.items() if n >= MAX_MODULE_LINES} == {}
@@ -101,21 +102,49 @@ def test_git_ignores_neither_code_nor_samples_nor_anything_tracked() -> None:
     assert git("ls-files", "--cached", "--ignored", "--exclude-standard") == []
 
 
+def normalised(requirement: str) -> str:
+    """Return the name of a requirement as registries compare it."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[<>=\[ ;]", requirement)[0]).lower()
+
+
+def declared(*extras: str) -> set[str]:
+    """Return the distributions that the package and some of its extras ask for."""
+    project = PYPROJECT["project"]
+    tables = (project["dependencies"], *(project["optional-dependencies"][e] for e in extras))
+    return {normalised(requirement) for table in tables for requirement in table} - {"gridhash"}
+
+
 def test_every_dependency_is_pinned_and_no_index_is_named() -> None:
     text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     pins = [line for line in text.splitlines() if line and not line.startswith("#")]
-    pinned = {re.sub(r"[-_.]+", "-", pin.split("==")[0]).lower() for pin in pins}
-    project = PYPROJECT["project"]
-    # Ray is for clusters, which have their own versions.
-    extras = {k: v for k, v in project["optional-dependencies"].items() if k != "distributed"}
-    wanted = {
-        re.split(r"[<>=\[ ;]", requirement)[0].lower()
-        for requirements in (project["dependencies"], *extras.values())
-        for requirement in requirements
-    } - {"gridhash"}
 
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
-    assert wanted - pinned == set()
+    assert declared("train", "drivers", "dev") - {normalised(pin) for pin in pins} == set()
+
+
+@pytest.mark.parametrize(
+    ("folders", "extras"),
+    [
+        (("gridhash", "data", "envs", "agents"), ()),
+        (("training",), ("train",)),
+        (("serving",), ("drivers",)),
+        (("tests", "benchmarks", "scripts"), ("train", "drivers", "dev")),
+    ],
+)
+def test_every_import_is_a_declared_dependency(
+    folders: tuple[str, ...], extras: tuple[str, ...]
+) -> None:
+    distributions = importlib.metadata.packages_distributions()
+    known = {*sys.stdlib_module_names, "gridhash"}
+    faults = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in modules(*folders)
+        for line, name in imports(path)
+        if name.split(".")[0] not in known
+        and not declared(*extras) & set(map(normalised, distributions.get(name.split(".")[0], ())))
+    ]
+
+    assert faults == []
 
 
 def test_wheel_holds_every_package_file_and_works_without_the_clone(tmp_path: Path) -> None:
