@@ -125,8 +125,8 @@ def targets(folder: Path, area: str) -> dict[str, float]:
     return {
         "mean": mean,
         "sd": variance**0.5,
-        "lag1": float(lags.loc[area, "acf_raw_1"]),
-        "spread": float(spreads.loc[area, "spread_mean"]),
+        "lag1": float(lags["acf_raw_1"][area]),
+        "spread": float(spreads["spread_mean"][area]),
     }
 
 
@@ -245,15 +245,16 @@ def temperature(root: Path) -> dict[str, Any]:
     """Return monthly means, diurnal waves and persistence of Haneda's temperature."""
     frame = pd.read_parquet(root / "data" / "weather_tokyo_haneda_hourly_2016-2021.parquet")
     temp_c = frame["temp_c"].astype("float64").tz_convert("Asia/Tokyo").loc["2016":"2020"]
-    by_month = temp_c.groupby(temp_c.index.month)
-    angle = 2 * np.pi * (temp_c.index.hour + 0.5) / 24
-    cosine = (temp_c * np.cos(angle)).groupby(temp_c.index.month).mean() * 2
-    sine = (temp_c * np.sin(angle)).groupby(temp_c.index.month).mean() * 2
+    at = pd.DatetimeIndex(temp_c.index)
+    by_month = temp_c.groupby(at.month)
+    angle = 2 * np.pi * (at.hour + 0.5) / 24
+    cosine = (temp_c * np.cos(angle)).groupby(at.month).mean() * 2
+    sine = (temp_c * np.sin(angle)).groupby(at.month).mean() * 2
     warmest = np.arctan2(sine.mean(), cosine.mean()) * 24 / (2 * np.pi)
-    profile = temp_c.groupby([temp_c.index.month, temp_c.index.hour]).transform("mean")
+    profile = temp_c.groupby([at.month, at.hour]).transform("mean")
     rest = temp_c - profile
-    days = rest.groupby(rest.index.date).mean()
-    within = rest - rest.groupby(rest.index.date).transform("mean")
+    days = rest.groupby(at.date).mean()
+    within = rest - rest.groupby(at.date).transform("mean")
     hourly_ar1 = float(within.autocorr(1))
     return {
         "monthly_mean_c": by_month.mean().round(2).tolist(),
