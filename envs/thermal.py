@@ -19,38 +19,36 @@ from gridhash.envs.jit import njit
 
 
 @njit
-def fan_speed_frac(
-    heat_kw: float,
-    outdoor_temp_c: float,
-    coolant_setpoint_c: float,
-    heat_rejection_kw_per_k: float,
-    exponent: float,
-    min_speed_frac: float,
-) -> float:
-    """Return the fan speed that holds the loop at its setpoint for a steady heat [0-1].
-
-    UA(f) = UA_n f^exponent, hence f = (heat / (UA_n (T_set - T_out)))^(1/exponent). At or above
-    the setpoint outdoors no speed suffices, and the fans run full.
-    """
-    difference_k = coolant_setpoint_c - outdoor_temp_c
-    if difference_k <= 0.0:
-        return 1.0
-    ratio = heat_kw / (heat_rejection_kw_per_k * difference_k)
-    if ratio >= 1.0:
-        return 1.0
-    return max(ratio ** (1.0 / exponent), min_speed_frac)
-
-
-@njit
 def heat_rejection_at(heat_rejection_kw_per_k: float, speed_frac: float, exponent: float) -> float:
-    """Return the heat rejected per kelvin over outdoors at a fan speed [kW/K]."""
+    """Return the heat rejected per kelvin over outdoors at a fan speed, UA_n f^exponent [kW/K]."""
     return float(heat_rejection_kw_per_k * speed_frac**exponent)
 
 
 @njit
-def fan_power_kw(rated_kw: float, speed_frac: float) -> float:
-    """Return fan power by the affinity law, rated_kw * f^3 [kW]."""
-    return rated_kw * speed_frac**3
+def held_heat_rejection(
+    heat_kw: float,
+    outdoor_temp_c: float,
+    coolant_setpoint_c: float,
+    min_kw_per_k: float,
+    max_kw_per_k: float,
+) -> float:
+    """Return the heat rejection that holds the loop at its setpoint for a steady heat [kW/K].
+
+    At or above the setpoint outdoors no fan speed suffices, and the fans run full.
+    """
+    difference_k = coolant_setpoint_c - outdoor_temp_c
+    if difference_k <= 0.0:
+        return max_kw_per_k
+    return min(max(heat_kw / difference_k, min_kw_per_k), max_kw_per_k)
+
+
+@njit
+def fan_power_kw(rated_kw: float, rejection_frac: float, exponent: float) -> float:
+    """Return the fan power for a share of full heat rejection [kW].
+
+    Affinity law, power ~ f^3, at the speed f = share^(1/exponent) that rejects the heat.
+    """
+    return float(rated_kw * rejection_frac ** (3.0 / exponent))
 
 
 @njit

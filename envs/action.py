@@ -1,0 +1,69 @@
+"""What a policy says, and what it means in kilowatts.
+
+Two kinds of action, each one number per rig group:
+
+``shadow_price`` in [-1, 1]
+    added to the energy price of the group, in units of its break-even; the merit-order dispatch
+    does the rest. Zero is the closed-form level rule. An operator can read it: +0.2 means "a kWh
+    is worth 20 % of break-even more than its price now".
+``power`` in [0, 1]
+    wanted rig power per full power of the group.
+"""
+
+import hashlib
+import json
+from enum import IntEnum
+
+from gridhash.config import SiteConfig
+from gridhash.envs.dispatch import dispatch_by_merit
+from gridhash.envs.jit import njit
+from gridhash.envs.observation import PRICE, REVENUE, SEEN_SURPLUS
+from gridhash.envs.parameters import Floats, SiteParameters
+
+
+class ActionKind(IntEnum):
+    """How the numbers of an action are meant."""
+
+    SHADOW_PRICE = 0
+    POWER = 1
+
+    @property
+    def low(self) -> float:
+        """Least value of each number."""
+        return -1.0 if self is ActionKind.SHADOW_PRICE else 0.0
+
+
+def action_hash(site: SiteConfig, kind: ActionKind) -> str:
+    """Return a hash of the action table; a bundle made for another table is refused."""
+    table = [kind.name, [group.name for group in site.groups], [kind.low, 1.0]]
+    return hashlib.sha256(json.dumps(table).encode()).hexdigest()
+
+
+@njit
+def wanted_power(
+    params: SiteParameters,
+    market: Floats,
+    row: int,
+    kind: int,
+    action: Floats,
+    scratch: Floats,
+    wanted_kw: Floats,
+) -> None:
+    """Write the rig power per group that an action asks for, (G,); `scratch` is (5, G)."""
+    n_groups = params.n_rigs.shape[0]
+    if kind == 1:
+        for g in range(n_groups):
+            share = min(max(float(action[g]), 0.0), 1.0)
+            wanted_kw[g] = share * params.n_rigs[g] * params.level_kw[g, params.n_levels[g] - 1]
+        return
+    for g in range(n_groups):
+        scratch[0, g] = min(max(float(action[g]), -1.0), 1.0) * params.shadow_scale_per_kwh[g]
+    dispatch_by_merit(
+        params,
+        market[row, PRICE] + params.adders_per_kwh,
+        market[row, SEEN_SURPLUS],
+        market[row, REVENUE],
+        scratch[0],
+        wanted_kw,
+        scratch[2],
+    )

@@ -1,0 +1,145 @@
+"""N copies of a site that step together: what every environment class wraps."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from gridhash.envs.action import ActionKind
+from gridhash.envs.kernel import StepOutput, empty_output, observe_sites, step_sites
+from gridhash.envs.parameters import Floats
+from gridhash.envs.scenario import Scenario
+from gridhash.envs.state import FleetState, empty_state, place
+from gridhash.errors import DataError, PolicyError
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeRules:
+    """How episodes are drawn and rewarded.
+
+    Episodes start at a random period of `rows` and end by truncation, never by termination: the
+    site does not end, only our window on it.
+    """
+
+    episode_days: float = 7.0
+    action_kind: ActionKind = ActionKind.SHADOW_PRICE
+    relative_reward: bool = True
+    """Subtract the best static profit of each instant, which no action changes."""
+    rows: tuple[int, int] | None = None
+    """Playable rows, [first, last); all of the trace if None."""
+
+
+class BatchedSite:
+    """N sites on one scenario, stepped by the kernel.
+
+    Observations are fresh arrays at every step and actions are only read, so that a caller may
+    keep the first and reuse the second.
+    """
+
+    def __init__(self, scenario: Scenario, n_sites: int, rules: EpisodeRules) -> None:
+        self.scenario = scenario
+        self.rules = rules
+        self.n_sites = n_sites
+        self.state: FleetState = empty_state(scenario.params, n_sites)
+        self.output: StepOutput = empty_output(n_sites, len(scenario.features))
+        first, last = rules.rows or (scenario.first_row, scenario.n_rows)
+        first = max(first, scenario.first_row)
+        self.episode_steps = max(
+            1, round(rules.episode_days * 86400.0 / scenario.site.dispatch_interval_s)
+        )
+        episode_rows = -(-self.episode_steps // scenario.steps_per_row)
+        if last - first < episode_rows or last > scenario.n_rows:
+            raise DataError(
+                f"episodes of {rules.episode_days:g} days need {episode_rows} periods, but rows "
+                f"{first} to {last} of {scenario.n_rows} are given: use a longer span or shorter "
+                "episodes"
+            )
+        self._start_rows = (first, last - episode_rows)
+        self._scratch = np.zeros((5, scenario.n_groups))
+        self.steps_left = np.zeros(n_sites, dtype=np.int64)
+
+    def draw_starts(self, which: npt.NDArray[np.int64], rng: np.random.Generator) -> None:
+        """Reset sites to random periods and to fleets that run fully, partly or not at all."""
+        params = self.scenario.params
+        low, high = self._start_rows
+        for i in which:
+            row = int(rng.integers(low, high + 1))
+            share = float(rng.choice([0.0, 1.0, rng.random()], p=[0.35, 0.35, 0.3]))
+            for g in range(self.scenario.n_groups):
+                own = share if rng.random() < 0.8 else float(rng.random() < 0.5)
+                place(self.state, params, int(i), g, own, float(rng.uniform(20.0, 40.0)))
+            self._start(int(i), row)
+
+    def start_at(self, row: int, *, running_frac: float = 0.0, coolant_c: float = 25.0) -> None:
+        """Reset every site to one period and one state of rest."""
+        for i in range(self.n_sites):
+            for g in range(self.scenario.n_groups):
+                place(self.state, self.scenario.params, i, g, running_frac, coolant_c)
+            self._start(i, row)
+
+    def _start(self, i: int, row: int) -> None:
+        self.state.row[i] = row
+        self.state.substep[i] = 0
+        self.steps_left[i] = self.episode_steps
+
+    def observe(self) -> npt.NDArray[np.float32]:
+        """Return the observation of every site, (N, F)."""
+        scenario = self.scenario
+        out = np.zeros((self.n_sites, len(scenario.features)), dtype=np.float32)
+        observe_sites(
+            scenario.params,
+            scenario.market,
+            scenario.rows,
+            scenario.bounds,
+            self.state,
+            out,
+        )
+        return out
+
+    def step(self, action: npt.NDArray[np.floating]) -> StepOutput:
+        """Advance every site by one dispatch interval.
+
+        Parameters
+        ----------
+        action
+            (N, G) in the bounds of the action kind; values outside are clipped.
+
+        Returns
+        -------
+        StepOutput
+            Views that the next step overwrites; copy what must be kept.
+
+        Raises
+        ------
+        PolicyError
+            If the action has the wrong shape or holds NaN or infinity.
+        """
+        expected = (self.n_sites, self.scenario.n_groups)
+        action = np.asarray(action)
+        if action.shape != expected:
+            raise PolicyError(f"action has shape {action.shape}, expected {expected}")
+        if not np.isfinite(action).all():
+            site, group = np.argwhere(~np.isfinite(action))[0]
+            raise PolicyError(
+                f"action of site {site}, group {self.scenario.site.groups[group].name} is "
+                f"{action[site, group]}"
+            )
+        self.advance(np.ascontiguousarray(action, dtype=np.float64))
+        return self.output
+
+    def advance(self, action: Floats) -> None:
+        """Step without checking the action; the results are in `output`."""
+        scenario = self.scenario
+        step_sites(
+            scenario.params,
+            scenario.market,
+            scenario.rows,
+            scenario.bounds,
+            self.state,
+            action,
+            int(self.rules.action_kind),
+            self.rules.relative_reward,
+            self._scratch,
+            self.output,
+        )
+        self.steps_left -= 1

@@ -1,0 +1,305 @@
+"""What a policy sees: the observation table and the code that fills it, in training and on site.
+
+An observation has two parts. *Row features* follow from calendar, published prices and completed
+readings alone and are computed once per settlement period (`row_features`); *step features* come
+from the state of the fleet.
+Physical quantities stand beside ratios to break-even; normalisation is the network's own matter.
+Nothing here reads a value before its time: a price not yet published is replaced by that of the
+same time a day earlier, and measured columns are the last complete reading.
+"""
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from gridhash.config import SiteConfig
+from gridhash.envs.dispatch import dispatch_by_merit
+from gridhash.envs.jit import njit
+from gridhash.envs.parameters import Floats, Ints, SiteParameters
+from gridhash.envs.state import (
+    DOWN_LOCK,
+    HOTTEST_C,
+    LOCKED_UP,
+    RUNNING,
+    STARTABLE,
+    STARTING,
+    UP_LOCK,
+    FleetState,
+)
+from gridhash.units import SECONDS_PER_HOUR
+
+N_CALENDAR = 6
+N_RUNS = 3
+N_SITE_ROW = N_CALENDAR + 5
+"""Row features before the price vector."""
+N_GROUP_ROW = N_RUNS + 1
+N_GROUP_STEP = 10
+
+# Columns of the market array, (rows, 7), float64.
+PRICE, SURPLUS, OUTDOOR, REVENUE, SEEN_SURPLUS, SEEN_OUTDOOR, RULE_PROFIT = range(7)
+N_MARKET = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """One number of the observation."""
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    meaning: str
+
+
+def horizon_periods(site: SiteConfig) -> int:
+    """Return how many settlement periods the price vector holds."""
+    return math.ceil(site.market.horizon_h * SECONDS_PER_HOUR / site.market.settlement_period_s)
+
+
+def observation_table(site: SiteConfig) -> tuple[Feature, ...]:
+    """Return the features of a site's observation in order: shape (F,), float32."""
+    rows = [
+        Feature(name="hour_sin", unit="1", low=-1, high=1, meaning="local time of day, sine"),
+        Feature(name="hour_cos", unit="1", low=-1, high=1, meaning="local time of day, cosine"),
+        Feature(name="weekday_sin", unit="1", low=-1, high=1, meaning="day of week, sine"),
+        Feature(name="weekday_cos", unit="1", low=-1, high=1, meaning="day of week, cosine"),
+        Feature(name="season_sin", unit="1", low=-1, high=1, meaning="day of year, sine"),
+        Feature(name="season_cos", unit="1", low=-1, high=1, meaning="day of year, cosine"),
+        Feature(
+            name="price_per_kwh", unit="currency/kWh", low=-1e3, high=1e4,
+            meaning="market price of this settlement period",
+        ),
+        Feature(
+            name="break_even_per_kwh", unit="currency/kWh", low=0, high=1e4,
+            meaning="all-in price at which the site at nameplate earns nothing",
+        ),
+        Feature(
+            name="published_h", unit="h", low=0, high=72,
+            meaning="how far ahead prices are published, from the start of this period",
+        ),
+        Feature(
+            name="outdoor_temp_c", unit="degC", low=-60, high=70, meaning="last complete reading"
+        ),
+        Feature(
+            name="surplus_frac", unit="1", low=0, high=10,
+            meaning="surplus at the last complete reading per contract power",
+        ),
+    ]  # fmt: skip
+    rows += [
+        Feature(
+            name=f"price_ratio_{k:03d}", unit="1", low=-5, high=20,
+            meaning=f"all-in price {k} periods ahead per break-even; a day earlier if unpublished",
+        )
+        for k in range(horizon_periods(site))
+    ]  # fmt: skip
+    for group in site.groups:
+        rows += [
+            Feature(
+                name=f"run_value_{k}_{group.name}", unit="log", low=-10, high=10,
+                meaning=f"profit of running through the {ordinal} stretch of one sign of margin "
+                "among published prices, per cost of a start: sign(x) log(1 + |x|)",
+            )
+            for k, ordinal in enumerate(("present", "second", "third"))
+        ]  # fmt: skip
+        rows.append(
+            Feature(
+                name=f"rule_load_frac_{group.name}",
+                unit="1",
+                low=0,
+                high=1,
+                meaning="power that the level rule asks for now per full power",
+            )  # fmt: skip
+        )
+    steps = [
+        Feature(
+            name="minutes_left",
+            unit="min",
+            low=0,
+            high=1440,
+            meaning="until the end of this settlement period",
+        )  # fmt: skip
+    ]
+    for group in site.groups:
+        steps += _group_features(group.name)
+    return tuple(rows + steps)
+
+
+def _group_features(name: str) -> list[Feature]:
+    table = (
+        ("running_frac", "1", 0, 1, "rigs that run"),
+        ("starting_frac", "1", 0, 1, "running rigs that do not hash fully yet"),
+        ("locked_up_frac", "1", 0, 1, "running rigs within their minimum up time"),
+        ("startable_frac", "1", 0, 1, "stopped rigs that may start now"),
+        ("locked_up_min", "min", 0, 1440, "until every running rig may stop"),
+        ("locked_down_min", "min", 0, 1440, "until every stopped rig may start"),
+        ("load_frac", "1", 0, 1, "setpoint of the last interval per full power"),
+        ("chip_temp_c", "degC", -60, 200, "hottest bucket of rigs"),
+        ("coolant_temp_c", "degC", -60, 200, "loop"),
+        ("tripped", "1", 0, 1, "1 from a temperature trip until the loop has cooled"),
+    )
+    return [
+        Feature(name=f"{feature}_{name}", unit=unit, low=low, high=high, meaning=meaning)
+        for feature, unit, low, high, meaning in table
+    ]
+
+
+def table_hash(site: SiteConfig) -> str:
+    """Return a hash of the observation table; a bundle made for another table is refused."""
+    table = [asdict(feature) for feature in observation_table(site)]
+    text = json.dumps([table, site.market.settlement_period_s], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@njit
+def clip(value: float, bounds: Floats, k: int) -> float:
+    """Return a value within the bounds of feature `k`."""
+    return float(min(max(value, bounds[k, 0]), bounds[k, 1]))
+
+
+@njit
+def site_value_per_kwh(params: SiteParameters, revenue_per_phs_day: float) -> float:
+    """Return the all-in price at which the whole site at its top level earns nothing."""
+    phs = 0.0
+    kw = 0.0
+    for g in range(params.n_rigs.shape[0]):
+        phs += params.n_rigs[g] * params.level_phs[g, params.n_levels[g] - 1]
+        kw += params.n_rigs[g] * params.level_kw[g, params.n_levels[g] - 1]
+    return phs / kw * revenue_per_phs_day / 24.0 / params.pue_for_planning
+
+
+@njit
+def rig_margin_per_h(
+    params: SiteParameters, g: int, price_per_kwh: float, revenue_per_phs_day: float
+) -> float:
+    """Return what one running rig earns per hour at its best level and an all-in price."""
+    best = -np.inf
+    for level in range(params.n_levels[g]):
+        margin = params.level_phs[g, level] * revenue_per_phs_day / 24.0
+        margin -= params.level_kw[g, level] * params.pue_for_planning * price_per_kwh
+        best = max(best, margin)
+    return best
+
+
+@njit
+def start_loss(params: SiteParameters, g: int, revenue_per_phs_day: float) -> float:
+    """Return what starting one rig costs: wear, and the revenue missed while it warms up."""
+    phs = params.level_phs[g, params.n_levels[g] - 1]
+    return float(params.start_cost[g] + params.warm_up_h[g] * phs * revenue_per_phs_day / 24.0)
+
+
+@njit
+def row_features(
+    params: SiteParameters,
+    market: Floats,
+    calendar: Floats,
+    published_until: Ints,
+    period_h: float,
+    horizon: int,
+    bounds: Floats,
+    ahead: Floats,
+    scratch: Floats,
+    out: Floats,
+) -> None:
+    """Fill the row features of every settlement period, `out` of (rows, R) float32.
+
+    Also writes the profit of the level rule, the column RULE_PROFIT of `market`.
+
+    `published_until[r]` is the first row whose price is unknown at the start of row r; `calendar`
+    is (rows, 6), `bounds` (F, 2), `ahead` (horizon,) and `scratch` (5, G)
+    are working memory. Row r reads prices before `published_until[r]` only.
+    """
+    n_groups = params.n_rigs.shape[0]
+    n_rows = market.shape[0]
+    per_day = int(round(24.0 / period_h))
+    for r in range(n_rows):
+        known = min(published_until[r], n_rows) - r
+        value = site_value_per_kwh(params, market[r, REVENUE])
+        for k in range(N_CALENDAR):
+            out[r, k] = calendar[r, k]
+        out[r, N_CALENDAR] = market[r, PRICE]
+        out[r, N_CALENDAR + 1] = value
+        out[r, N_CALENDAR + 2] = min(known, horizon) * period_h
+        out[r, N_CALENDAR + 3] = market[r, SEEN_OUTDOOR]
+        out[r, N_CALENDAR + 4] = market[r, SEEN_SURPLUS] / params.contract_power_kw
+        scratch[0, :] = 0.0
+        market[r, RULE_PROFIT] = dispatch_by_merit(
+            params,
+            market[r, PRICE] + params.adders_per_kwh,
+            market[r, SEEN_SURPLUS],
+            market[r, REVENUE],
+            scratch[0],
+            scratch[1],
+            scratch[2],
+        )
+        for k in range(horizon):
+            if k < known:
+                ahead[k] = market[r + k, PRICE]
+            elif k >= per_day:
+                ahead[k] = ahead[k - per_day]
+            else:
+                ahead[k] = market[max(r + k - per_day, 0), PRICE]
+            out[r, N_SITE_ROW + k] = (ahead[k] + params.adders_per_kwh) / value
+        column = N_SITE_ROW + horizon
+        for g in range(n_groups):
+            loss = max(start_loss(params, g, market[r, REVENUE]), 1e-9)
+            k = 0
+            for run in range(N_RUNS):
+                total = 0.0
+                sign = 0.0
+                while k < min(known, horizon):
+                    margin = rig_margin_per_h(
+                        params, g, ahead[k] + params.adders_per_kwh, market[r, REVENUE]
+                    )
+                    if sign == 0.0:
+                        sign = 1.0 if margin > 0.0 else -1.0
+                    elif (margin > 0.0) != (sign > 0.0):
+                        break
+                    total += margin * period_h
+                    k += 1
+                ratio = total / loss
+                out[r, column + run] = math.copysign(math.log1p(abs(ratio)), ratio)
+            full_kw = params.n_rigs[g] * params.level_kw[g, params.n_levels[g] - 1]
+            out[r, column + N_RUNS] = scratch[1, g] / full_kw
+            column += N_GROUP_ROW
+        for k in range(column):
+            out[r, k] = clip(out[r, k], bounds, k)
+
+
+@njit
+def observe(
+    params: SiteParameters,
+    market: Floats,
+    rows: Floats,
+    state: FleetState,
+    i: int,
+    bounds: Floats,
+    observation: Floats,
+) -> None:
+    """Write the observation of site `i`, (F,) float32."""
+    n_groups = params.n_rigs.shape[0]
+    row = min(state.row[i], market.shape[0] - 1)
+    n_row = rows.shape[1]
+    for k in range(n_row):
+        observation[k] = rows[row, k]
+    interval_min = params.interval_s / 60.0
+    left = params.intervals_per_period - state.substep[i]
+    observation[n_row] = left * interval_min
+    k = n_row + 1
+    for g in range(n_groups):
+        n_rigs = params.n_rigs[g]
+        full_kw = n_rigs * params.level_kw[g, params.n_levels[g] - 1]
+        summary = state.summary[i, g]
+        observation[k] = summary[RUNNING] / n_rigs
+        observation[k + 1] = summary[STARTING] / n_rigs
+        observation[k + 2] = summary[LOCKED_UP] / n_rigs
+        observation[k + 3] = 0.0 if state.tripped[i, g] > 0.0 else summary[STARTABLE] / n_rigs
+        observation[k + 4] = summary[UP_LOCK] * interval_min
+        observation[k + 5] = summary[DOWN_LOCK] * interval_min
+        observation[k + 6] = state.setpoint_kw[i, g] / full_kw
+        observation[k + 7] = clip(summary[HOTTEST_C], bounds, k + 7)
+        observation[k + 8] = clip(state.coolant_c[i, g], bounds, k + 8)
+        observation[k + 9] = state.tripped[i, g]
+        k += N_GROUP_STEP

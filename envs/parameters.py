@@ -1,0 +1,164 @@
+"""A site's configuration as the arrays that the kernel reads."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gridhash.config import SiteConfig
+from gridhash.envs.thermal import heat_rejection_at, running_share
+from gridhash.units import SECONDS_PER_HOUR, W_PER_KW
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+class SiteParameters(NamedTuple):
+    """Constants of one site. G groups, L levels at most, U and D age buckets at most.
+
+    Age bucket `a` of running rigs holds those started `a` dispatch intervals ago, the last one all
+    older rigs; likewise for stopped rigs.
+    """
+
+    interval_s: float
+    intervals_per_period: int
+    adders_per_kwh: float
+    surplus_price_per_kwh: float
+    pue_for_planning: float
+    contract_power_kw: float
+    rig_cap_kw: float
+    """What the contract leaves for rigs with all fans, pumps and standby drawn off [kW]."""
+    ramp_up_kw: float
+    """Largest rise of rig power in one interval [kW]."""
+    ramp_down_kw: float
+    max_rig_kw: float
+    reward_scale: float
+    """Net hash revenue of the whole site in one interval at the configured hashprice."""
+    n_rigs: Floats
+    n_levels: Ints
+    level_kw: Floats
+    """(G, L) power of one rig at each level; the last level repeats."""
+    level_phs: Floats
+    standby_kw: Floats
+    n_up_lock: Ints
+    """(G,) intervals that a started rig must run."""
+    n_down_lock: Ints
+    start_power_frac: Floats
+    """(G, U) share of the interval in which rigs of an age bucket draw power."""
+    start_hash_frac: Floats
+    start_cost: Floats
+    """(G,) wear of starting one rig [currency]."""
+    warm_up_h: Floats
+    shadow_scale_per_kwh: Floats
+    """(G,) shadow price of action 1: the group's break-even at the configured hashprice."""
+    merit_order: Ints
+    """(G,) groups by hash rate per kW at the top level, best first."""
+    rig_heat_capacity_kj_per_k: Floats
+    chip_to_coolant_k_per_kw: Floats
+    loop_heat_capacity_kj_per_k: Floats
+    heat_rejection_kw_per_k: Floats
+    heat_rejection_min_kw_per_k: Floats
+    heat_rejection_exponent: Floats
+    fan_kw: Floats
+    pump_kw: Floats
+    pump_idle_kw: Floats
+    coolant_setpoint_c: Floats
+    chip_derate_c: Floats
+    chip_trip_c: Floats
+    coolant_restart_c: Floats
+    chip_decay: Floats
+    """(G,) exp(-interval / (R C_rig))."""
+
+
+def compile_site(site: SiteConfig) -> SiteParameters:
+    """Return the kernel's arrays for a site."""
+    groups, interval_s = site.groups, float(site.dispatch_interval_s)
+
+    def per_group(values: list[float]) -> Floats:
+        return np.array(values, dtype=np.float64)
+
+    def intervals(seconds: float) -> int:
+        return math.ceil(seconds / interval_s - 1e-9)
+
+    levels = [site.levels_of(g) for g in groups]
+    n_levels = max(len(own) for own in levels)
+    padded = [[*own, *[own[-1]] * (n_levels - len(own))] for own in levels]
+    n_up_lock = [intervals(g.min_up_s) for g in groups]
+    n_down_lock = [intervals(g.min_down_s) for g in groups]
+    n_start = [intervals(g.boot_s + g.warm_up_s) for g in groups]
+    n_up = max(*n_up_lock, *n_start, 1) + 1
+    ages_s = [age * interval_s for age in range(n_up)]
+    standby_kw = [g.standby_w / W_PER_KW for g in groups]
+    idle_kw = site.max_cooling_kw + sum(
+        g.n_rigs * kw for g, kw in zip(groups, standby_kw, strict=True)
+    )
+    level_kw = np.array(
+        [[g.level_power_kw(x) for x in own] for g, own in zip(groups, padded, strict=True)]
+    )
+    level_phs = np.array(
+        [[g.level_hashrate_phs(x) for x in own] for g, own in zip(groups, padded, strict=True)]
+    )
+    efficiency = level_phs[:, -1] / level_kw[:, -1]
+    cooling = [g.cooling for g in groups]
+    interval_days = interval_s / (24.0 * SECONDS_PER_HOUR)
+    return SiteParameters(
+        interval_s=interval_s,
+        intervals_per_period=site.market.settlement_period_s // site.dispatch_interval_s,
+        adders_per_kwh=site.market.adders_per_kwh,
+        surplus_price_per_kwh=site.market.surplus_price_per_kwh,
+        pue_for_planning=site.pue_for_planning,
+        contract_power_kw=site.limits.contract_power_kw,
+        rig_cap_kw=site.limits.contract_power_kw - idle_kw,
+        ramp_up_kw=site.limits.ramp_up_kw_per_min * interval_s / 60.0,
+        ramp_down_kw=site.limits.ramp_down_kw_per_min * interval_s / 60.0,
+        max_rig_kw=site.max_rig_kw,
+        reward_scale=float(
+            sum(g.n_rigs * h for g, h in zip(groups, level_phs[:, -1], strict=True))
+            * site.hash_revenue_per_phs_day
+            * interval_days
+        ),
+        n_rigs=per_group([g.n_rigs for g in groups]),
+        n_levels=np.array([len(own) for own in levels], dtype=np.int64),
+        level_kw=level_kw,
+        level_phs=level_phs,
+        standby_kw=per_group(standby_kw),
+        n_up_lock=np.array(n_up_lock, dtype=np.int64),
+        n_down_lock=np.array(n_down_lock, dtype=np.int64),
+        start_power_frac=np.array(
+            [[running_share(s, g.boot_s, interval_s) for s in ages_s] for g in groups]
+        ),
+        start_hash_frac=np.array(
+            [[running_share(s, g.boot_s + g.warm_up_s, interval_s) for s in ages_s] for g in groups]
+        ),
+        start_cost=per_group([site.start_cost_per_rig for _ in groups]),
+        warm_up_h=per_group([g.warm_up_s / SECONDS_PER_HOUR for g in groups]),
+        shadow_scale_per_kwh=per_group([site.break_even_per_kwh(g) for g in groups]),
+        merit_order=np.argsort(-efficiency, kind="stable").astype(np.int64),
+        rig_heat_capacity_kj_per_k=per_group([c.rig_heat_capacity_kj_per_k for c in cooling]),
+        chip_to_coolant_k_per_kw=per_group([c.chip_to_coolant_k_per_kw for c in cooling]),
+        loop_heat_capacity_kj_per_k=per_group([c.loop_heat_capacity_kj_per_k for c in cooling]),
+        heat_rejection_kw_per_k=per_group([c.heat_rejection_kw_per_k for c in cooling]),
+        heat_rejection_min_kw_per_k=per_group(
+            [
+                heat_rejection_at(
+                    c.heat_rejection_kw_per_k, c.fan_min_speed_frac, c.heat_rejection_exponent
+                )
+                for c in cooling
+            ]
+        ),
+        heat_rejection_exponent=per_group([c.heat_rejection_exponent for c in cooling]),
+        fan_kw=per_group([c.fan_kw for c in cooling]),
+        pump_kw=per_group([c.pump_kw for c in cooling]),
+        pump_idle_kw=per_group([c.pump_kw * c.pump_idle_flow_frac**3 for c in cooling]),
+        coolant_setpoint_c=per_group([c.coolant_setpoint_c for c in cooling]),
+        chip_derate_c=per_group([c.chip_derate_c for c in cooling]),
+        chip_trip_c=per_group([c.chip_trip_c for c in cooling]),
+        coolant_restart_c=per_group([c.coolant_restart_c for c in cooling]),
+        chip_decay=per_group(
+            [
+                math.exp(-interval_s / (c.chip_to_coolant_k_per_kw * c.rig_heat_capacity_kj_per_k))
+                for c in cooling
+            ]
+        ),
+    )
