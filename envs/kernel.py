@@ -17,7 +17,7 @@ from gridhash.envs.observation import (
     SURPLUS,
     observe,
 )
-from gridhash.envs.parameters import Floats, SiteParameters
+from gridhash.envs.parameters import Floats, Floats32, SiteParameters
 from gridhash.envs.state import HOTTEST_C, FleetState, summarise
 
 RECORD = (
@@ -38,7 +38,7 @@ RECORD = (
 class StepOutput(NamedTuple):
     """What one step of N sites gives; the arrays are reused by the next step."""
 
-    observation: Floats
+    observation: Floats32
     """(N, F) float32"""
     reward: Floats
     """(N,)"""
@@ -65,8 +65,8 @@ def empty_output(n_sites: int, n_features: int) -> StepOutput:
 def step_sites(
     params: SiteParameters,
     market: Floats,
-    rows: Floats,
-    bounds: Floats,
+    rows: Floats32,
+    bounds: Floats32,
     state: FleetState,
     action: Floats,
     action_kind: int,
@@ -152,10 +152,10 @@ def step_sites(
 def observe_sites(
     params: SiteParameters,
     market: Floats,
-    rows: Floats,
-    bounds: Floats,
+    rows: Floats32,
+    bounds: Floats32,
     state: FleetState,
-    observation: Floats,
+    observation: Floats32,
 ) -> None:
     """Write the observation of every site, (N, F) float32."""
     for i in range(state.row.shape[0]):

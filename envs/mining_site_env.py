@@ -1,6 +1,6 @@
 """Gymnasium environments over the batched kernel: one site, or many at once."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import gymnasium
 import numpy as np
@@ -22,14 +22,14 @@ Observation = npt.NDArray[np.float32]
 Action = npt.NDArray[np.float32]
 
 
-def observation_space(scenario: Scenario) -> gymnasium.spaces.Box:
+def observation_space(scenario: Scenario) -> gymnasium.Space[Any]:
     """Return the space of one observation; each bound is in `scenario.features`."""
     return gymnasium.spaces.Box(
         scenario.bounds[:, 0].astype(np.float32), scenario.bounds[:, 1].astype(np.float32)
     )
 
 
-def action_space(scenario: Scenario, kind: ActionKind) -> gymnasium.spaces.Box:
+def action_space(scenario: Scenario, kind: ActionKind) -> gymnasium.Space[Any]:
     """Return the space of one action: a number per rig group, meant as `kind` says."""
     return gymnasium.spaces.Box(kind.low, 1.0, (scenario.n_groups,), np.float32)
 
@@ -86,7 +86,7 @@ class MiningSiteEnv(gymnasium.Env[Observation, Action]):
         v0: first release.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (Gymnasium declares it so)
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class MiningSiteEnv(gymnasium.Env[Observation, Action]):
 class MiningSiteVectorEnv(VectorEnv[Observation, Action, Any]):
     """Many `MiningSiteEnv` stepped by one call of the kernel; resets on the step after the end."""
 
-    metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
 
     def __init__(
         self,
@@ -198,7 +198,7 @@ class MiningSiteVectorEnv(VectorEnv[Observation, Action, Any]):
     ]:
         """Advance every site; a site that ended in the last step starts anew instead."""
         output = self._sites.step(actions)
-        observation = output.observation.copy()
+        observation: Observation = np.array(output.observation, dtype=np.float32)
         reward = output.reward.copy()
         profit = output.profit.copy()
         if self._ended.any():

@@ -18,7 +18,7 @@ import numpy as np
 from gridhash.config import SiteConfig
 from gridhash.envs.dispatch import dispatch_by_merit
 from gridhash.envs.jit import njit
-from gridhash.envs.parameters import Floats, Ints, SiteParameters
+from gridhash.envs.parameters import Floats, Floats32, Ints, SiteParameters
 from gridhash.envs.state import (
     DOWN_LOCK,
     HOTTEST_C,
@@ -111,7 +111,7 @@ def observation_table(site: SiteConfig) -> tuple[Feature, ...]:
                 low=0,
                 high=1,
                 meaning="power that the level rule asks for now per full power",
-            )  # fmt: skip
+            )
         )
     steps = [
         Feature(
@@ -120,7 +120,7 @@ def observation_table(site: SiteConfig) -> tuple[Feature, ...]:
             low=0,
             high=1440,
             meaning="until the end of this settlement period",
-        )  # fmt: skip
+        )
     ]
     for group in site.groups:
         steps += _group_features(group.name)
@@ -154,7 +154,7 @@ def table_hash(site: SiteConfig) -> str:
 
 
 @njit
-def clip(value: float, bounds: Floats, k: int) -> float:
+def clip(value: float, bounds: Floats32, k: int) -> float:
     """Return a value within the bounds of feature `k`."""
     return float(min(max(value, bounds[k, 0]), bounds[k, 1]))
 
@@ -198,10 +198,10 @@ def row_features(
     published_until: Ints,
     period_h: float,
     horizon: int,
-    bounds: Floats,
+    bounds: Floats32,
     ahead: Floats,
     scratch: Floats,
-    out: Floats,
+    out: Floats32,
 ) -> None:
     """Fill the row features of every settlement period, `out` of (rows, R) float32.
 
@@ -213,7 +213,7 @@ def row_features(
     """
     n_groups = params.n_rigs.shape[0]
     n_rows = market.shape[0]
-    per_day = int(round(24.0 / period_h))
+    per_day = round(24.0 / period_h)
     for r in range(n_rows):
         known = min(published_until[r], n_rows) - r
         value = site_value_per_kwh(params, market[r, REVENUE])
@@ -272,11 +272,11 @@ def row_features(
 def observe(
     params: SiteParameters,
     market: Floats,
-    rows: Floats,
+    rows: Floats32,
     state: FleetState,
     i: int,
-    bounds: Floats,
-    observation: Floats,
+    bounds: Floats32,
+    observation: Floats32,
 ) -> None:
     """Write the observation of site `i`, (F,) float32."""
     n_groups = params.n_rigs.shape[0]

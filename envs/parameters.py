@@ -11,6 +11,7 @@ from gridhash.envs.thermal import heat_rejection_at, running_share
 from gridhash.units import SECONDS_PER_HOUR, W_PER_KW
 
 Floats = npt.NDArray[np.float64]
+Floats32 = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 

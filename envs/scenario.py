@@ -23,7 +23,7 @@ from gridhash.envs.observation import (
     observation_table,
     row_features,
 )
-from gridhash.envs.parameters import Floats, Ints, SiteParameters, compile_site
+from gridhash.envs.parameters import Floats, Floats32, Ints, SiteParameters, compile_site
 from gridhash.errors import DataError, LookAheadError
 from gridhash.time_grid import epoch_s
 from gridhash.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
@@ -37,11 +37,11 @@ class Scenario:
     trace: Trace
     params: SiteParameters
     features: tuple[Feature, ...]
-    bounds: Floats
+    bounds: Floats32
     """(F, 2) float32: least and greatest value of each feature."""
     market: Floats
     """(rows, 7) float64, columns as named in `gridhash.envs.observation`."""
-    rows: Floats
+    rows: Floats32
     """(rows, R) float32: the part of the observation that prices and calendar decide."""
     first_row: int
     """First row that can be played: a day of prices and one reading lie before it."""

@@ -132,4 +132,4 @@ def place(
 
 def copy_state(state: FleetState) -> FleetState:
     """Return a state that shares no memory with the first."""
-    return FleetState(*(array.copy() for array in state))
+    return state._replace(**{name: array.copy() for name, array in state._asdict().items()})

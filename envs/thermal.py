@@ -54,7 +54,7 @@ def fan_power_kw(rated_kw: float, rejection_frac: float, exponent: float) -> flo
 @njit
 def pump_power_kw(rated_kw: float, flow_frac: float) -> float:
     """Return pump power by the affinity law, rated_kw * flow^3 [kW]."""
-    return rated_kw * flow_frac**3
+    return float(rated_kw * flow_frac**3)
 
 
 @njit

@@ -24,8 +24,6 @@ from pydantic import (
 from gridhash.errors import ConfigError
 from gridhash.units import THS_PER_PHS, W_PER_KW, break_even_price_per_kwh
 
-FORMAT_VERSION = 1
-
 Mark = Literal["measured", "sourced", "assumed"]
 """How a figure of a preset is known."""
 
@@ -176,7 +174,7 @@ class FigureSource(Block):
 class SiteConfig(Block):
     """One site: everything that physics, money and limits need to know."""
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1] = 1
     name: str = Field(min_length=1)
     description: str = ""
     currency: str = Field(pattern=r"^[A-Z]{3}$")
