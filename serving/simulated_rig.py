@@ -135,6 +135,7 @@ class SimulatedRig:
         self.clock = clock
         self.address = address
         self.model = model
+        self.mac = "e0e1a9" + sha256(rig_id.encode()).hexdigest()[:6]
         self.mismatch = mismatch or RigMismatch()
         self.faults = faults or RigFaults()
         self.commands: list[ReceivedCommand] = []
@@ -150,11 +151,6 @@ class SimulatedRig:
         now = clock.now()
         self._started_at = now - timedelta(days=1)
         self._segments = [self._first_segment(now, coolant_c)]
-
-    @property
-    def mac(self) -> str:
-        """Twelve hex digits, made from the rig's name."""
-        return "e0e1a9" + sha256(self.rig_id.encode()).hexdigest()[:6]
 
     @property
     def born_at(self) -> datetime:

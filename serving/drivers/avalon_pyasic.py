@@ -100,7 +100,10 @@ def load_pyasic() -> PyasicParts:
             logger.setLevel(level)
 
     class RecordingRpc(AvalonMinerRPCAPI):  # type: ignore[misc]  # pyasic is untyped
-        """pyasic's transport, which also keeps the bytes of the last reply."""
+        """pyasic's transport, which also keeps the bytes of the last reply and hangs up.
+
+        Left alone, pyasic forgets the connection of a call that is given up.
+        """
 
         last_reply: bytes | None = None
 
@@ -108,6 +111,14 @@ def load_pyasic() -> PyasicParts:
             self.last_reply = None
             reply: bytes = await super()._send_bytes(*args, **kwargs)
             self.last_reply = reply
+            return reply
+
+        async def _read_bytes(self, reader: asyncio.StreamReader, timeout: int) -> bytes:
+            try:
+                reply: bytes = await super()._read_bytes(reader, timeout)
+            except (asyncio.CancelledError, TimeoutError):
+                reader._transport.abort()  # type: ignore[attr-defined]  # no public way to it
+                raise
             return reply
 
     def miner_of(address: str, model: str) -> Any:
