@@ -268,6 +268,41 @@ class SiteConfig(Block):
         at_rig = break_even_price_per_kwh(self.hash_revenue_per_phs_day, group.efficiency_j_per_th)
         return at_rig / self.pue_for_planning
 
+    def scaled_to(self, n_rigs_per_group: int) -> Self:
+        """Return the same site with fewer rigs in each group, and all that goes with them.
+
+        Cooling, contract power, ramps and start cost shrink with the rigs, so ratios, and with
+        them the observation, keep their meaning: a policy for the whole site fits the slice.
+        """
+        groups = []
+        for group in self.groups:
+            share = n_rigs_per_group / group.n_rigs
+            cooling = group.cooling.model_copy(
+                update={
+                    name: getattr(group.cooling, name) * share
+                    for name in (
+                        "loop_heat_capacity_kj_per_k",
+                        "heat_rejection_kw_per_k",
+                        "fan_kw",
+                        "pump_kw",
+                    )
+                }
+            )
+            groups.append(
+                group.model_copy(update={"n_rigs": n_rigs_per_group, "cooling": cooling})
+            )
+        share = n_rigs_per_group * len(groups) / self.n_rigs
+        limits = self.limits.model_copy(
+            update={name: getattr(self.limits, name) * share for name in LimitsConfig.model_fields}
+        )
+        return self.model_copy(
+            update={
+                "groups": tuple(groups),
+                "limits": limits,
+                "start_cost_per_fleet_start": self.start_cost_per_fleet_start * share,
+            }
+        )
+
 
 def preset_names() -> list[str]:
     """Return the names of the sites that ship with the package."""
