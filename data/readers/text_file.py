@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ BINARY_STARTS = (
     (b"\xff\xfe", "UTF-16 text: save it as CSV UTF-8"),
     (b"\xfe\xff", "UTF-16 text: save it as CSV UTF-8"),
 )
+
+_NOT_CP932 = re.compile("[\x80\uf8f0-\uf8f3]")
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def read_text_file(path: str | Path) -> TextFile:
 
 def _decode(path: Path, content: bytes) -> tuple[str, str]:
     try:
-        return content.decode("utf-8-sig"), "utf-8"
+        return content.decode("utf-8").removeprefix("\ufeff"), "utf-8"
     except UnicodeDecodeError as err:
         utf8_error = err
     if content.startswith(b"\xef\xbb\xbf"):
@@ -103,12 +106,22 @@ def _decode(path: Path, content: bytes) -> tuple[str, str]:
             "file is damaged, download it again"
         )
     try:
-        return content.decode("cp932"), "cp932"
+        return _decode_cp932(content), "cp932"
     except UnicodeDecodeError as cp932_error:
         raise FileFormatError(
             f"{path}: neither UTF-8 ({_byte_problem(utf8_error, 'UTF-8')}) nor cp932 "
             f"({_byte_problem(cp932_error, 'cp932')}); download it again or save it as CSV UTF-8"
         ) from cp932_error
+
+
+def _decode_cp932(content: bytes) -> str:
+    """Decode strictly: Python maps five bytes that cp932 does not define to odd characters."""
+    text = content.decode("cp932")
+    match = _NOT_CP932.search(text)
+    if match is not None:
+        at = len(text[: match.start()].encode("cp932"))
+        raise UnicodeDecodeError("cp932", content, at, at + 1, "undefined")
+    return text
 
 
 def _byte_problem(err: UnicodeDecodeError, encoding: str) -> str:
