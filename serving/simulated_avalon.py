@@ -127,6 +127,7 @@ class SimulatedFleet:
         """Listen at every address, or at none if one is taken."""
         try:
             for rig in self.rigs.values():
+                rig.chip_temp_c()  # compiles the relation before a driver's deadline runs
                 await self._listen(rig)
         except ServingError:
             await self.close()

@@ -71,9 +71,7 @@ class PyasicParts:
 
 @cache
 def load_pyasic() -> PyasicParts:
-    """Import pyasic and leave the process as it was.
-
-    Its import adds a handler to the root logger, sets the root level, and warns.
+    """Import pyasic, which configures the root logger and warns, and leave both as they were.
 
     Raises
     ------
@@ -100,10 +98,7 @@ def load_pyasic() -> PyasicParts:
             logger.setLevel(level)
 
     class RecordingRpc(AvalonMinerRPCAPI):  # type: ignore[misc]  # pyasic is untyped
-        """pyasic's transport, which also keeps the bytes of the last reply and hangs up.
-
-        Left alone, pyasic forgets the connection of a call that is given up.
-        """
+        """pyasic's transport; keeps the last reply's bytes, hangs up when a call is given up."""
 
         last_reply: bytes | None = None
 
