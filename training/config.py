@@ -1,0 +1,81 @@
+"""Every setting of a training run, with defaults that work."""
+
+import tomllib
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from gridhash.config import Block, describe_faults
+from gridhash.errors import ConfigError
+
+
+class ImitationSettings(Block):
+    """Cloning of the clairvoyant plan."""
+
+    n_samples: int = Field(default=250_000, gt=0, description="states drawn from the training span")
+    n_epochs: int = Field(default=14, ge=0)
+    batch_size: int = Field(default=2048, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    sharpness: float = Field(
+        default=0.05, gt=0, description="shadow price over which a decision turns, per break-even"
+    )
+    shadow_penalty: float = Field(default=0.003, ge=0, description="keeps shadow prices small")
+    weight_decay: float = Field(default=1e-4, ge=0)
+    level_shift_sd: float = Field(
+        default=0.08, ge=0, description="random level shift of prices, per break-even"
+    )
+
+
+class PpoSettings(Block):
+    """Proximal policy optimisation from the clone."""
+
+    n_iterations: int = Field(default=24, ge=0, description="roll-outs, critic warm-up included")
+    n_critic_iterations: int = Field(default=8, ge=0, description="with the actor frozen")
+    n_envs: int = Field(default=512, gt=0)
+    n_steps: int = Field(default=64, gt=0)
+    batch_size: int = Field(default=8192, gt=0)
+    n_epochs: int = Field(default=4, gt=0)
+    learning_rate: float = Field(default=3e-5, gt=0)
+    gamma: float = Field(default=0.9995, gt=0, le=1)
+    gae_lambda: float = Field(default=0.97, gt=0, le=1)
+    clip_range: float = Field(default=0.1, gt=0)
+    exploration_sd: float = Field(default=0.05, gt=0, description="of the action, at the start")
+    max_kl_to_clone: float = Field(
+        default=0.5, gt=0, description="stop when the policy has moved this far [nat]"
+    )
+    episode_days: float = Field(default=7.0, gt=0)
+
+
+class TrainingConfig(Block):
+    """One training run."""
+
+    seed: int = Field(default=0, ge=0)
+    hidden: tuple[int, ...] = Field(default=(128, 128), min_length=1)
+    imitation: ImitationSettings = ImitationSettings()
+    ppo: PpoSettings = PpoSettings()
+    validate_every: int = Field(default=4, gt=0, description="iterations between validations")
+    torch_threads: int = Field(default=1, gt=0)
+
+
+def load_training_config(path: Path | None, *, seed: int | None = None) -> TrainingConfig:
+    """Read a TOML file of training settings; defaults where it, or a key, is absent.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing or malformed, a key is unknown or a value is out of range.
+    """
+    values: dict[str, object] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as err:
+            raise ConfigError(f"{path}: cannot be read: {err.strerror}") from err
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+            raise ConfigError(f"{path}: not valid TOML: {err}") from err
+    if seed is not None:
+        values["seed"] = seed
+    try:
+        return TrainingConfig.model_validate(values)
+    except ValidationError as err:
+        raise ConfigError(f"{path}: {describe_faults(err)}") from err

@@ -1,0 +1,82 @@
+"""The policy network: normalisation inside, two plain towers, one linear head each."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+import torch
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+
+NORMALISED_CLIP = 8.0
+
+
+class NormalisedFeatures(BaseFeaturesExtractor):
+    """(x - center) / scale, clipped; the constants are part of the weights, never trained."""
+
+    def __init__(
+        self,
+        observation_space: gymnasium.spaces.Box,
+        center: npt.NDArray[np.float32],
+        scale: npt.NDArray[np.float32],
+    ) -> None:
+        super().__init__(observation_space, features_dim=int(np.prod(observation_space.shape)))
+        self.center: torch.Tensor
+        self.scale: torch.Tensor
+        self.register_buffer("center", torch.as_tensor(center, dtype=torch.float32))
+        self.register_buffer("scale", torch.as_tensor(scale, dtype=torch.float32))
+
+    def forward(self, observations: torch.Tensor) -> torch.Tensor:
+        """Return the normalised observation, (N, F)."""
+        normalised = (observations - self.center) / self.scale
+        return normalised.clamp(-NORMALISED_CLIP, NORMALISED_CLIP)
+
+
+def normalisation(
+    observations: npt.NDArray[np.float32],
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return (center, scale) of each feature over a sample of the training span, (F,) each.
+
+    A feature that never varies there is given scale 1, so that it cannot blow up later.
+    """
+    center = observations.mean(axis=0, dtype=np.float64)
+    scale = observations.std(axis=0, dtype=np.float64)
+    scale[scale < 1e-4] = 1.0
+    return center.astype(np.float32), scale.astype(np.float32)
+
+
+def policy_kwargs(
+    hidden: tuple[int, ...],
+    center: npt.NDArray[np.float32],
+    scale: npt.NDArray[np.float32],
+    exploration_sd: float,
+) -> dict[str, Any]:
+    """Return what SB3's `MlpPolicy` needs to build this network."""
+    return {
+        "features_extractor_class": NormalisedFeatures,
+        "features_extractor_kwargs": {"center": center, "scale": scale},
+        "net_arch": {"pi": list(hidden), "vf": list(hidden)},
+        "activation_fn": torch.nn.ReLU,
+        "log_std_init": float(np.log(exploration_sd)),
+        "ortho_init": True,
+    }
+
+
+def actor_weights(policy: Any) -> dict[str, npt.NDArray[np.float32]]:
+    """Return the actor of an SB3 policy under the names of `gridhash.agents.numpy_policy`."""
+
+    def array(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
+        return tensor.detach().cpu().numpy().astype(np.float32).copy()
+
+    extractor = policy.features_extractor
+    weights = {
+        "normalise.center": array(extractor.center),
+        "normalise.scale": array(extractor.scale),
+    }
+    layers = [m for m in policy.mlp_extractor.policy_net if isinstance(m, torch.nn.Linear)]
+    for k, layer in enumerate(layers):
+        weights[f"layer.{k}.weight"] = array(layer.weight)
+        weights[f"layer.{k}.bias"] = array(layer.bias)
+    weights["output.weight"] = array(policy.action_net.weight)
+    weights["output.bias"] = array(policy.action_net.bias)
+    return weights

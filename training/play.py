@@ -1,0 +1,106 @@
+"""Play a policy over a span with carried state and keep every interval."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from gridhash.agents.policy import Policy
+from gridhash.envs.batched_site import BatchedSite, EpisodeRules
+from gridhash.envs.kernel import RECORD
+from gridhash.envs.ledger import LEDGER_NAMES
+from gridhash.envs.observation import OUTDOOR, PRICE, SURPLUS
+from gridhash.envs.scenario import Scenario
+from gridhash.training.spans import Rows
+
+Progress = Callable[[int, int], None]
+"""Called with (steps done, steps in all)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyRun:
+    """What a policy did on a span."""
+
+    name: str
+    frame: pd.DataFrame
+    """One row per dispatch interval, indexed by its start in UTC: market, ledger, power, heat."""
+
+    @property
+    def profit(self) -> float:
+        """Profit of the whole span [currency]."""
+        return float(self.frame["profit"].sum())
+
+    def daily_profit(self, timezone: str) -> pd.Series:
+        """Return the profit of each local day [currency]."""
+        index = pd.DatetimeIndex(self.frame.index).tz_convert(timezone)
+        daily: pd.Series = self.frame["profit"].groupby(index.date).sum()
+        return daily
+
+
+def play(
+    scenario: Scenario,
+    policy: Policy,
+    rows: Rows,
+    *,
+    running_frac: float = 0.0,
+    progress: Progress | None = None,
+) -> PolicyRun:
+    """Play `policy` once over `rows`, from a fleet at rest.
+
+    Raises
+    ------
+    PolicyError
+        If the policy gives an action of the wrong shape or one that is not finite.
+    """
+    first, last = rows
+    n_steps = (last - first) * scenario.steps_per_row
+    site = scenario.site
+    days = n_steps * site.dispatch_interval_s / 86400.0
+    sites = BatchedSite(
+        scenario,
+        1,
+        EpisodeRules(
+            episode_days=days, action_kind=policy.action_kind, relative_reward=False, rows=rows
+        ),
+    )
+    sites.start_at(first, running_frac=running_frac)
+    ledger = np.empty((n_steps, len(LEDGER_NAMES)))
+    record = np.empty((n_steps, len(RECORD)))
+    profit = np.empty(n_steps)
+    groups = np.empty((n_steps, scenario.n_groups, 3))
+    observation = sites.observe()
+    for step in range(n_steps):
+        output = sites.step(policy.act(observation))
+        observation = output.observation
+        ledger[step] = output.ledger[0]
+        record[step] = output.record[0]
+        profit[step] = output.profit[0]
+        groups[step, :, 0] = sites.state.setpoint_kw[0]
+        groups[step, :, 1] = sites.state.coolant_c[0]
+        groups[step, :, 2] = sites.state.summary[0, :, -1]
+        if progress is not None and step % 512 == 0:
+            progress(step, n_steps)
+    market = np.repeat(scenario.market[first:last], scenario.steps_per_row, axis=0)
+    frame = pd.DataFrame(
+        {
+            "price_per_kwh": market[:, PRICE],
+            "surplus_kw": market[:, SURPLUS],
+            "outdoor_temp_c": market[:, OUTDOOR],
+            "profit": profit,
+        }
+        | {name: ledger[:, k] for k, name in enumerate(LEDGER_NAMES)}
+        | {name: record[:, k] for k, name in enumerate(RECORD) if name != "reference_profit"}
+        | {
+            f"{what}_{group.name}": groups[:, g, k]
+            for g, group in enumerate(site.groups)
+            for k, what in enumerate(("setpoint_kw", "coolant_temp_c", "chip_temp_c"))
+        },
+        index=pd.date_range(
+            scenario.trace.frame.index[first],
+            periods=n_steps,
+            freq=pd.Timedelta(seconds=site.dispatch_interval_s),
+            name="start",
+        ),
+    )
+    return PolicyRun(name=policy.name, frame=frame)

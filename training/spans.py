@@ -1,0 +1,64 @@
+"""Which part of a trace teaches, which chooses and which judges."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from gridhash.envs.scenario import Scenario
+from gridhash.errors import DataError
+
+Rows = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spans:
+    """Rows [first, last) of a scenario; disjoint, in this order."""
+
+    train: Rows
+    validate: Rows
+    test: Rows
+
+
+def spans_by_date(
+    scenario: Scenario, *, validate_from: str | None = None, test_from: str | None = None
+) -> Spans:
+    """Return the spans that begin at local dates; 8/12 and 9/12 of the trace where not given.
+
+    Each boundary is a local midnight of the site. For a calendar year the default is January to
+    August, September, October to December.
+
+    Raises
+    ------
+    DataError
+        If a date is malformed, or a span would be shorter than a week.
+    """
+    zone = scenario.site.timezone
+    first = scenario.first_row
+    validate = _boundary(scenario, validate_from, 8, zone)
+    test = _boundary(scenario, test_from, 9, zone)
+    spans = Spans(train=(first, validate), validate=(validate, test), test=(test, scenario.n_rows))
+    for name in ("train", "validate", "test"):
+        low, high = getattr(spans, name)
+        days = (high - low) * scenario.trace.period_s / 86400.0
+        if days < 7:
+            raise DataError(
+                f"the span to {name} holds {max(days, 0):.1f} days of {scenario.trace.source}; at "
+                "least 7 are needed: give a longer file or other dates"
+            )
+    return spans
+
+
+def _boundary(scenario: Scenario, date: str | None, twelfths: int, zone: str) -> int:
+    if date is not None:
+        try:
+            return scenario.row_at(pd.Timestamp(date, tz=zone))
+        except ValueError as err:
+            raise DataError(f"{date!r} is no date; write it as 2018-09-01") from err
+    start = scenario.trace.start.tz_convert(zone)
+    end = scenario.trace.end.tz_convert(zone)
+    months = round((end - start).days / 30.44)
+    if months >= 12:
+        instant = (start + pd.DateOffset(months=months * twelfths // 12)).normalize()
+    else:
+        instant = (start + (end - start) * twelfths / 12).normalize()
+    return scenario.row_at(instant)
