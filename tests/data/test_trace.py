@@ -58,7 +58,7 @@ def test_frame_given_may_change_later_without_changing_the_trace() -> None:
 
 def moved(minutes: int) -> pd.DatetimeIndex:
     index = starts()
-    return index[:5].append(index[5:] + pd.Timedelta(minutes=minutes))
+    return pd.DatetimeIndex(index[:5].append(index[5:] + pd.Timedelta(minutes=minutes)))
 
 
 @pytest.mark.parametrize(
