@@ -89,7 +89,8 @@ def summarise(state: FleetState, params: SiteParameters, i: int, g: int) -> None
 def empty_state(params: SiteParameters, n_sites: int) -> FleetState:
     """Return N sites with every rig stopped long ago, at 20 °C, at row 0."""
     n_groups, n_up = params.start_power_frac.shape
-    n_down = int(params.n_down_lock.max()) + 1
+    # One bucket more than the lock, and two at least: rigs that stop enter an empty bucket.
+    n_down = max(int(params.n_down_lock.max()), 1) + 1
     down = np.zeros((n_sites, n_groups, n_down))
     down[:, :, -1] = params.n_rigs
     state = FleetState(
