@@ -1,7 +1,7 @@
 """What each group may draw now: the same code bounds a policy in training and at the site.
 
-Order of authority inside this module: trip and contract power, then minimum up and down time,
-then temperature derate, then ramps. A cap may break a minimum up time; nothing else may.
+Order of authority inside this module: temperature trip, contract power and temperature derate,
+then minimum up and down time, then ramps. Only the first three may break a minimum up time.
 """
 
 from gridhash.envs.jit import njit
@@ -52,8 +52,10 @@ def limit_setpoint(
     if total_kw < floor_kw:
         for k in range(n_groups):
             g = params.merit_order[k]
+            # Only what ran is held: no rig starts to soften the stop of another.
             _, max_kw = feasible_range_kw(state, params, i, g)
-            raise_kw = min(max_kw - setpoint_kw[g], floor_kw - total_kw)
+            held_kw = min(max_kw, state.setpoint_kw[i, g])
+            raise_kw = min(held_kw - setpoint_kw[g], floor_kw - total_kw)
             if raise_kw > 0.0:
                 setpoint_kw[g] += raise_kw
                 total_kw += raise_kw
