@@ -32,8 +32,8 @@ class EpisodeRules:
 class BatchedSite:
     """N sites on one scenario, stepped by the kernel.
 
-    Observations are fresh arrays at every step and actions are only read, so that a caller may
-    keep the first and reuse the second.
+    Actions are only read, so that a caller may reuse them. `observe` returns a fresh array; what
+    `step` returns is overwritten by the next step.
     """
 
     def __init__(self, scenario: Scenario, n_sites: int, rules: EpisodeRules) -> None:
@@ -71,7 +71,18 @@ class BatchedSite:
             self._start(int(i), row)
 
     def start_at(self, row: int, *, running_frac: float = 0.0, coolant_c: float = 25.0) -> None:
-        """Reset every site to one period and one state of rest."""
+        """Reset every site to one period and one state of rest.
+
+        Raises
+        ------
+        DataError
+            If the row is outside the playable rows of the scenario.
+        """
+        if not self.scenario.first_row <= row < self.scenario.n_rows:
+            raise DataError(
+                f"row {row} cannot be played: rows {self.scenario.first_row} to "
+                f"{self.scenario.n_rows - 1} can (a day of prices must lie before)"
+            )
         for i in range(self.n_sites):
             for g in range(self.scenario.n_groups):
                 place(self.state, self.scenario.params, i, g, running_frac, coolant_c)
@@ -80,7 +91,8 @@ class BatchedSite:
     def _start(self, i: int, row: int) -> None:
         self.state.row[i] = row
         self.state.substep[i] = 0
-        self.steps_left[i] = self.episode_steps
+        rows_left = self.scenario.n_rows - row
+        self.steps_left[i] = min(self.episode_steps, rows_left * self.scenario.steps_per_row)
 
     def observe(self) -> npt.NDArray[np.float32]:
         """Return the observation of every site, (N, F)."""
@@ -113,7 +125,20 @@ class BatchedSite:
         ------
         PolicyError
             If the action has the wrong shape or holds NaN or infinity.
+        DataError
+            If a site has come to the end of the data.
         """
+        checked = self.checked(action)
+        if self.state.row.max() >= self.scenario.n_rows:
+            raise DataError(
+                f"site {self.state.row.argmax()} has come to the end of the data, "
+                f"{self.scenario.trace.end}: start it again"
+            )
+        self.advance(checked)
+        return self.output
+
+    def checked(self, action: npt.NDArray[np.floating]) -> Floats:
+        """Return an action as the kernel reads it; raise PolicyError if it is none."""
         expected = (self.n_sites, self.scenario.n_groups)
         action = np.asarray(action)
         if action.shape != expected:
@@ -124,8 +149,7 @@ class BatchedSite:
                 f"action of site {site}, group {self.scenario.site.groups[group].name} is "
                 f"{action[site, group]}"
             )
-        self.advance(np.ascontiguousarray(action, dtype=np.float64))
-        return self.output
+        return np.ascontiguousarray(action, dtype=np.float64)
 
     def advance(self, action: Floats) -> None:
         """Step without checking the action; the results are in `output`."""

@@ -85,7 +85,8 @@ def step_sites(
     setpoint_kw = scratch[4]
     hours = params.interval_s / 3600.0
     for i in range(state.row.shape[0]):
-        row = state.row[i]
+        # A vector environment steps a site once more after its end; compiled code checks no bounds.
+        row = min(state.row[i], market.shape[0] - 1)
         wanted_power(params, market, row, action_kind, action[i], scratch, wanted_kw)
         limit_setpoint(state, params, i, params.rig_cap_kw, wanted_kw, setpoint_kw)
         setpoint = 0.0

@@ -51,6 +51,34 @@ def resolve_scenario(
     return build_scenario(load_site(site) if isinstance(site, str) else site, trace)
 
 
+def start_episodes(
+    sites: BatchedSite, rng: np.random.Generator, options: dict[str, Any] | None
+) -> None:
+    """Reset every site: where the options of `MiningSiteEnv` say, or at random.
+
+    Raises
+    ------
+    ConfigError
+        If an option is unknown or out of range.
+    DataError
+        If the data do not hold the start.
+    """
+    options = options or {}
+    unknown = sorted(set(options) - {"start", "running_frac"})
+    if unknown or ("running_frac" in options and "start" not in options):
+        raise ConfigError(
+            f"reset takes the options start and, with it, running_frac; found {sorted(options)}"
+        )
+    if not options:
+        sites.draw_starts(np.arange(sites.n_sites), rng)
+        return
+    running_frac = float(options.get("running_frac", 0.0))
+    if not 0.0 <= running_frac <= 1.0:
+        raise ConfigError(f"option running_frac {running_frac} is outside 0 … 1")
+    row = sites.scenario.row_at(pd.Timestamp(options["start"]))
+    sites.start_at(row, running_frac=running_frac)
+
+
 class MiningSiteEnv(gymnasium.Env[Observation, Action]):
     """One bitcoin-mining site on a market: decide how much each rig group draws.
 
@@ -119,12 +147,7 @@ class MiningSiteEnv(gymnasium.Env[Observation, Action]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Start an episode; see the class for `options`."""
         super().reset(seed=seed)
-        if options and "start" in options:
-            start = pd.Timestamp(options["start"])
-            row = self.scenario.row_at(start)
-            self._sites.start_at(row, running_frac=float(options.get("running_frac", 0.0)))
-        else:
-            self._sites.draw_starts(np.zeros(1, dtype=np.int64), self.np_random)
+        start_episodes(self._sites, self.np_random, options)
         return self._sites.observe()[0], {}
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -179,11 +202,14 @@ class MiningSiteVectorEnv(VectorEnv[Observation, Action, Any]):
         seed: int | list[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start an episode in every site; one seed serves all."""
+        """Start an episode in every site, with the options of `MiningSiteEnv`; one seed serves all.
+
+        Later episodes start at random.
+        """
         if isinstance(seed, list):
             seed = seed[0]
         super().reset(seed=seed)
-        self._sites.draw_starts(np.arange(self.num_envs), self.np_random)
+        start_episodes(self._sites, self.np_random, options)
         self._ended[:] = False
         return self._sites.observe(), {}
 
@@ -197,7 +223,8 @@ class MiningSiteVectorEnv(VectorEnv[Observation, Action, Any]):
         dict[str, Any],
     ]:
         """Advance every site; a site that ended in the last step starts anew instead."""
-        output = self._sites.step(actions)
+        self._sites.advance(self._sites.checked(actions))
+        output = self._sites.output
         observation: Observation = np.array(output.observation, dtype=np.float32)
         reward = output.reward.copy()
         profit = output.profit.copy()
@@ -209,4 +236,5 @@ class MiningSiteVectorEnv(VectorEnv[Observation, Action, Any]):
             profit[which] = 0.0
         self._ended = self._sites.steps_left <= 0
         terminated = np.zeros(self.num_envs, dtype=bool)
-        return observation, reward, terminated, self._ended.copy(), {"profit": profit}
+        info = {"profit": profit, "_profit": np.ones(self.num_envs, dtype=bool)}
+        return observation, reward, terminated, self._ended.copy(), info
