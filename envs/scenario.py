@@ -67,8 +67,10 @@ class Scenario:
         Raises
         ------
         DataError
-            If the instant lies outside the trace.
+            If the instant has no time zone or lies outside the trace.
         """
+        if instant.tzinfo is None:
+            raise DataError(f"{instant} has no time zone; write it like {instant}+00:00")
         row = int((instant - self.trace.start).total_seconds() // self.trace.period_s)
         if not 0 <= row < self.n_rows:
             raise DataError(
@@ -89,7 +91,7 @@ def build_scenario(site: SiteConfig, trace: Trace) -> Scenario:
         If currency or settlement period differ between site and trace, or the trace is shorter
         than two days.
     LookAheadError
-        If a price is published only after its own period starts.
+        If a price, hashprice or exchange rate becomes known only after its own period starts.
     """
     if trace.currency != site.currency:
         raise DataError(
@@ -107,6 +109,10 @@ def build_scenario(site: SiteConfig, trace: Trace) -> Scenario:
             f"{trace.source} holds {trace.n_rows} periods; at least two days ({2 * per_day}) are "
             "needed, one of them before the first decision"
         )
+    published_until = _known_until(trace, "price_per_kwh")
+    for name in ("hashprice_usd_per_phs_day", "currency_per_usd"):
+        if name in trace.frame:
+            _known_until(trace, name)
     params = compile_site(site)
     features = observation_table(site)
     bounds = np.array([[f.low, f.high] for f in features], dtype=np.float32)
@@ -119,7 +125,7 @@ def build_scenario(site: SiteConfig, trace: Trace) -> Scenario:
         params,
         market,
         _calendar(trace, site.timezone),
-        _published_until(trace),
+        published_until,
         trace.period_s / SECONDS_PER_HOUR,
         horizon,
         bounds,
@@ -182,14 +188,15 @@ def _rows_known(trace: Trace, name: str) -> Ints:
     return np.searchsorted(available, starts, side="right").astype(np.int64)
 
 
-def _published_until(trace: Trace) -> Ints:
-    until = _rows_known(trace, "price_per_kwh")
+def _known_until(trace: Trace, name: str) -> Ints:
+    """Return the first unknown row of a column at the start of each row, its own being known."""
+    until = _rows_known(trace, name)
     late = np.flatnonzero(until <= np.arange(trace.n_rows))
     if late.size:
         row = int(late[0])
         raise LookAheadError(
-            f"{trace.source}: the price of row {row} ({trace.frame.index[row]}) is published at "
-            f"{trace.available_at['price_per_kwh'][row]}, after its period starts"
+            f"{trace.source}: {name} of row {row} ({trace.frame.index[row]}) becomes known at "
+            f"{trace.available_at[name][row]}, after its period starts"
         )
     return until
 
