@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from gridhash.errors import ConfigError
-from gridhash.units import THS_PER_PHS, W_PER_KW, break_even_price_per_kwh
+from gridhash.units import SECONDS_PER_DAY, THS_PER_PHS, W_PER_KW, break_even_price_per_kwh
 
 Mark = Literal["measured", "sourced", "assumed"]
 """How a figure of a preset is known."""
@@ -93,10 +93,12 @@ class RigGroupConfig(Block):
         default=(), description="levels to use instead once commissioning has shown that they exist"
     )
     standby_w: float = Field(ge=0)
-    boot_s: float = Field(ge=0, description="from the start command to full power")
-    warm_up_s: float = Field(ge=0, description="at full power before the first hash counts")
-    min_up_s: float = Field(ge=0)
-    min_down_s: float = Field(ge=0)
+    boot_s: float = Field(ge=0, le=3600, description="from the start command to full power")
+    warm_up_s: float = Field(
+        ge=0, le=3600, description="at full power before the first hash counts"
+    )
+    min_up_s: float = Field(ge=0, le=SECONDS_PER_DAY)
+    min_down_s: float = Field(ge=0, le=SECONDS_PER_DAY)
     cooling: CoolingConfig
 
     @field_validator("load_levels", "optional_work_levels")
@@ -114,7 +116,8 @@ class RigGroupConfig(Block):
                 f"curve_a + curve_b must be 1 (efficiency at nameplate); found {self.curve_a} + "
                 f"{self.curve_b}"
             )
-        if self.standby_w >= self.rig_power_w * self.load_levels[0]:
+        lowest = min(self.load_levels + self.optional_work_levels)
+        if self.standby_w >= self.rig_power_w * lowest:
             raise ValueError(f"standby_w {self.standby_w} is not below the lowest running level")
         return self
 
@@ -288,9 +291,7 @@ class SiteConfig(Block):
                     )
                 }
             )
-            groups.append(
-                group.model_copy(update={"n_rigs": n_rigs_per_group, "cooling": cooling})
-            )
+            groups.append(group.model_copy(update={"n_rigs": n_rigs_per_group, "cooling": cooling}))
         share = n_rigs_per_group * len(groups) / self.n_rigs
         limits = self.limits.model_copy(
             update={name: getattr(self.limits, name) * share for name in LimitsConfig.model_fields}
@@ -321,11 +322,12 @@ def load_site(name_or_path: str | Path) -> SiteConfig:
     """
     if str(name_or_path) in preset_names():
         origin = f"preset {name_or_path}"
-        text = resources.files("gridhash.presets").joinpath(f"{name_or_path}.toml").read_text()
+        preset = resources.files("gridhash.presets").joinpath(f"{name_or_path}.toml")
+        text = preset.read_text(encoding="utf-8")
     else:
         origin = str(name_or_path)
         try:
-            text = Path(name_or_path).read_text(encoding="utf-8")
+            text = Path(name_or_path).read_text(encoding="utf-8-sig")
         except FileNotFoundError:
             raise ConfigError(
                 f"no preset and no file is called {name_or_path!s}; presets: "
@@ -360,6 +362,8 @@ def describe_faults(err: ValidationError) -> str:
         key = ".".join(str(part) for part in fault["loc"]) or "site"
         if fault["type"] == "extra_forbidden":
             lines.append(f"unknown key {key}: remove it or correct its spelling")
+        elif fault["type"] == "missing":
+            lines.append(f"missing key {key}: add it")
         elif fault["type"] == "value_error":
             lines.append(f"{key}: {fault['msg'].removeprefix('Value error, ')}")
         else:
