@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from gridhash.envs.action import ActionKind
 from gridhash.envs.kernel import StepOutput, empty_output, observe_sites, step_sites
-from gridhash.envs.parameters import Floats
+from gridhash.envs.parameters import Floats, Ints
 from gridhash.envs.scenario import Scenario
-from gridhash.envs.state import FleetState, empty_state, place
+from gridhash.envs.state import FleetState, empty_state, place_at_rest
 from gridhash.errors import DataError, PolicyError
 
 
@@ -58,41 +58,36 @@ class BatchedSite:
         self._scratch = np.zeros((5, scenario.n_groups))
         self.steps_left = np.zeros(n_sites, dtype=np.int64)
 
-    def draw_starts(self, which: npt.NDArray[np.int64], rng: np.random.Generator) -> None:
-        """Reset sites to random periods and to fleets that run fully, partly or not at all."""
-        params = self.scenario.params
+    def draw_starts(self, which: Ints, rng: np.random.Generator) -> None:
+        """Reset sites to random periods and to fleets that run fully, partly or not at all.
+
+        Mostly all groups are in the same mode, as a year's play finds them; a fifth are not.
+        """
+        n, n_groups = len(which), self.scenario.n_groups
         low, high = self._start_rows
-        for i in which:
-            row = int(rng.integers(low, high + 1))
-            share = float(rng.choice([0.0, 1.0, rng.random()], p=[0.35, 0.35, 0.3]))
-            for g in range(self.scenario.n_groups):
-                own = share if rng.random() < 0.8 else float(rng.random() < 0.5)
-                place(self.state, params, int(i), g, own, float(rng.uniform(20.0, 40.0)))
-            self._start(int(i), row)
+        part = rng.random(n)
+        share = np.where(part < 0.35, 0.0, np.where(part < 0.7, 1.0, rng.random(n)))
+        alone = rng.random((n, n_groups)) < 0.2
+        running = np.where(alone, rng.random((n, n_groups)) < 0.5, share[:, None])
+        coolant_c = rng.uniform(20.0, 40.0, (n, n_groups))
+        place_at_rest(self.state, self.scenario.params, which, running, coolant_c)
+        self.state.row[which] = rng.integers(low, high + 1, n)
+        self.state.substep[which] = 0
+        self.steps_left[which] = self.episode_steps
 
     def start_at(self, row: int, *, running_frac: float = 0.0, coolant_c: float = 25.0) -> None:
-        """Reset every site to one period and one state of rest.
-
-        Raises
-        ------
-        DataError
-            If the row is outside the playable rows of the scenario.
-        """
-        if not self.scenario.first_row <= row < self.scenario.n_rows:
-            raise DataError(
-                f"row {row} cannot be played: rows {self.scenario.first_row} to "
-                f"{self.scenario.n_rows - 1} can (a day of prices must lie before)"
-            )
-        for i in range(self.n_sites):
-            for g in range(self.scenario.n_groups):
-                place(self.state, self.scenario.params, i, g, running_frac, coolant_c)
-            self._start(i, row)
-
-    def _start(self, i: int, row: int) -> None:
-        self.state.row[i] = row
-        self.state.substep[i] = 0
-        rows_left = self.scenario.n_rows - row
-        self.steps_left[i] = min(self.episode_steps, rows_left * self.scenario.steps_per_row)
+        """Reset every site to one period and one state of rest."""
+        everywhere = np.full((self.n_sites, self.scenario.n_groups), 1.0)
+        place_at_rest(
+            self.state,
+            self.scenario.params,
+            np.arange(self.n_sites),
+            running_frac * everywhere,
+            coolant_c * everywhere,
+        )
+        self.state.row[:] = row
+        self.state.substep[:] = 0
+        self.steps_left[:] = self.episode_steps
 
     def observe(self) -> npt.NDArray[np.float32]:
         """Return the observation of every site, (N, F)."""

@@ -106,29 +106,43 @@ def empty_state(params: SiteParameters, n_sites: int) -> FleetState:
         tripped=np.zeros((n_sites, n_groups)),
         summary=np.zeros((n_sites, n_groups, N_SUMMARY)),
     )
-    for i in range(n_sites):
-        for g in range(n_groups):
-            summarise(state, params, i, g)
+    summarise_sites(state, params, np.arange(n_sites))
     return state
 
 
-def place(
-    state: FleetState, params: SiteParameters, i: int, g: int, running_frac: float, temp_c: float
+@njit
+def summarise_sites(state: FleetState, params: SiteParameters, which: Ints) -> None:
+    """Fill the summaries of the sites named in `which`."""
+    for i in which:
+        for g in range(params.n_rigs.shape[0]):
+            summarise(state, params, i, g)
+
+
+def place_at_rest(
+    state: FleetState,
+    params: SiteParameters,
+    which: Ints,
+    running_frac: Floats,
+    coolant_c: Floats,
 ) -> None:
-    """Put group `g` of site `i` at rest: a share of its rigs long running, the others long off."""
-    state.up[i, g, :] = 0.0
-    state.down[i, g, :] = 0.0
-    state.up[i, g, -1] = running_frac * params.n_rigs[g]
-    state.down[i, g, -1] = (1.0 - running_frac) * params.n_rigs[g]
-    top_kw = params.level_kw[g, -1]
-    warm_c = temp_c + top_kw * params.chip_to_coolant_k_per_kw[g]
-    state.up_temp_c[i, g, :] = warm_c
-    state.down_temp_c[i, g, :] = temp_c
-    state.coolant_c[i, g] = temp_c
-    state.rig_kw[i, g] = top_kw
-    state.setpoint_kw[i, g] = running_frac * params.n_rigs[g] * top_kw
-    state.tripped[i, g] = 0.0
-    summarise(state, params, i, g)
+    """Put sites at rest: of each group a share of the rigs long running, the others long off.
+
+    `which` names n sites; `running_frac` and `coolant_c` are (n, G). Chips take the temperature
+    of full power at that coolant where they run, that of the coolant where not.
+    """
+    top_kw = params.level_kw[:, -1]
+    state.up[which] = 0.0
+    state.down[which] = 0.0
+    state.up[which, :, -1] = running_frac * params.n_rigs
+    state.down[which, :, -1] = (1.0 - running_frac) * params.n_rigs
+    warm_c = coolant_c + top_kw * params.chip_to_coolant_k_per_kw
+    state.up_temp_c[which] = warm_c[:, :, None]
+    state.down_temp_c[which] = coolant_c[:, :, None]
+    state.coolant_c[which] = coolant_c
+    state.rig_kw[which] = top_kw
+    state.setpoint_kw[which] = running_frac * params.n_rigs * top_kw
+    state.tripped[which] = 0.0
+    summarise_sites(state, params, which)
 
 
 def copy_state(state: FleetState) -> FleetState:
