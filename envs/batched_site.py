@@ -76,7 +76,20 @@ class BatchedSite:
         self.steps_left[which] = self.episode_steps
 
     def start_at(self, row: int, *, running_frac: float = 0.0, coolant_c: float = 25.0) -> None:
-        """Reset every site to one period and one state of rest."""
+        """Reset every site to one period and one state of rest.
+
+        The episode ends early where the data do.
+
+        Raises
+        ------
+        DataError
+            If the row cannot be played.
+        """
+        if not self.scenario.first_row <= row < self.scenario.n_rows:
+            raise DataError(
+                f"row {row} cannot be played: rows {self.scenario.first_row} to "
+                f"{self.scenario.n_rows - 1} can (a day of prices must lie before)"
+            )
         everywhere = np.full((self.n_sites, self.scenario.n_groups), 1.0)
         place_at_rest(
             self.state,
@@ -87,7 +100,8 @@ class BatchedSite:
         )
         self.state.row[:] = row
         self.state.substep[:] = 0
-        self.steps_left[:] = self.episode_steps
+        rows_left = self.scenario.n_rows - row
+        self.steps_left[:] = min(self.episode_steps, rows_left * self.scenario.steps_per_row)
 
     def observe(self) -> npt.NDArray[np.float32]:
         """Return the observation of every site, (N, F)."""
