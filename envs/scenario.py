@@ -204,8 +204,8 @@ def _known_until(trace: Trace, name: str) -> Ints:
 def _calendar(trace: Trace, timezone: str) -> Floats:
     local = pd.DatetimeIndex(trace.frame.index).tz_convert(timezone)
     hour = (local.hour + local.minute / 60.0) / 24.0
-    weekday = local.dayofweek / 7.0
-    season = (local.dayofyear - 1) / 365.25
+    weekday = local.day_of_week / 7.0
+    season = (local.day_of_year - 1) / 365.25
     columns = np.empty((trace.n_rows, N_CALENDAR))
     for k, phase in enumerate((hour, weekday, season)):
         columns[:, 2 * k] = np.sin(2.0 * np.pi * np.asarray(phase))
