@@ -81,7 +81,8 @@ class ObservationReader:
             if name.endswith(f"_{site.groups[0].name}")
         }
         first = self._columns["price_ratio_000"]
-        self._prices = slice(first, first + horizon_periods(site))
+        self.n_prices = horizon_periods(site)
+        self._prices = slice(first, first + self.n_prices)
         top_kw = self.params.n_rigs * self.params.level_kw[:, -1]
         top_phs = self.params.n_rigs * self.params.level_phs[:, -1]
         self.site_phs_per_kw = float(top_phs.sum() / top_kw.sum())
@@ -93,7 +94,8 @@ class ObservationReader:
             raise PolicyError(f"the observation of {self.site.name} has no feature {name!r}")
         return self._columns[name]
 
-    def _checked(self, observation: Observations) -> Observations:
+    def check(self, observation: Observations) -> Observations:
+        """Return the observation if its width is that of the table."""
         if observation.ndim != 2 or observation.shape[1] != self.n_features:
             raise PolicyError(
                 f"observation has shape {observation.shape}, but {self.site.name} has "
@@ -103,13 +105,13 @@ class ObservationReader:
 
     def value(self, observation: Observations, name: str) -> Floats:
         """Return one feature of every site, (N,) float64."""
-        return self._checked(observation)[:, self.column(name)].astype(np.float64)
+        return self.check(observation)[:, self.column(name)].astype(np.float64)
 
     def of_groups(self, observation: Observations, name: str) -> Floats:
         """Return a feature that each group has, such as ``running_frac``, (N, G) float64."""
         if name not in self._group_columns:
             raise PolicyError(f"the groups of {self.site.name} have no feature {name!r}")
-        return self._checked(observation)[:, self._group_columns[name]].astype(np.float64)
+        return self.check(observation)[:, self._group_columns[name]].astype(np.float64)
 
     def group_columns(self, name: str) -> npt.NDArray[np.int64]:
         """Return the columns, (G,), of a feature that each group has."""
@@ -122,7 +124,7 @@ class ObservationReader:
 
         From ``published_h`` on they are not published yet but those of a day earlier.
         """
-        ratio = self._checked(observation)[:, self._prices].astype(np.float64)
+        ratio = self.check(observation)[:, self._prices].astype(np.float64)
         return ratio * self.value(observation, "break_even_per_kwh")[:, None]
 
     def revenue_per_phs_day(self, observation: Observations) -> Floats:
