@@ -1,0 +1,264 @@
+"""What a decision is made from: a frozen picture of one site, in exact numbers.
+
+A `SiteSnapshot` holds all that `gridhash.serving.decide` reads: what the market has published and
+what the rigs were verified to do. Its text form keeps every bit, so that a decision can be made
+again from the journal.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import numpy as np
+
+from gridhash.config import SiteConfig
+from gridhash.envs.observation import (
+    N_MARKET,
+    PRICE,
+    REVENUE,
+    SEEN_OUTDOOR,
+    SEEN_SURPLUS,
+    observation_table,
+)
+from gridhash.envs.parameters import Floats, Floats32, SiteParameters, compile_site
+from gridhash.envs.scenario import Scenario
+from gridhash.envs.state import FleetState, empty_state, summarise
+from gridhash.errors import DataError
+from gridhash.time_grid import require_aware
+
+
+@dataclass(frozen=True)
+class SiteModel:
+    """A site with the kernel's arrays, without market data."""
+
+    site: SiteConfig
+    params: SiteParameters
+    bounds: Floats32
+    """(F, 2): least and greatest value of each feature."""
+
+    @classmethod
+    def of(cls, site: SiteConfig) -> Self:
+        """Compile a site."""
+        features = observation_table(site)
+        bounds = np.array([[f.low, f.high] for f in features], dtype=np.float32)
+        return cls(site=site, params=compile_site(site), bounds=bounds)
+
+    @property
+    def n_groups(self) -> int:
+        """Rig groups of the site."""
+        return len(self.site.groups)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarketRow:
+    """What is known of the market in one settlement period, at its start."""
+
+    period_start: datetime
+    price_per_kwh: float
+    seen_surplus_kw: float
+    """At the last complete reading."""
+    seen_outdoor_temp_c: float
+    revenue_per_phs_day: float
+    """Net of fees, in the site's currency."""
+    features: bytes
+    """Row features of the observation: float32, little-endian."""
+
+    def feature_array(self) -> Floats32:
+        """Return the row features, (R,)."""
+        return np.frombuffer(self.features, dtype="<f4").astype(np.float32)
+
+    def market_array(self) -> Floats:
+        """Return the kernel's market array of one row; what nobody knows yet is NaN."""
+        market = np.full((1, N_MARKET), np.nan)
+        market[0, PRICE] = self.price_per_kwh
+        market[0, SEEN_SURPLUS] = self.seen_surplus_kw
+        market[0, SEEN_OUTDOOR] = self.seen_outdoor_temp_c
+        market[0, REVENUE] = self.revenue_per_phs_day
+        return market
+
+
+def market_row_at(scenario: Scenario, instant: datetime) -> MarketRow | None:
+    """Return what a scenario knows at an instant; None where it has no prices."""
+    start = scenario.trace.start.to_pydatetime()
+    row = int((instant - start).total_seconds() // scenario.trace.period_s)
+    if not scenario.first_row <= row < scenario.n_rows:
+        return None
+    market = scenario.market[row]
+    return MarketRow(
+        period_start=scenario.trace.starts[row].to_pydatetime(),
+        price_per_kwh=float(market[PRICE]),
+        seen_surplus_kw=float(market[SEEN_SURPLUS]),
+        seen_outdoor_temp_c=float(market[SEEN_OUTDOOR]),
+        revenue_per_phs_day=float(market[REVENUE]),
+        features=scenario.rows[row].astype("<f4").tobytes(),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupState:
+    """Rigs of one group that take commands, counted by age since their verified start or stop."""
+
+    name: str
+    up: tuple[float, ...]
+    """Running rigs by age in dispatch intervals, the last bucket all older ones."""
+    down: tuple[float, ...]
+    up_temp_c: tuple[float, ...]
+    down_temp_c: tuple[float, ...]
+    coolant_c: float
+    rig_kw: float
+    """Power of one running rig."""
+    setpoint_kw: float
+    """Rig power last asked for, after limits."""
+    tripped: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteSnapshot:
+    """One site at one instant.
+
+    Rigs that do not take commands (unreachable, flagged, locked out, just changed by hand) are in
+    no group's counts; the power they may draw is `uncontrolled_kw`.
+
+    Raises
+    ------
+    ValueError
+        If the instant names no time zone.
+    """
+
+    at: datetime
+    substep: int
+    """Dispatch intervals gone since the start of the settlement period."""
+    market: MarketRow | None
+    """None while no price is known."""
+    groups: tuple[GroupState, ...]
+    uncontrolled_kw: float
+
+    def __post_init__(self) -> None:
+        """Reject an instant that is none."""
+        require_aware(self.at, "at")
+
+    def fleet_state(self, params: SiteParameters) -> FleetState:
+        """Return the kernel's state of one site at row 0 of `MarketRow.market_array`."""
+        state = empty_state(params, 1)
+        state.substep[0] = self.substep
+        for g, group in enumerate(self.groups):
+            state.up[0, g] = group.up
+            state.down[0, g] = group.down
+            state.up_temp_c[0, g] = group.up_temp_c
+            state.down_temp_c[0, g] = group.down_temp_c
+            state.coolant_c[0, g] = group.coolant_c
+            state.rig_kw[0, g] = group.rig_kw
+            state.setpoint_kw[0, g] = group.setpoint_kw
+            state.tripped[0, g] = float(group.tripped)
+            summarise(state, params, 0, g)
+        return state
+
+    def to_text(self) -> str:
+        """Return the snapshot as JSON in which every float is exact (`float.hex`)."""
+        return json.dumps(_encode_snapshot(self), separators=(",", ":"))
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Return the snapshot of a text that `to_text` wrote.
+
+        Raises
+        ------
+        DataError
+            If the text is no snapshot.
+        """
+        try:
+            raw = json.loads(text)
+            return cls(
+                at=_instant(raw["at"]),
+                substep=int(raw["substep"]),
+                market=_decode_market(raw["market"]),
+                groups=tuple(_decode_group(group) for group in raw["groups"]),
+                uncontrolled_kw=float.fromhex(raw["uncontrolled_kw"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as err:
+            raise DataError(f"not a snapshot of this version: {err!r}") from err
+
+
+def hash_of(text: str) -> str:
+    """Return the SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def exact(values: tuple[float, ...]) -> list[str]:
+    """Return floats as text that keeps every bit."""
+    return [float(value).hex() for value in values]
+
+
+def from_exact(values: list[str]) -> tuple[float, ...]:
+    """Return the floats of `exact`."""
+    return tuple(float.fromhex(value) for value in values)
+
+
+def _encode_snapshot(snapshot: SiteSnapshot) -> dict[str, Any]:
+    market = snapshot.market
+    return {
+        "at": _text(snapshot.at),
+        "substep": snapshot.substep,
+        "market": None
+        if market is None
+        else {
+            "period_start": _text(market.period_start),
+            "price_per_kwh": market.price_per_kwh.hex(),
+            "seen_surplus_kw": market.seen_surplus_kw.hex(),
+            "seen_outdoor_temp_c": market.seen_outdoor_temp_c.hex(),
+            "revenue_per_phs_day": market.revenue_per_phs_day.hex(),
+            "features": market.features.hex(),
+        },
+        "groups": [
+            {
+                "name": group.name,
+                "up": exact(group.up),
+                "down": exact(group.down),
+                "up_temp_c": exact(group.up_temp_c),
+                "down_temp_c": exact(group.down_temp_c),
+                "coolant_c": group.coolant_c.hex(),
+                "rig_kw": group.rig_kw.hex(),
+                "setpoint_kw": group.setpoint_kw.hex(),
+                "tripped": group.tripped,
+            }
+            for group in snapshot.groups
+        ],
+        "uncontrolled_kw": snapshot.uncontrolled_kw.hex(),
+    }
+
+
+def _decode_market(raw: dict[str, str] | None) -> MarketRow | None:
+    if raw is None:
+        return None
+    return MarketRow(
+        period_start=_instant(raw["period_start"]),
+        price_per_kwh=float.fromhex(raw["price_per_kwh"]),
+        seen_surplus_kw=float.fromhex(raw["seen_surplus_kw"]),
+        seen_outdoor_temp_c=float.fromhex(raw["seen_outdoor_temp_c"]),
+        revenue_per_phs_day=float.fromhex(raw["revenue_per_phs_day"]),
+        features=bytes.fromhex(raw["features"]),
+    )
+
+
+def _decode_group(raw: dict[str, Any]) -> GroupState:
+    return GroupState(
+        name=str(raw["name"]),
+        up=from_exact(raw["up"]),
+        down=from_exact(raw["down"]),
+        up_temp_c=from_exact(raw["up_temp_c"]),
+        down_temp_c=from_exact(raw["down_temp_c"]),
+        coolant_c=float.fromhex(raw["coolant_c"]),
+        rig_kw=float.fromhex(raw["rig_kw"]),
+        setpoint_kw=float.fromhex(raw["setpoint_kw"]),
+        tripped=bool(raw["tripped"]),
+    )
+
+
+def _text(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _instant(text: str) -> datetime:
+    return require_aware(datetime.fromisoformat(text), "instant").astimezone(UTC)
