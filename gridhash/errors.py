@@ -9,6 +9,7 @@ GridhashError
 ├── BundleError          the policy does not fit this site, or is not intact
 ├── PolicyError          a policy gave something that is no decision
 ├── SolverError          the optimiser found no optimum
+├── TrainingError        a training run cannot start or go on as asked
 └── ServingError         the site cannot be run as asked
     ├── RigUnreachable   no answer: retry, then leave the rig as it is
     └── PortInUse        another program listens at the address
@@ -49,6 +50,10 @@ class PolicyError(GridhashError):
 
 class SolverError(GridhashError):
     """The optimiser found no optimum; the message carries its status."""
+
+
+class TrainingError(GridhashError):
+    """A training run cannot start or go on as asked."""
 
 
 class ServingError(GridhashError):

@@ -101,9 +101,7 @@ def evaluate(
     decision_us = {policy.name: _decision_us(scenario, policy, rows) for policy in policies}
     zone = scenario.site.timezone
     daily = {run.name: run.daily_profit(zone).to_numpy(dtype=np.float64) for run in runs}
-    scores = tuple(
-        _score(scenario, run, daily, bound, decision_us[run.name]) for run in runs
-    )
+    scores = tuple(_score(scenario, run, daily, bound, decision_us[run.name]) for run in runs)
     return Evaluation(scenario=scenario, rows=rows, runs=tuple(runs), scores=scores, bound=bound)
 
 

@@ -48,9 +48,7 @@ def paired_difference(
     rng = np.random.default_rng(seed)
     sums = _resampled_sums((profit - reference)[:, None], rng, block_days)[:, 0]
     low, high = np.quantile(sums, [0.025, 0.975])
-    return Interval(
-        estimate=float((profit - reference).sum()), low=float(low), high=float(high)
-    )
+    return Interval(estimate=float((profit - reference).sum()), low=float(low), high=float(high))
 
 
 def gap_closed(

@@ -34,9 +34,7 @@ class SiteVecEnv(VecEnv):
     def reset(self) -> npt.NDArray[np.float32]:
         """Start an episode in every site; ends are spread so that they do not come at once."""
         self.sites.draw_starts(np.arange(self.num_envs), self.rng)
-        self.sites.steps_left[:] = self.rng.integers(
-            1, self.sites.episode_steps + 1, self.num_envs
-        )
+        self.sites.steps_left[:] = self.rng.integers(1, self.sites.episode_steps + 1, self.num_envs)
         return self.sites.observe()
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:

@@ -1,0 +1,271 @@
+"""The command line: parse, call one function, print.
+
+Every error that the user can mend ends in one message on stderr and exit code 2.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from gridhash import __version__
+from gridhash.errors import GridhashError
+
+app = typer.Typer(
+    help="Run bitcoin-mining rigs as a grid resource: train, judge and serve dispatch policies.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+console = Console()
+errors = Console(stderr=True)
+
+Site = Annotated[
+    str | None, typer.Option("--site", help="Preset (see `gridhash sites`) or site file.")
+]
+Prices = Annotated[
+    str | None,
+    typer.Option(
+        "--prices",
+        help="JEPX or SMARD file, `synthetic` (a Japanese year) or `nl_2018` (embedded sample).",
+    ),
+]
+Area = Annotated[str | None, typer.Option("--area", help="Market area, if the file has several.")]
+Start = Annotated[str | None, typer.Option("--start", help="First local day of the prices.")]
+End = Annotated[str | None, typer.Option("--end", help="Day after the last one.")]
+StartCost = Annotated[
+    float | None, typer.Option("--start-cost", help="Wear of one start of the whole fleet.")
+]
+WorkLevels = Annotated[
+    bool, typer.Option("--work-levels", help="Let rigs run at partial load, if the site can.")
+]
+ValidateFrom = Annotated[
+    str | None, typer.Option("--validate-from", help="Local day on which validation begins.")
+]
+TestFrom = Annotated[
+    str | None, typer.Option("--test-from", help="Local day on which the held-out span begins.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random number.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"gridhash {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print version.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the log.")] = False,
+) -> None:
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.ERROR,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+
+
+def _request(**values: Any) -> Any:
+    from gridhash.envs.open_scenario import ScenarioRequest
+
+    return ScenarioRequest(**values)
+
+
+@app.command()
+def sites() -> None:
+    """List the site presets."""
+    from gridhash.config import load_site, preset_names
+
+    for name in preset_names():
+        site = load_site(name)
+        console.print(
+            f"[bold]{name}[/]  {site.n_rigs} rigs, {site.max_rig_kw:,.0f} kW, {site.currency}, "
+            f"{site.area}\n    {site.description}",
+            highlight=False,
+        )
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option("--out", help="Run folder.")] = Path("runs/train"),
+    site: Site = None,
+    prices: Prices = None,
+    area: Area = None,
+    start: Start = None,
+    end: End = None,
+    start_cost: StartCost = None,
+    work_levels: WorkLevels = False,
+    validate_from: ValidateFrom = None,
+    test_from: TestFrom = None,
+    seed: Seed = 0,
+    settings: Annotated[
+        Path | None, typer.Option("--settings", help="TOML file of training settings.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")
+    ] = False,
+) -> None:
+    """Train a policy and write its signed bundle.
+
+    Clones the clairvoyant plan of the training span, improves the clone with PPO, and keeps the
+    policy that earns most on the validation span. The held-out span is not looked at.
+    """
+    from gridhash.training.train import train_policy
+
+    request = _request(
+        site=site,
+        prices=prices,
+        area=area,
+        start=start,
+        end=end,
+        start_cost=start_cost,
+        work_levels=work_levels,
+    )
+    result = train_policy(
+        request,
+        folder=out,
+        settings=settings,
+        seed=seed,
+        validate_from=validate_from,
+        test_from=test_from,
+        resume=resume,
+        console=console,
+    )
+    console.print(f"bundle      {result.bundle}\nTensorBoard tensorboard --logdir {out}")
+
+
+@app.command()
+def evaluate(
+    bundle: Annotated[
+        list[Path] | None, typer.Option("--bundle", help="Bundle of a learned policy; repeatable.")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", help="Public key that signed the bundles.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for results.json and report.html.")
+    ] = Path("runs/evaluate"),
+    site: Site = None,
+    prices: Prices = None,
+    area: Area = None,
+    start: Start = None,
+    end: End = None,
+    start_cost: StartCost = None,
+    work_levels: WorkLevels = False,
+    validate_from: ValidateFrom = None,
+    test_from: TestFrom = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print results.json, nothing else.")] = False,
+) -> None:
+    """Play every policy over the held-out span, beside the perfect-foresight bound."""
+    from gridhash.training.compare import evaluate_policies
+
+    request = _request(
+        site=site,
+        prices=prices,
+        area=area,
+        start=start,
+        end=end,
+        start_cost=start_cost,
+        work_levels=work_levels,
+    )
+    evaluate_policies(
+        request,
+        bundles=bundle or [],
+        key=key,
+        folder=out,
+        validate_from=validate_from,
+        test_from=test_from,
+        as_json=json_,
+        console=console,
+    )
+
+
+@app.command("simulate-rigs")
+def simulate_rigs(
+    site: Site = None,
+    count: Annotated[int, typer.Option("--count", min=1, max=2000, help="Rigs in all.")] = 24,
+    address: Annotated[
+        str, typer.Option("--address", help="First loopback address; each rig takes the next.")
+    ] = "127.40.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 4028,
+) -> None:
+    """Run simulated Avalon rigs that speak the real protocol, until Ctrl-C."""
+    from gridhash.serving.stand_alone import run_simulated_rigs
+
+    run_simulated_rigs(site or "japan_pilot", count, address, port, console)
+
+
+@app.command()
+def serve(
+    bundle: Annotated[Path, typer.Option("--bundle", help="Signed bundle of the policy.")],
+    key: Annotated[Path, typer.Option("--key", help="Public key that signed it.")],
+    rigs: Annotated[Path, typer.Option("--rigs", help="CSV: rig_id,group,address[,port].")],
+    live: Annotated[
+        bool | None,
+        typer.Option("--live/--shadow", help="Command rigs, or only decide and record."),
+    ] = None,
+    journal: Annotated[
+        Path, typer.Option("--journal", help="SQLite file that records everything.")
+    ] = Path("runs/serve/journal.sqlite"),
+    site: Site = None,
+    prices: Prices = None,
+    area: Area = None,
+    start: Start = None,
+    end: End = None,
+    hours: Annotated[
+        float | None, typer.Option("--hours", help="Stop after this long; forever if not given.")
+    ] = None,
+) -> None:
+    """Drive rigs with a frozen policy: decide, command, verify by watts, record."""
+    from gridhash.serving.service import serve_site
+
+    if live is None:
+        raise typer.BadParameter("say --shadow (decide and record only) or --live (command rigs)")
+    request = _request(site=site, prices=prices, area=area, start=start, end=end)
+    serve_site(
+        request,
+        bundle=bundle,
+        key=key,
+        rigs=rigs,
+        journal=journal,
+        live=live,
+        hours=hours,
+        console=console,
+    )
+
+
+@app.command()
+def demo(
+    site: Site = None,
+    prices: Prices = None,
+    area: Area = None,
+    out: Annotated[Path, typer.Option("--out", help="Run folder.")] = Path("runs/demo"),
+    seed: Seed = 0,
+    rigs: Annotated[int, typer.Option("--rigs", min=4, max=200, help="Simulated rigs.")] = 24,
+) -> None:
+    """Train, judge, and run one market day on simulated rigs, each command verified by watts."""
+    from gridhash.demo import run_demo
+
+    run_demo(_request(site=site, prices=prices, area=area), out, seed, rigs, console)
+
+
+def main() -> None:
+    """Run the command line; the outermost edge of every error."""
+    try:
+        app()
+    except GridhashError as err:
+        errors.print(f"[bold red]error[/] {err}", highlight=False, markup=True, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        errors.print("stopped")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone; nothing is left to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

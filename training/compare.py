@@ -1,0 +1,112 @@
+"""`gridhash evaluate`: every policy on the held-out span, to screen, JSON and report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from gridhash.agents.bundle import load_bundle
+from gridhash.agents.day_ahead_dp import DayAheadDP
+from gridhash.agents.policy import Policy
+from gridhash.agents.rules import (
+    AlwaysOff,
+    AlwaysOn,
+    BreakEvenOnOff,
+    LevelRule,
+    ZeroAction,
+    tune_hysteresis,
+)
+from gridhash.agents.signing import read_public_key
+from gridhash.envs.open_scenario import ScenarioRequest, open_scenario
+from gridhash.envs.scenario import Scenario
+from gridhash.errors import ConfigError
+from gridhash.training.evaluate import Evaluation, evaluate, results_dict, write_results
+from gridhash.training.report import write_report
+from gridhash.training.spans import Spans, spans_by_date
+from gridhash.training.tables import score_table
+
+RESULTS_NAME = "results.json"
+REPORT_NAME = "report.html"
+
+
+def baseline_policies(scenario: Scenario, spans: Spans) -> list[Policy]:
+    """Return every rule and planner; what has parameters is tuned on the training span."""
+    site = scenario.site
+    return [
+        AlwaysOn(site),
+        AlwaysOff(site),
+        BreakEvenOnOff(site),
+        LevelRule(site),
+        tune_hysteresis(scenario, spans.train),
+        DayAheadDP(site),
+    ]
+
+
+def evaluate_policies(
+    request: ScenarioRequest,
+    *,
+    bundles: Sequence[Path],
+    key: Path | None,
+    folder: Path,
+    validate_from: str | None,
+    test_from: str | None,
+    as_json: bool,
+    console: Console,
+) -> Evaluation:
+    """Evaluate the baselines and the policies of `bundles`; write results and report.
+
+    Raises
+    ------
+    ConfigError
+        If bundles are given without the public key that signed them.
+    BundleError
+        If a bundle does not fit the site or is not intact.
+    """
+    scenario = open_scenario(request)
+    spans = spans_by_date(scenario, validate_from=validate_from, test_from=test_from)
+    learned: list[Policy] = []
+    if bundles:
+        if key is None:
+            raise ConfigError("--bundle needs --key: the .pub file of the key that signed it")
+        trusted = [read_public_key(key)]
+        learned = [load_bundle(p, site=scenario.site, trusted_keys=trusted)[0] for p in bundles]
+    quiet = Console(stderr=True) if as_json else console
+    evaluation = compare(scenario, spans, learned, quiet)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_results(evaluation, folder / RESULTS_NAME)
+    write_report(
+        evaluation,
+        folder / REPORT_NAME,
+        title=f"{scenario.site.name} on {scenario.trace.area}",
+    )
+    if as_json:
+        console.print_json(data=results_dict(evaluation))
+    else:
+        console.print(score_table(evaluation))
+        console.print(f"results  {folder / RESULTS_NAME}\nreport   {folder / REPORT_NAME}")
+    return evaluation
+
+
+def compare(
+    scenario: Scenario, spans: Spans, learned: Sequence[Policy], console: Console
+) -> Evaluation:
+    """Play baselines and learned policies over the held-out span under a progress bar."""
+    policies = [*baseline_policies(scenario, spans), *learned]
+    with Bar(
+        TextColumn("{task.description:<20}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    ) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=total)
+            bar.update(tasks[name], completed=done, total=total)
+
+        return evaluate(scenario, policies, spans.test, progress=show)

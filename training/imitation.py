@@ -1,0 +1,149 @@
+"""Warm start: clone the day-ahead dynamic program at states of every mode.
+
+The teacher (`gridhash.agents.day_ahead_dp`) says for each group what running is worth over
+stopping. The clone answers with a shadow price; merit order runs a group exactly if that price
+lies below the group's margin. So a decision is learned as a classification whose logit is
+(margin - shadow price) / sharpness, weighted by what a wrong decision costs.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from gridhash.agents.day_ahead_dp import GRID, KEEP, START, DayAheadDP
+from gridhash.agents.policy import ObservationReader
+from gridhash.envs.batched_site import BatchedSite, EpisodeRules
+from gridhash.envs.scenario import Scenario, build_scenario
+from gridhash.training.config import ImitationSettings, TrainingConfig
+from gridhash.training.progress import Progress, TrainingRecord
+from gridhash.training.spans import Rows
+
+N_VARIANTS = 6
+"""Price histories the states are drawn from: the real one and shifted copies of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionSample:
+    """States and what the teacher would do in each."""
+
+    observation: npt.NDArray[np.float32]
+    """(N, F)"""
+    margin: npt.NDArray[np.float32]
+    """(N, G) shadow price, in units of the action, below which the group runs."""
+    advantage: npt.NDArray[np.float32]
+    """(N, G) worth of running over stopping, per cost of a start; zero where bound."""
+
+
+def draw_decisions(
+    scenario: Scenario, rows: Rows, settings: ImitationSettings, rng: np.random.Generator
+) -> DecisionSample:
+    """Draw `settings.n_samples` states of a span and ask the teacher about each.
+
+    A third of the states are of the real prices, the others of copies whose level is shifted, so
+    that the clone knows years that are dearer or cheaper than the one it learns from.
+    """
+    parts = []
+    for variant in range(N_VARIANTS):
+        world = scenario if variant == 0 else shift_prices(scenario, settings.level_shift_sd, rng)
+        share = 1 / 3 if variant == 0 else 2 / 3 / (N_VARIANTS - 1)
+        parts.append(_draw(world, rows, max(1, round(settings.n_samples * share)), rng))
+    return DecisionSample(
+        observation=np.concatenate([part.observation for part in parts]),
+        margin=np.concatenate([part.margin for part in parts]),
+        advantage=np.concatenate([part.advantage for part in parts]),
+    )
+
+
+def shift_prices(scenario: Scenario, sd: float, rng: np.random.Generator) -> Scenario:
+    """Return the scenario with all its prices raised or lowered by one random amount."""
+    trace = scenario.trace
+    break_even = max(scenario.site.break_even_per_kwh(g) for g in scenario.site.groups)
+    price = trace.column("price_per_kwh") + rng.normal(0.0, sd) * break_even
+    return build_scenario(scenario.site, trace.with_columns({"price_per_kwh": price}))
+
+
+def _draw(scenario: Scenario, rows: Rows, n: int, rng: np.random.Generator) -> DecisionSample:
+    site, params = scenario.site, scenario.params
+    one_interval_days = site.dispatch_interval_s / 86400.0
+    sites = BatchedSite(scenario, n, EpisodeRules(episode_days=one_interval_days, rows=rows))
+    sites.draw_starts(np.arange(n), rng)
+    sites.state.substep[:] = rng.integers(0, scenario.steps_per_row, n)
+    observation = sites.observe()
+    reader = ObservationReader(site)
+    teacher = DayAheadDP(site)
+    worth = teacher.advantages(observation)[:, :, GRID]
+    running = reader.of_groups(observation, "running_frac")
+    startable = reader.of_groups(observation, "startable_frac")
+    advantage = running * worth[:, :, KEEP] + startable * worth[:, :, START]
+    break_even = reader.value(observation, "break_even_per_kwh")[:, None]
+    lowest = reader.level_break_even_ratio(params.level_kw[:, 0], params.level_phs[:, 0])
+    price = reader.prices_per_kwh(observation)[:, :1]
+    margin = (lowest * break_even - price) / params.shadow_scale_per_kwh
+    start_loss = params.start_cost + params.warm_up_h * params.level_kw[:, -1] * break_even
+    return DecisionSample(
+        observation=observation,
+        margin=margin.astype(np.float32),
+        advantage=(advantage / np.maximum(start_loss, 1e-9)).astype(np.float32),
+    )
+
+
+def clone(
+    policy: torch.nn.Module,
+    sample: DecisionSample,
+    config: TrainingConfig,
+    progress: Progress,
+) -> Iterator[TrainingRecord]:
+    """Fit the actor of an SB3 policy to a sample; yield one record per epoch."""
+    settings = config.imitation
+    observation = torch.as_tensor(sample.observation)
+    margin = torch.as_tensor(sample.margin)
+    advantage = torch.as_tensor(sample.advantage)
+    weight = advantage.abs()
+    weight = (weight / weight.mean().clamp_min(1e-9)).clamp_max(5.0)
+    wanted = (advantage > 0).float()
+    actor = [
+        *policy.mlp_extractor.policy_net.parameters(),
+        *policy.action_net.parameters(),
+    ]
+    optimizer = torch.optim.AdamW(
+        actor, lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    n_batches = max(1, len(observation) // settings.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=settings.learning_rate,
+        total_steps=max(1, settings.n_epochs * n_batches),
+        pct_start=0.15,
+    )
+    shuffle = torch.Generator().manual_seed(config.seed)
+    for epoch in range(settings.n_epochs):
+        order = torch.randperm(len(observation), generator=shuffle)
+        lost, right = 0.0, 0.0
+        for k in range(n_batches):
+            which = order[k * settings.batch_size : (k + 1) * settings.batch_size]
+            shadow = mean_action(policy, observation[which])
+            logit = (margin[which] - shadow) / settings.sharpness
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(
+                logit, wanted[which], weight=weight[which]
+            )
+            loss = loss + settings.shadow_penalty * shadow.abs().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            agree = (logit > 0) == (wanted[which] > 0)
+            right += float((agree * weight[which]).sum() / weight[which].sum())
+            lost += float(loss.detach())
+        progress("clone", epoch + 1, settings.n_epochs, None)
+        values = {"loss": lost / n_batches, "agreement": right / n_batches}
+        yield TrainingRecord(phase="clone", step=epoch + 1, values=values)
+
+
+def mean_action(policy: torch.nn.Module, observation: torch.Tensor) -> torch.Tensor:
+    """Return the actor's mean action, (N, G), with its gradient."""
+    features = policy.features_extractor(observation)
+    mean: torch.Tensor = policy.action_net(policy.mlp_extractor.forward_actor(features))
+    return mean

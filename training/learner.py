@@ -1,0 +1,185 @@
+"""Clone, critic warm-up, PPO: one training run, each step of which can be resumed exactly."""
+
+import hashlib
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.logger import configure
+
+from gridhash.agents.numpy_policy import MlpPolicy
+from gridhash.envs.action import ActionKind
+from gridhash.envs.batched_site import EpisodeRules
+from gridhash.envs.observation import table_hash
+from gridhash.envs.scenario import Scenario
+from gridhash.training import checkpoint
+from gridhash.training.config import TrainingConfig
+from gridhash.training.imitation import clone, draw_decisions
+from gridhash.training.network import (
+    NORMALISED_CLIP,
+    actor_weights,
+    normalisation,
+    policy_kwargs,
+)
+from gridhash.training.play import play
+from gridhash.training.progress import Progress, TrainingRecord
+from gridhash.training.spans import Spans
+from gridhash.training.vec_env import SiteVecEnv
+
+log = logging.getLogger(__name__)
+
+POLICY_NAME = "learned"
+KL_SAMPLE = 4096
+ACTOR_PARAMETERS = ("mlp_extractor.policy_net", "action_net", "log_std")
+
+Weights = dict[str, npt.NDArray[np.float32]]
+
+
+@dataclass(kw_only=True)
+class LearnerState:
+    """Where a run stands."""
+
+    iteration: int = 0
+    """PPO iterations done; 0 when the clone is ready."""
+    best_validation: float = -np.inf
+    best_weights: Weights = field(default_factory=dict)
+    clone_weights: Weights = field(default_factory=dict)
+    records: list[TrainingRecord] = field(default_factory=list)
+    finished: bool = False
+
+
+class Learner:
+    """Trains one policy on one scenario; keeps the best on validation, never the last."""
+
+    def __init__(
+        self, scenario: Scenario, spans: Spans, config: TrainingConfig, folder: Path
+    ) -> None:
+        """Build network and environment; the folder receives checkpoint and TensorBoard files."""
+        torch.set_num_threads(config.torch_threads)
+        self.scenario = scenario
+        self.spans = spans
+        self.config = config
+        self.folder = folder
+        self.state = LearnerState()
+        self.key = {
+            "settings": config.model_dump_json(),
+            "site": scenario.site.model_dump_json(),
+            "observation table": table_hash(scenario.site),
+            "spans": repr(spans),
+            "prices": hashlib.sha256(scenario.market.tobytes()).hexdigest(),
+        }
+        ppo = config.ppo
+        self.env = SiteVecEnv(
+            scenario,
+            ppo.n_envs,
+            EpisodeRules(
+                episode_days=ppo.episode_days,
+                action_kind=ActionKind.SHADOW_PRICE,
+                relative_reward=True,
+                rows=spans.train,
+            ),
+            seed=config.seed,
+        )
+        self.decisions = draw_decisions(
+            scenario, spans.train, config.imitation, np.random.default_rng([config.seed, 1])
+        )
+        center, scale = normalisation(self.decisions.observation)
+        self.model = PPO(
+            "MlpPolicy",
+            self.env,
+            learning_rate=ppo.learning_rate,
+            n_steps=ppo.n_steps,
+            batch_size=ppo.batch_size,
+            n_epochs=ppo.n_epochs,
+            gamma=ppo.gamma,
+            gae_lambda=ppo.gae_lambda,
+            clip_range=ppo.clip_range,
+            # Near the optimum advantages are mostly noise; normalising them would amplify it.
+            normalize_advantage=False,
+            ent_coef=0.0,
+            policy_kwargs=policy_kwargs(config.hidden, center, scale, ppo.exploration_sd),
+            seed=config.seed,
+            device="cpu",
+        )
+        self.model.set_logger(configure(str(folder / "tensorboard"), ["tensorboard"]))
+
+    def run(self, progress: Progress, *, resume: bool = False) -> MlpPolicy:
+        """Train from the start, or from the last checkpoint, to the end; return the best policy.
+
+        Raises
+        ------
+        TrainingError
+            If `resume` is set and the folder holds no checkpoint of this very run.
+        """
+        if resume:
+            checkpoint.restore(self)
+        else:
+            for record in clone(self.model.policy, self.decisions, self.config, progress):
+                self._log(record)
+            self.state.clone_weights = actor_weights(self.model.policy)
+            self._validate("clone", progress)
+            checkpoint.save(self)
+        while not self.state.finished and self.state.iteration < self.config.ppo.n_iterations:
+            self._iterate(progress)
+            checkpoint.save(self)
+        return self.best_policy()
+
+    def _iterate(self, progress: Progress) -> None:
+        """Collect one roll-out and learn from it, with the actor frozen while the critic warms."""
+        model, ppo, state = self.model, self.config.ppo, self.state
+        warming = state.iteration < ppo.n_critic_iterations
+        for name, parameter in model.policy.named_parameters():
+            parameter.requires_grad = not (warming and name.startswith(ACTOR_PARAMETERS))
+        model.learn(ppo.n_envs * ppo.n_steps, reset_num_timesteps=False, log_interval=1)
+        state.iteration += 1
+        phase = "critic" if warming else "ppo"
+        kl = 0.0 if warming else self.kl_to_clone()
+        if kl > ppo.max_kl_to_clone:
+            log.info("Stopped: the policy moved too far from the clone", extra={"kl": kl})
+            state.finished = True
+        last = state.iteration == ppo.n_iterations or state.finished
+        if not warming and (state.iteration % self.config.validate_every == 0 or last):
+            self._validate(phase, progress, kl=kl)
+        else:
+            progress(phase, state.iteration, ppo.n_iterations, None)
+
+    def kl_to_clone(self) -> float:
+        """Return the mean KL divergence from the policy's action to the clone's [nat]."""
+        observation = self.decisions.observation[:KL_SAMPLE]
+        move = runtime_policy(actor_weights(self.model.policy)).act(observation)
+        move -= runtime_policy(self.state.clone_weights).act(observation)
+        sd = np.exp(self.model.policy.log_std.detach().numpy().astype(np.float64))
+        clone_sd = self.config.ppo.exploration_sd
+        kl = np.log(clone_sd / sd) + (sd**2 + move**2) / (2.0 * clone_sd**2) - 0.5
+        return float(kl.sum(axis=1).mean())
+
+    def _validate(self, phase: str, progress: Progress, *, kl: float = 0.0) -> None:
+        weights = actor_weights(self.model.policy)
+        profit = play(self.scenario, runtime_policy(weights), self.spans.validate).profit
+        if profit > self.state.best_validation:
+            self.state.best_validation = profit
+            self.state.best_weights = weights
+        values = {"validation_profit": profit, "kl_to_clone": kl}
+        self._log(TrainingRecord(phase=phase, step=self.state.iteration, values=values))
+        progress(phase, self.state.iteration, self.config.ppo.n_iterations, profit)
+
+    def _log(self, record: TrainingRecord) -> None:
+        self.state.records.append(record)
+        for name, value in record.values.items():
+            self.model.logger.record(f"{record.phase}/{name}", value)
+        self.model.logger.dump(record.step)
+
+    def best_policy(self) -> MlpPolicy:
+        """Return the policy that earned most on the validation span."""
+        return runtime_policy(self.state.best_weights)
+
+
+def runtime_policy(weights: Weights) -> MlpPolicy:
+    """Return an actor as the NumPy policy that runs on site."""
+    return MlpPolicy(
+        weights, name=POLICY_NAME, action_kind=ActionKind.SHADOW_PRICE, clip=NORMALISED_CLIP
+    )

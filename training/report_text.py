@@ -1,0 +1,219 @@
+"""What an evaluation says, in words and formatted numbers; shared by page, plots and terminal."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gridhash.envs.observation import REVENUE, site_value_per_kwh
+from gridhash.envs.parameters import Floats
+from gridhash.training.evaluate import (
+    ALWAYS_ON,
+    PLANNER,
+    RULE,
+    Evaluation,
+    PolicyScore,
+)
+from gridhash.training.statistics import Interval, paired_difference
+
+LEARNED = "learned"
+"""A learned policy's name begins so."""
+BOUND_LABEL = "perfect-foresight bound"
+MINUS = "−"
+
+_LABELS = {PLANNER: "day-ahead DP"}
+
+
+def label(name: str) -> str:
+    """Return the name of a policy as people say it.
+
+    >>> label("level_rule")
+    'level rule'
+    """
+    return _LABELS.get(name, name.replace("_", " "))
+
+
+def number(value: float, digits: int = 0, *, signed: bool = False) -> str:
+    """Return a number with separated thousands and a true minus; never minus zero.
+
+    >>> number(-1234.4), number(0.3, signed=True), number(-0.3)
+    ('−1,234', '0', '0')
+    """
+    rounded = round(value, digits) or 0.0
+    sign = "+" if signed and rounded > 0 else ""
+    return sign + f"{rounded:,.{digits}f}".replace("-", MINUS)
+
+
+def percent(frac: float | None, digits: int = 0) -> str:
+    """Return a share as percent; a dash where there is none."""
+    return "–" if frac is None else f"{number(100.0 * frac, digits)} %"
+
+
+def share(frac: float) -> str:
+    """Return a share of a bound: never rounded up to 100 %.
+
+    >>> share(0.99961), share(1.0)
+    ('99.96 %', '100.00 %')
+    """
+    return f"{number(np.floor(frac * 1e4 + 1e-6) / 100.0, 2)} %"
+
+
+def interval_text(interval: Interval, digits: int = 0, *, scale: float = 1.0) -> str:
+    """Return the ends of an interval as text.
+
+    >>> interval_text(Interval(estimate=2.0, low=-1.0, high=3.0))
+    '−1 … +3'
+    """
+    low = number(interval.low * scale, digits, signed=True)
+    return f"{low} … {number(interval.high * scale, digits, signed=True)}"
+
+
+def duration(microseconds: float) -> str:
+    """Return a wall time in the unit that reads best.
+
+    >>> duration(12.3), duration(4500.0)
+    ('12 µs', '4.5 ms')
+    """
+    if microseconds < 1000.0:
+        return f"{microseconds:.{0 if microseconds >= 9.95 else 1}f} µs"
+    return f"{microseconds / 1000.0:.{0 if microseconds >= 9950 else 1}f} ms"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """An evaluation made ready to be read: who is looked at, in which units."""
+
+    evaluation: Evaluation
+    focus: str
+    """The policy that is looked at: the learned one, else the best that is no reference."""
+    money_digits: int
+    price_scale: float
+    """Displayed price per price per kWh."""
+    price_unit: str
+    break_even_per_kwh: Floats
+    """Market price at which the site at nameplate earns nothing, per dispatch interval."""
+
+    @property
+    def currency(self) -> str:
+        """Currency of every amount."""
+        return self.evaluation.scenario.site.currency
+
+    @property
+    def timezone(self) -> str:
+        """Time zone of the site."""
+        return self.evaluation.scenario.site.timezone
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Names of the policies drawn in every plot: rule, planner, and the one looked at."""
+        return tuple(dict.fromkeys((RULE, PLANNER, self.focus)))
+
+    @property
+    def ranked(self) -> tuple[PolicyScore, ...]:
+        """Scores by falling profit."""
+        return tuple(sorted(self.evaluation.scores, key=lambda s: s.profit, reverse=True))
+
+    def score(self, name: str) -> PolicyScore:
+        """Return the score of a policy by name."""
+        return next(score for score in self.evaluation.scores if score.name == name)
+
+    def money(self, value: float, *, signed: bool = False) -> str:
+        """Return an amount without its currency."""
+        return number(value, self.money_digits, signed=signed)
+
+    def price(self, per_kwh: float | None) -> str:
+        """Return a price without its unit; a dash where there is none."""
+        return "–" if per_kwh is None else number(per_kwh * self.price_scale, 2)
+
+    def daily_profit(self, name: str) -> Floats:
+        """Return the profit of a policy on each local day [currency]."""
+        return self.evaluation.run(name).daily_profit(self.timezone).to_numpy(dtype=np.float64)
+
+
+def read(evaluation: Evaluation) -> Reading:
+    """Choose whom to look at and in which units."""
+    scenario = evaluation.scenario
+    names = [score.name for score in sorted(evaluation.scores, key=lambda s: -s.profit)]
+    learned = [name for name in names if name.startswith(LEARNED)]
+    others = [name for name in names if name not in (ALWAYS_ON, RULE, PLANNER)]
+    first, last = evaluation.rows
+    all_in = scenario.market[first:last, REVENUE] * site_value_per_kwh(scenario.params, 1.0)
+    break_even = np.repeat(all_in, scenario.steps_per_row) - scenario.params.adders_per_kwh
+    per_mwh = float(np.median(all_in)) < 1.0
+    largest = max(abs(score.profit) for score in evaluation.scores)
+    return Reading(
+        evaluation=evaluation,
+        focus=(learned or others or [PLANNER])[0],
+        money_digits=0 if largest >= 1000.0 else 2,
+        price_scale=1000.0 if per_mwh else 1.0,
+        price_unit=f"{scenario.site.currency}/{'MWh' if per_mwh else 'kWh'}",
+        break_even_per_kwh=break_even,
+    )
+
+
+def against(reading: Reading, name: str, reference: str) -> Interval:
+    """Return what a policy earned more than another, paired by day [currency]."""
+    return paired_difference(reading.daily_profit(name), reading.daily_profit(reference))
+
+
+def verdict(reading: Reading) -> list[str]:
+    """Return sentences that say who won, by how much and how sure that is; the first is the head.
+
+    The numbers alone decide the words: where the rule or the planner wins, it says so.
+    """
+    focus, currency = reading.score(reading.focus), reading.currency
+    who = f"the {label(focus.name)} policy" if focus.name.startswith(LEARNED) else label(focus.name)
+    sentences = [_against_rule(reading, who)]
+    if focus.name != PLANNER:
+        sentences.append(_against_planner(reading, who))
+    best = reading.ranked[0]
+    head = "It" if best.name == focus.name else f"Highest profit has {label(best.name)}: it"
+    bound = reading.evaluation.bound.value
+    sentences.append(
+        f"{head} earned {reading.money(best.profit)} {currency} and left at most "
+        f"{reading.money(bound - best.profit)} {currency} to the {BOUND_LABEL}, "
+        "which no policy can pass."
+    )
+    return [sentence[0].upper() + sentence[1:] for sentence in sentences]
+
+
+def _against_rule(reading: Reading, who: str) -> str:
+    gain = reading.score(reading.focus).over_rule
+    rule = reading.score(RULE).profit
+    ends = f"95 % interval {interval_text(gain, reading.money_digits)}"
+    amount = f"{reading.money(abs(gain.estimate))} {reading.currency}"
+    relative = f", {number(100 * abs(gain.estimate) / rule, 1)} %" if rule > 0 else ""
+    if reading.focus == RULE:
+        return f"{who} is the rule itself: nothing else was played"
+    if gain.low > 0:
+        return f"{who} earned {amount} more than the level rule{relative} ({ends})."
+    if gain.high < 0:
+        return f"the level rule wins: {who} earned {amount} less{relative} ({ends})."
+    more = "more" if gain.estimate >= 0 else "less"
+    return (
+        f"no winner between {who} and the level rule: {amount} {more}, but the {ends} holds zero."
+    )
+
+
+def _against_planner(reading: Reading, who: str) -> str:
+    gain = against(reading, reading.focus, PLANNER)
+    ends = f"95 % interval {interval_text(gain, reading.money_digits)}"
+    amount = f"{reading.money(abs(gain.estimate))} {reading.currency}"
+    own, planner = reading.score(reading.focus), reading.score(PLANNER)
+    times = f"It decides in {duration(own.decision_us)}, the DP in {duration(planner.decision_us)}."
+    if gain.low > 0:
+        return f"it also earned {amount} more than the day-ahead DP ({ends}). {times}"
+    if gain.high < 0:
+        closed = own.gap_closed
+        gap = (
+            ""
+            if closed is None
+            else f" and closes {percent(closed.estimate)} of the gap between rule and DP"
+        )
+        return (
+            f"the day-ahead DP, which plans on the same published prices, is still ahead: {who} "
+            f"earned {amount} less ({ends}){gap}. {times}"
+        )
+    return (
+        f"the day-ahead DP and {who} cannot be told apart: {amount} "
+        f"{'more' if gain.estimate >= 0 else 'less'} ({ends}). {times}"
+    )

@@ -1,0 +1,188 @@
+"""`gridhash train`: from a request to a signed bundle in a run folder."""
+
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import torch
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bar
+
+from gridhash.agents.bundle import write_bundle
+from gridhash.agents.bundle_manifest import DataSpan, Provenance
+from gridhash.agents.day_ahead_dp import DayAheadDP
+from gridhash.agents.numpy_policy import MlpPolicy
+from gridhash.agents.rules import LevelRule
+from gridhash.agents.signing import generate_key, read_key
+from gridhash.envs.open_scenario import ScenarioRequest, open_scenario
+from gridhash.envs.scenario import Scenario
+from gridhash.errors import TrainingError
+from gridhash.training import checkpoint
+from gridhash.training.config import TrainingConfig, load_training_config
+from gridhash.training.learner import POLICY_NAME, Learner
+from gridhash.training.play import play
+from gridhash.training.spans import Spans, spans_by_date
+
+KEY_NAME = "signing-key.pem"
+CURVE_NAME = "training-curve.csv"
+PHASES = {"clone": "clone the plan", "critic": "warm the critic", "ppo": "improve by PPO"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """What a run left behind."""
+
+    policy: MlpPolicy
+    bundle: Path
+    public_key: Path
+    curve: pd.DataFrame
+    """Training curve: phase, step, and the values of each record."""
+
+
+def train_policy(
+    request: ScenarioRequest,
+    *,
+    folder: Path,
+    settings: Path | None,
+    seed: int,
+    validate_from: str | None,
+    test_from: str | None,
+    resume: bool,
+    console: Console,
+) -> TrainingResult:
+    """Train on what a request names and write checkpoint, curve, key and bundle to `folder`.
+
+    Raises
+    ------
+    TrainingError
+        If the folder holds another run, or `resume` finds none.
+    """
+    config = load_training_config(settings, seed=seed)
+    scenario = open_scenario(request)
+    spans = spans_by_date(scenario, validate_from=validate_from, test_from=test_from)
+    return train_on(scenario, spans, config, folder, resume=resume, console=console)
+
+
+def train_on(
+    scenario: Scenario,
+    spans: Spans,
+    config: TrainingConfig,
+    folder: Path,
+    *,
+    resume: bool,
+    console: Console,
+) -> TrainingResult:
+    """Train on a scenario; see `train_policy`."""
+    if not resume and (folder / checkpoint.FILE_NAME).exists():
+        raise TrainingError(
+            f"{folder} holds a run already: go on with --resume, or name another folder with --out"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    validation = {
+        policy.name: play(scenario, policy, spans.validate).profit
+        for policy in (LevelRule(scenario.site), DayAheadDP(scenario.site))
+    }
+    learner = Learner(scenario, spans, config, folder)
+    with _bar(console) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(phase: str, done: int, total: int, profit: float | None) -> None:
+            if phase not in tasks:
+                tasks[phase] = bar.add_task(PHASES[phase], total=total, note="")
+            bar.update(tasks[phase], completed=done, total=total)
+            if profit is not None:
+                note = _standing(profit, validation, scenario.site.currency)
+                bar.update(tasks[phase], note=note)
+
+        policy = learner.run(show, resume=resume)
+    curve = pd.DataFrame(
+        [{"phase": r.phase, "step": r.step, **r.values} for r in learner.state.records]
+    )
+    curve.to_csv(folder / CURVE_NAME, index=False)
+    key_path = folder / KEY_NAME
+    key = read_key(key_path) if key_path.exists() else generate_key(key_path)
+    scores = {f"validation_profit_{name}": value for name, value in validation.items()}
+    scores[f"validation_profit_{POLICY_NAME}"] = learner.state.best_validation
+    now = datetime.now(UTC)
+    bundle = write_bundle(
+        folder,
+        policy,
+        name=f"{scenario.site.name}-{now:%Y%m%dt%H%M%S}-seed{config.seed}".lower(),
+        site=scenario.site,
+        key=key,
+        created_at=now,
+        provenance=Provenance(
+            seed=config.seed,
+            data=tuple(_data_spans(scenario, spans)),
+            training=config.model_dump(mode="json"),
+            scores=scores,
+            git_commit=_git_commit(),
+            torch_version=torch.__version__,
+        ),
+    )
+    return TrainingResult(
+        policy=policy, bundle=bundle, public_key=key_path.with_suffix(".pub"), curve=curve
+    )
+
+
+def _bar(console: Console) -> Bar:
+    return Bar(
+        TextColumn("{task.description:<16}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+    )
+
+
+def _standing(profit: float, validation: dict[str, float], currency: str) -> str:
+    """Return where the policy stands between rule and planner on the validation span."""
+    rule, planner = validation["level_rule"], validation["day_ahead_dp"]
+    text = f"validation {profit:,.0f} {currency}"
+    if planner > rule:
+        text += f", {(profit - rule) / (planner - rule):.0%} of rule → DP"
+    return text
+
+
+def _data_spans(scenario: Scenario, spans: Spans) -> list[DataSpan]:
+    index = scenario.trace.frame.index
+    period = pd.Timedelta(seconds=scenario.trace.period_s)
+    return [
+        DataSpan(
+            role=role,
+            source=scenario.trace.source,
+            area=scenario.trace.area,
+            start=index[first].to_pydatetime(),
+            end=(index[last - 1] + period).to_pydatetime(),
+        )
+        for role, (first, last) in (("train", spans.train), ("validate", spans.validate))
+    ]
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the source tree that this module runs from; None outside one."""
+    here = Path(__file__).resolve().parent
+    try:
+        result = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip() or None
