@@ -21,12 +21,14 @@ from gridhash.envs.thermal import (
     running_share,
 )
 
+Loop = tuple[float, float, float, float, float, float, float, float, float]
+"""Chips and coolant now, heat per rig, rigs, outdoors, UA, R, C_rig, C_loop."""
+
 
 def spans(low: float, high: float) -> st.SearchStrategy[float]:
     return st.floats(low, high, allow_nan=False)
 
 
-# One loop: chips and coolant now, heat per rig, rigs, outdoors, UA, R, C_rig, C_loop.
 LOOPS = st.tuples(
     spans(-30, 110),
     spans(-30, 90),
@@ -40,7 +42,7 @@ LOOPS = st.tuples(
 )
 
 
-def integrated(loop: tuple[float, ...], elapsed_s: float) -> tuple[float, float]:
+def integrated(loop: Loop, elapsed_s: float) -> tuple[float, float]:
     """Return both temperatures by the classical Runge-Kutta method in very many equal steps.
 
     The equations of the module docstring as an affine system z' = A z with z = (chip, coolant, 1):
@@ -73,18 +75,14 @@ def integrated(loop: tuple[float, ...], elapsed_s: float) -> tuple[float, float]
 
 
 @given(loop=LOOPS, elapsed_s=spans(0, 4 * 3600))
-def test_exact_solution_equals_fine_numerical_integration(
-    loop: tuple[float, ...], elapsed_s: float
-) -> None:
+def test_exact_solution_equals_fine_numerical_integration(loop: Loop, elapsed_s: float) -> None:
     assert loop_after(*loop, elapsed_s) == pytest.approx(
         integrated(loop, elapsed_s), rel=1e-8, abs=1e-7
     )
 
 
 @given(loop=LOOPS, elapsed_s=spans(1, 3600))
-def test_two_half_intervals_give_the_temperature_of_one_whole(
-    loop: tuple[float, ...], elapsed_s: float
-) -> None:
+def test_two_half_intervals_give_the_temperature_of_one_whole(loop: Loop, elapsed_s: float) -> None:
     half = loop_after(*loop, 0.5 * elapsed_s)
     whole = loop_after(*loop, elapsed_s)
 
@@ -92,9 +90,7 @@ def test_two_half_intervals_give_the_temperature_of_one_whole(
 
 
 @given(loop=LOOPS, elapsed_s=spans(1, 2 * 3600))
-def test_heat_in_is_heat_rejected_plus_heat_stored(
-    loop: tuple[float, ...], elapsed_s: float
-) -> None:
+def test_heat_in_is_heat_rejected_plus_heat_stored(loop: Loop, elapsed_s: float) -> None:
     chip_c, coolant_c, heat_kw, n, outdoor_c, rejection, _, rig_kj, loop_kj = loop
     chip_after_c, coolant_after_c = loop_after(*loop, elapsed_s)
 
@@ -118,7 +114,7 @@ def test_heat_in_is_heat_rejected_plus_heat_stored(
     assert abs(rejected_kwh - rejected_kj / 3600) < 1e-9 * size_kj / 3600
 
 
-def fastest(loop: tuple[float, ...]) -> float:
+def fastest(loop: Loop) -> float:
     """Return an upper bound of the decay rates of a loop [1/s]."""
     _, _, _, n, _, rejection, resistance, rig_kj, loop_kj = loop
     return 1 / (resistance * rig_kj) + n / (resistance * loop_kj) + rejection / loop_kj
@@ -143,7 +139,7 @@ def integral_over_time(
 
 
 @given(loop=LOOPS)
-def test_settled_temperatures_are_heat_over_each_resistance(loop: tuple[float, ...]) -> None:
+def test_settled_temperatures_are_heat_over_each_resistance(loop: Loop) -> None:
     _, _, heat_kw, n, outdoor_c, rejection, resistance, *_ = loop
     if rejection == 0.0:
         rejection = 5.0
@@ -155,7 +151,7 @@ def test_settled_temperatures_are_heat_over_each_resistance(loop: tuple[float, .
 
 
 @given(loop=LOOPS, elapsed_s=spans(0, 1e12))
-def test_no_interval_is_too_long(loop: tuple[float, ...], elapsed_s: float) -> None:
+def test_no_interval_is_too_long(loop: Loop, elapsed_s: float) -> None:
     if loop[5] == 0.0:
         return
     assert np.isfinite(loop_after(*loop, elapsed_s)).all()
@@ -164,7 +160,7 @@ def test_no_interval_is_too_long(loop: tuple[float, ...], elapsed_s: float) -> N
 @settings(max_examples=50)
 @given(loop=LOOPS, elapsed_s=spans(1, 3600), shift_k=spans(-30, 30), extra_kw=spans(0, 10))
 def test_buckets_keep_their_distance_from_the_mean_of_all_chips(
-    loop: tuple[float, ...], elapsed_s: float, shift_k: float, extra_kw: float
+    loop: Loop, elapsed_s: float, shift_k: float, extra_kw: float
 ) -> None:
     """Two equal buckets, one hotter and with more heat, against three coupled equations."""
     chip_c, coolant_c, heat_kw, n, outdoor_c, rejection, resistance, rig_kj, loop_kj = loop
