@@ -65,7 +65,7 @@ class DayAheadDP:
             [reader.column(n) for n in ("break_even_per_kwh", "minutes_left", "surplus_frac")]
         )
         self._group_columns = np.array([reader.group_columns(name) for name in _GROUP_FEATURES])
-        self._like = _first_like(params)
+        self._like = first_like(params)
         period_h = site.market.settlement_period_s / SECONDS_PER_HOUR
         self._surplus_decay = (
             float(np.exp(-period_h / surplus_persistence_h)) if surplus_persistence_h > 0.0 else 0.0
@@ -113,7 +113,7 @@ def _n_down(params: SiteParameters) -> int:
     return max(int(params.n_down_lock.max()), 1) + 1
 
 
-def _first_like(params: SiteParameters) -> Ints:
+def first_like(params: SiteParameters) -> Ints:
     """Return for each group the first one with the same rigs, (G,): their plans are the same."""
     per_rig = [
         np.concatenate(

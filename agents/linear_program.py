@@ -1,0 +1,140 @@
+"""A linear program as arrays, solved by HiGHS, with a value that needs no trust in the solver."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import highspy
+import numpy as np
+import numpy.typing as npt
+
+from gridhash.envs.parameters import Floats, Ints
+from gridhash.errors import SolverError
+
+Solver = Literal["simplex", "ipm"]
+
+_highs: Any = highspy  # its functions carry no types
+
+
+class _SilentHighs(highspy.Highs):
+    """HiGHS without the banner that its constructor prints before any option can be set.
+
+    The constructor calls `enableCallbacks`, and the first call of anything prints.
+    """
+
+    def enableCallbacks(self) -> None:
+        """Switch the output off, then go on as usual."""
+        self.setOptionValue("output_flag", False)
+        super().enableCallbacks()  # type: ignore[no-untyped-call, unused-ignore]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The optimum of a maximisation."""
+
+    value: float
+    """What the solution earns."""
+    upper_bound: float
+    """What no solution exceeds: weak duality, evaluated here from the solver's row duals."""
+    columns: Floats
+
+
+class LinearProgram:
+    """Maximise ``gain @ x`` subject to ``lower <= A x <= upper`` with every x in a finite box.
+
+    Columns and rows are added in blocks; blocks of entries address them by number.
+    """
+
+    def __init__(self) -> None:
+        self._gain: list[Floats] = []
+        self._column_lower: list[Floats] = []
+        self._column_upper: list[Floats] = []
+        self._row_lower: list[Floats] = []
+        self._row_upper: list[Floats] = []
+        self._entries: list[tuple[Ints, Ints, Floats]] = []
+        self._n_columns = 0
+        self._n_rows = 0
+
+    def add_columns(
+        self, n: int, *, lower: float | Floats, upper: float | Floats, gain: float | Floats = 0.0
+    ) -> Ints:
+        """Add `n` columns; return their numbers."""
+        for store, value in (
+            (self._column_lower, lower),
+            (self._column_upper, upper),
+            (self._gain, gain),
+        ):
+            store.append(np.broadcast_to(np.asarray(value, dtype=np.float64), n))
+        self._n_columns += n
+        return np.arange(self._n_columns - n, self._n_columns)
+
+    def add_rows(
+        self, n: int, *, lower: float | Floats = -np.inf, upper: float | Floats = np.inf
+    ) -> Ints:
+        """Add `n` rows; return their numbers."""
+        for store, value in ((self._row_lower, lower), (self._row_upper, upper)):
+            store.append(np.broadcast_to(np.asarray(value, dtype=np.float64), n))
+        self._n_rows += n
+        return np.arange(self._n_rows - n, self._n_rows)
+
+    def add_entries(self, rows: Ints, columns: Ints, values: float | Floats) -> None:
+        """Add one entry per pair of row and column; no pair may occur twice."""
+        self._entries.append((rows, columns, np.broadcast_to(values, rows.shape)))
+
+    def solve(self, *, solver: Solver = "simplex") -> Solution:
+        """Return the optimum.
+
+        Raises
+        ------
+        SolverError
+            If HiGHS ends with any status but optimal.
+        """
+        rows, columns, values = (
+            np.concatenate(parts) for parts in zip(*self._entries, strict=True)
+        )
+        order = np.lexsort((rows, columns))
+        rows, columns, values = rows[order], columns[order], values[order]
+        lower, upper = np.concatenate(self._column_lower), np.concatenate(self._column_upper)
+        row_lower, row_upper = np.concatenate(self._row_lower), np.concatenate(self._row_upper)
+        cost = -np.concatenate(self._gain)
+
+        problem = _highs.HighsLp()
+        problem.num_col_, problem.num_row_ = self._n_columns, self._n_rows
+        problem.col_cost_, problem.col_lower_, problem.col_upper_ = cost, lower, upper
+        problem.row_lower_, problem.row_upper_ = row_lower, row_upper
+        problem.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+        problem.a_matrix_.start_ = np.searchsorted(columns, np.arange(self._n_columns + 1))
+        problem.a_matrix_.index_ = rows
+        problem.a_matrix_.value_ = values
+        highs: Any = _SilentHighs()  # type: ignore[no-untyped-call, unused-ignore]
+        highs.setOptionValue("threads", 1)
+        highs.setOptionValue("solver", solver)
+        if highs.passModel(problem) == highspy.HighsStatus.kError:
+            raise SolverError(
+                f"HiGHS refuses the model of {self._n_columns} columns and {self._n_rows} rows"
+            )
+        highs.run()
+        status = highs.getModelStatus()
+        if status != highspy.HighsModelStatus.kOptimal:
+            raise SolverError(
+                f"HiGHS ended with {highs.modelStatusToString(status)!r} on {self._n_columns} "
+                f"columns and {self._n_rows} rows"
+            )
+        solution = highs.getSolution()
+        dual = np.asarray(solution.row_dual, dtype=np.float64)
+        # A multiplier whose side has no bound proves nothing.
+        dual = np.where(np.isinf(row_lower), np.minimum(dual, 0.0), dual)
+        dual = np.where(np.isinf(row_upper), np.maximum(dual, 0.0), dual)
+        reduced = cost - np.bincount(columns, values * dual[rows], minlength=self._n_columns)
+        x = np.asarray(solution.col_value, dtype=np.float64)
+        return Solution(
+            value=float(-(cost @ x)),
+            upper_bound=-(_least(dual, row_lower, row_upper) + _least(reduced, lower, upper)),
+            columns=x,
+        )
+
+
+def _least(weight: Floats, lower: npt.NDArray[np.float64], upper: npt.NDArray[np.float64]) -> float:
+    """Return the least of ``weight @ z`` over the box; a zero weight asks for no bound."""
+    side = np.where(weight > 0.0, lower, upper)
+    used = weight != 0.0
+    return float(weight[used] @ side[used])

@@ -1,0 +1,260 @@
+"""Rigs that are the same, as columns and rows of the bound's linear program."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from gridhash.agents.day_ahead_dp import first_like
+from gridhash.agents.linear_program import LinearProgram
+from gridhash.envs.observation import OUTDOOR, REVENUE
+from gridhash.envs.parameters import Floats, Ints, SiteParameters
+from gridhash.units import HOURS_PER_DAY
+
+
+@dataclass(frozen=True)
+class RigClass:
+    """All rigs of a site that are the same, whatever group they stand in.
+
+    Per rig; of two figures of the cooling, the first favours profit where energy costs money, the
+    second where burning it pays.
+    """
+
+    n_rigs: float
+    level_kw: Floats
+    level_phs: Floats
+    standby_kw: float
+    start_cost: float
+    n_up_lock: int
+    n_down_lock: int
+    power_frac: Floats
+    """(S,) by age, of rigs that start: those that do not yet draw and hash fully."""
+    hash_frac: Floats
+    coolant_setpoint_c: float
+    fan_exponent: float
+    """Fan power over heat rejection: both per full."""
+    fan_kw: tuple[float, float]
+    rejection_kw_per_k: tuple[float, float]
+    least_rejection_frac: tuple[float, float]
+    pump_kw: tuple[float, float]
+    pump_idle_kw: float
+
+    def add_to(
+        self,
+        program: LinearProgram,
+        *,
+        market: Floats,
+        hours: float,
+        balance: Ints,
+        contract: Ints | None,
+        keep_minimum_up: bool,
+        pays_to_burn: npt.NDArray[np.bool_],
+    ) -> None:
+        """Add columns and rows for T intervals to a program.
+
+        Adds power to the rows `balance` (and rig power to `contract`), (T,) each.
+        """
+        n, n_rigs = len(market), self.n_rigs
+        value = hours / HOURS_PER_DAY * market[:, REVENUE]
+        running = program.add_columns(n, lower=0.0, upper=n_rigs)
+        starts = program.add_columns(n, lower=0.0, upper=n_rigs, gain=-self.start_cost)
+        heat = program.add_columns(
+            n, lower=n_rigs * self.standby_kw, upper=n_rigs * self.level_kw[-1]
+        )
+        cooling = program.add_columns(
+            n, lower=0.0, upper=n_rigs * (self.fan_kw[1] + self.pump_kw[1])
+        )
+        total = program.add_rows(n, lower=0.0, upper=0.0)
+        program.add_entries(total, running, -1.0)
+        idle_kw = n_rigs * self.standby_kw
+        heating = program.add_rows(n, lower=-idle_kw, upper=-idle_kw)
+        program.add_entries(heating, heat, -1.0)
+
+        n_start = len(self.power_frac)
+        by_age: list[list[Ints]] = []
+        for age in range(n_start + 1):
+            power_frac = self.power_frac[age] if age < n_start else 1.0
+            hash_frac = self.hash_frac[age] if age < n_start else 1.0
+            own = []
+            for kw, phs in zip(self.level_kw, self.level_phs, strict=True):
+                at_level = program.add_columns(
+                    n, lower=0.0, upper=n_rigs, gain=value * (hash_frac * phs)
+                )
+                program.add_entries(total, at_level, 1.0)
+                program.add_entries(heating, at_level, power_frac * (kw - self.standby_kw))
+                if contract is not None:
+                    program.add_entries(contract, at_level, kw)
+                own.append(at_level)
+            by_age.append(own)
+        program.add_entries(balance, heat, 1.0)
+        program.add_entries(balance, cooling, 1.0)
+        self._add_starts(program, running, starts, by_age)
+        self._add_minimum_times(program, running, starts, keep_minimum_up)
+        self._add_cooling(program, market[:, OUTDOOR], running, heat, cooling, pays_to_burn)
+
+    def _add_starts(
+        self, program: LinearProgram, running: Ints, starts: Ints, by_age: list[list[Ints]]
+    ) -> None:
+        """Add that rigs run only after a start, and pass through every age of it."""
+        n = len(running)
+        if len(by_age) > 1:
+            equal = program.add_rows(n, lower=0.0, upper=0.0)
+            program.add_entries(equal, starts, -1.0)
+            for at_level in by_age[0]:
+                program.add_entries(equal, at_level, 1.0)
+        if len(by_age) <= 2:
+            rise = program.add_rows(n - 1, upper=0.0)
+            program.add_entries(rise, running[1:], 1.0)
+            program.add_entries(rise, running[:-1], -1.0)
+            program.add_entries(rise, starts[1:], -1.0)
+            return
+        for age in range(1, len(by_age)):
+            grow = program.add_rows(n - 1, upper=0.0)
+            for at_level in by_age[age]:
+                program.add_entries(grow, at_level[1:], 1.0)
+            sources = [*by_age[age - 1], *(by_age[age] if age == len(by_age) - 1 else [])]
+            for at_level in sources:
+                program.add_entries(grow, at_level[:-1], -1.0)
+
+    def _add_minimum_times(
+        self, program: LinearProgram, running: Ints, starts: Ints, keep_minimum_up: bool
+    ) -> None:
+        """Add minimum down and up time as in Rajan and Takriti (2005), IBM report RC23628.
+
+        A rig that ran `lock` intervals ago has not started since, since it would have had to stop
+        and wait; and a rig that started within the last `lock` intervals still runs. What happened
+        before the window is not known and not asked for.
+        """
+        n = len(running)
+        lock = max(1, self.n_down_lock)
+        if n > lock:
+            stopped = program.add_rows(n - lock, upper=self.n_rigs)
+            program.add_entries(stopped, running[: n - lock], 1.0)
+            for k in range(lock):
+                program.add_entries(stopped, starts[lock - k : n - k], 1.0)
+        if keep_minimum_up and self.n_up_lock > 1:
+            held = program.add_rows(n, upper=0.0)
+            program.add_entries(held, running, -1.0)
+            for k in range(min(self.n_up_lock, n)):
+                program.add_entries(held[k:], starts[: n - k], 1.0)
+
+    def _add_cooling(
+        self,
+        program: LinearProgram,
+        outdoor_temp_c: Floats,
+        running: Ints,
+        heat: Ints,
+        cooling: Ints,
+        pays_to_burn: npt.NDArray[np.bool_],
+    ) -> None:
+        """Bound fans and pumps from below, and from above where burning energy pays."""
+        n, n_rigs = len(heat), self.n_rigs
+        pump_slope = self.pump_kw[0] - self.pump_idle_kw
+        for intercept, slope in self._fan_tangents(outdoor_temp_c):
+            low = program.add_rows(n, lower=n_rigs * (intercept + self.pump_idle_kw))
+            program.add_entries(low, cooling, 1.0)
+            program.add_entries(low, heat, -slope)
+            program.add_entries(low, running, -pump_slope)
+        which = np.flatnonzero(pays_to_burn)
+        if which.size:
+            intercept, slope = self._fan_chord(outdoor_temp_c[which])
+            high = program.add_rows(which.size, upper=n_rigs * (intercept + self.pump_kw[1]))
+            program.add_entries(high, cooling[which], 1.0)
+            program.add_entries(high, heat[which], -slope)
+
+    def _fan_tangents(self, outdoor_temp_c: Floats) -> list[tuple[Floats, Floats]]:
+        """Return lines (intercept, slope) below the fan power of a rig over its heat [kW].
+
+        The law is ``fan_kw * clip(heat / full_heat, least, 1) ** e`` with e >= 3: convex until the
+        fans run full, then constant. A tangent stays below it up to the most heat, X full heats,
+        if x^e + e x^(e-1) (X - x) <= 1 at its point x, which rises in x; so points are capped
+        there.
+        """
+        fan_kw, exponent = self.fan_kw[0], self.fan_exponent
+        level_kw = self.level_kw
+        top_kw = level_kw[-1]
+        points_kw = (
+            (0.5 * top_kw, top_kw)
+            if len(level_kw) == 1
+            else (level_kw[0], level_kw[len(level_kw) // 2], top_kw)
+        )
+        difference_k = self.coolant_setpoint_c - outdoor_temp_c
+        full = difference_k <= 0.0
+        full_heat_kw = np.maximum(difference_k, 1e-6) * self.rejection_kw_per_k[0]
+        most = top_kw / full_heat_kw
+        low, high = np.zeros(len(most)), np.ones(len(most))
+        for _ in range(60):
+            x = 0.5 * (low + high)
+            fits = (most <= 1.0) | (
+                x**exponent + exponent * x ** (exponent - 1.0) * (most - x) <= 1
+            )
+            low, high = np.where(fits, x, low), np.where(fits, high, x)
+        zero = np.zeros(len(most))
+        least = np.where(full, fan_kw, fan_kw * self.least_rejection_frac[0] ** exponent)
+        lines = [(least, zero)]
+        for point_kw in points_kw:
+            x = np.minimum(point_kw / full_heat_kw, low)
+            slope = fan_kw * exponent * x ** (exponent - 1.0) / full_heat_kw
+            intercept = fan_kw * x**exponent - slope * x * full_heat_kw
+            lines.append((np.where(full, fan_kw, intercept), np.where(full, 0.0, slope)))
+        return lines
+
+    def _fan_chord(self, outdoor_temp_c: Floats) -> tuple[Floats, Floats]:
+        """Return the line (intercept, slope) above the fan power of a rig over its heat [kW]."""
+        fan_kw, exponent = self.fan_kw[1], self.fan_exponent
+        full_heat_kw = np.maximum(self.coolant_setpoint_c - outdoor_temp_c, 0.0)
+        full_heat_kw = full_heat_kw * self.rejection_kw_per_k[1]
+        top_kw = self.level_kw[-1]
+        convex = full_heat_kw >= top_kw
+        share = np.where(convex, top_kw / np.where(convex, full_heat_kw, 1.0), 1.0)
+        least = np.where(convex, self.least_rejection_frac[1], 1.0)
+        left = fan_kw * least**exponent
+        right = fan_kw * np.maximum(share, least) ** exponent
+        return left, (right - left) / top_kw
+
+
+def rig_classes(params: SiteParameters) -> list[RigClass]:
+    """Return the site's rigs by class: same rigs, same setpoint and fan law of their loop."""
+    like = first_like(params)
+    keys = [
+        (int(like[g]), params.coolant_setpoint_c[g], params.heat_rejection_exponent[g])
+        for g in range(len(like))
+    ]
+    return [
+        _rig_class(params, np.array([g for g, own in enumerate(keys) if own == key]))
+        for key in dict.fromkeys(keys)
+    ]
+
+
+def _rig_class(params: SiteParameters, groups: Ints) -> RigClass:
+    g = int(groups[0])
+    n_levels = int(params.n_levels[g])
+    n_rigs = params.n_rigs[groups]
+    partial = (params.start_power_frac[g] < 1.0) | (params.start_hash_frac[g] < 1.0)
+    n_start = int(np.flatnonzero(partial)[-1]) + 1 if partial.any() else 0
+
+    def favourable(values: Floats, *, low_first: bool) -> tuple[float, float]:
+        low, high = float(values.min()), float(values.max())
+        return (low, high) if low_first else (high, low)
+
+    rejection = params.heat_rejection_kw_per_k[groups]
+    return RigClass(
+        n_rigs=float(n_rigs.sum()),
+        level_kw=params.level_kw[g, :n_levels],
+        level_phs=params.level_phs[g, :n_levels],
+        standby_kw=float(params.standby_kw[g]),
+        start_cost=float(params.start_cost[g]),
+        n_up_lock=int(params.n_up_lock[g]),
+        n_down_lock=int(params.n_down_lock[g]),
+        power_frac=params.start_power_frac[g, :n_start],
+        hash_frac=params.start_hash_frac[g, :n_start],
+        coolant_setpoint_c=float(params.coolant_setpoint_c[g]),
+        fan_exponent=3.0 / float(params.heat_rejection_exponent[g]),
+        fan_kw=favourable(params.fan_kw[groups] / n_rigs, low_first=True),
+        rejection_kw_per_k=favourable(rejection / n_rigs, low_first=False),
+        least_rejection_frac=favourable(
+            params.heat_rejection_min_kw_per_k[groups] / rejection, low_first=True
+        ),
+        pump_kw=favourable(params.pump_kw[groups] / n_rigs, low_first=True),
+        pump_idle_kw=float((params.pump_idle_kw[groups] / n_rigs).min()),
+    )
