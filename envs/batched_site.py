@@ -158,7 +158,8 @@ class BatchedSite:
                 f"action of site {site}, group {self.scenario.site.groups[group].name} is "
                 f"{action[site, group]}"
             )
-        return np.ascontiguousarray(action, dtype=np.float64)
+        # A copy: the kernel would be compiled once more for an array that is read-only.
+        return np.array(action, dtype=np.float64, order="C")
 
     def advance(self, action: Floats) -> None:
         """Step without checking the action; the results are in `output`."""
