@@ -107,9 +107,9 @@ class RigSegment:
         chip_rate = 1.0 / (self.cooling.chip_to_coolant_k_per_kw * capacity_kj_per_k)
         lag_rate = 1.0 / self.lag_s
         scale = self._gap_w() / W_PER_KW / capacity_kj_per_k
-        # (exp(-lag t) - exp(-chip t)) / (chip - lag), written so that equal rates are no trouble.
-        difference = (chip_rate - lag_rate) * elapsed_s
-        ratio = (
-            elapsed_s if difference == 0.0 else -math.expm1(-difference) / (chip_rate - lag_rate)
-        )
-        return scale * math.exp(-lag_rate * elapsed_s) * ratio
+        # (exp(-lag t) - exp(-chip t)) / (chip - lag), from the slower of the two so that neither a
+        # long time overflows nor equal rates are trouble.
+        slower = min(chip_rate, lag_rate)
+        apart = abs(chip_rate - lag_rate)
+        ratio = elapsed_s if apart == 0.0 else -math.expm1(-apart * elapsed_s) / apart
+        return scale * math.exp(-slower * elapsed_s) * ratio
