@@ -72,14 +72,13 @@ class ObservationReader:
         self.n_features = len(names)
         self.n_groups = len(site.groups)
         self._columns = {name: column for column, name in enumerate(names)}
-        self._group_columns = {
-            name.removesuffix(f"_{site.groups[0].name}"): [
-                self._columns[name.removesuffix(site.groups[0].name) + group.name]
-                for group in site.groups
-            ]
-            for name in names
-            if name.endswith(f"_{site.groups[0].name}")
-        }
+        self._group_columns = {}
+        for name in names:
+            stem = name.removesuffix(site.groups[0].name)
+            own = [self._columns.get(stem + group.name) for group in site.groups]
+            columns = [column for column in own if column is not None]
+            if stem != name and stem.endswith("_") and len(columns) == len(own):
+                self._group_columns[stem.removesuffix("_")] = columns
         first = self._columns["price_ratio_000"]
         self.n_prices = horizon_periods(site)
         self._prices = slice(first, first + self.n_prices)
