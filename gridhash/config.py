@@ -5,6 +5,7 @@ A preset of the package is read with ``load_site("japan_pilot")``, a file of the
 Every amount of money is in the site's one `currency`; only what is quoted in US dollars says so.
 """
 
+import reprlib
 import tomllib
 from datetime import time
 from importlib import resources
@@ -357,8 +358,13 @@ def parse_site(values: dict[str, Any], *, origin: str) -> SiteConfig:
 
 def describe_faults(err: ValidationError) -> str:
     """Return every fault of a validation as text: key, what is wrong, what was found."""
+    faults = err.errors(include_url=False)
+    # A list is also "too short" when one of its blocks is at fault; the block is what counts.
+    inside = {fault["loc"][:n] for fault in faults for n in range(len(fault["loc"]))}
     lines = []
-    for fault in err.errors(include_url=False):
+    for fault in faults:
+        if fault["type"] == "too_short" and fault["loc"] in inside:
+            continue
         key = ".".join(str(part) for part in fault["loc"]) or "site"
         if fault["type"] == "extra_forbidden":
             lines.append(f"unknown key {key}: remove it or correct its spelling")
@@ -367,5 +373,5 @@ def describe_faults(err: ValidationError) -> str:
         elif fault["type"] == "value_error":
             lines.append(f"{key}: {fault['msg'].removeprefix('Value error, ')}")
         else:
-            lines.append(f"{key}: {fault['msg']}; found {fault.get('input')!r}")
+            lines.append(f"{key}: {fault['msg']}; found {reprlib.repr(fault.get('input'))}")
     return lines[0] if len(lines) == 1 else "\n  - ".join([f"{len(lines)} faults", *lines])
