@@ -13,7 +13,9 @@ import numpy.typing as npt
 from gridhash import __version__
 from gridhash.agents.bound import Bound, perfect_foresight_bound
 from gridhash.agents.policy import Policy
+from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.scenario import Scenario
+from gridhash.errors import PolicyError
 from gridhash.training.play import PolicyRun, play
 from gridhash.training.spans import Rows
 from gridhash.training.statistics import Interval, gap_closed, paired_difference
@@ -37,9 +39,9 @@ class PolicyScore:
     over_rule: Interval
     """Profit above the level rule, paired by day."""
     gap_closed: Interval | None
-    """Share of the gap from level rule to day-ahead DP; None if the gap is not positive."""
-    uplift_frac: float
-    """(J - J_always_on) / (J_bound - J_always_on)."""
+    """Share of the gap from level rule to day-ahead DP; None if there is no clear gap."""
+    uplift_frac: float | None
+    """(J - J_always_on) / (J_bound - J_always_on); None if the bound is not above always on."""
     hash_revenue: float
     energy_mwh: float
     effective_price_per_kwh: float | None
@@ -77,11 +79,17 @@ def evaluate(
     progress: Progress | None = None,
     bound: Bound | None = None,
 ) -> Evaluation:
-    """Play every policy over `rows` and compare them; `always_on`, `level_rule` and
-    `day_ahead_dp` must be among them.
+    """Play every policy over `rows` and compare them.
 
+    `always_on`, `level_rule` and `day_ahead_dp` must be among them and every name once.
     A `bound` that is already known for the same scenario and rows may be given.
+
+    Raises
+    ------
+    PolicyError
+        If one of the three is missing, or two policies share a name.
     """
+    _check_names([policy.name for policy in policies])
     runs = []
     for policy in policies:
         name = policy.name
@@ -105,9 +113,16 @@ def evaluate(
     return Evaluation(scenario=scenario, rows=rows, runs=tuple(runs), scores=scores, bound=bound)
 
 
-def _decision_us(scenario: Scenario, policy: Policy, rows: Rows) -> float:
-    from gridhash.envs.batched_site import BatchedSite, EpisodeRules
+def _check_names(names: Sequence[str]) -> None:
+    for name in (ALWAYS_ON, RULE, PLANNER):
+        if name not in names:
+            raise PolicyError(f"{name} is missing: every policy is compared with it; add it")
+    for name in names:
+        if names.count(name) > 1:
+            raise PolicyError(f"two policies are called {name}: rename one, results go by name")
 
+
+def _decision_us(scenario: Scenario, policy: Policy, rows: Rows) -> float:
     days = (rows[1] - rows[0]) * scenario.trace.period_s / SECONDS_PER_DAY
     sites = BatchedSite(scenario, 1, EpisodeRules(episode_days=days, rows=rows))
     sites.start_at(rows[0], running_frac=1.0)
@@ -134,16 +149,16 @@ def _score(
     cost = float(
         (frame["import_energy_cost"] + frame["adder_cost"] + frame["surplus_energy_cost"]).sum()
     )
-    gap = float(daily[PLANNER].sum() - daily[RULE].sum())
     always_on = float(daily[ALWAYS_ON].sum())
+    to_be_won = bound.value - always_on
     surplus_kwh = float(frame["surplus_kw"].sum() * hours)
     chips = [f"chip_temp_c_{group.name}" for group in site.groups]
     return PolicyScore(
         name=run.name,
         profit=run.profit,
         over_rule=paired_difference(daily[run.name], daily[RULE]),
-        gap_closed=gap_closed(daily[run.name], daily[RULE], daily[PLANNER]) if gap > 0 else None,
-        uplift_frac=(run.profit - always_on) / (bound.value - always_on),
+        gap_closed=gap_closed(daily[run.name], daily[RULE], daily[PLANNER]),
+        uplift_frac=(run.profit - always_on) / to_be_won if to_be_won > 0 else None,
         hash_revenue=float(frame["hash_revenue"].sum()),
         energy_mwh=energy_kwh / 1000.0,
         effective_price_per_kwh=cost / energy_kwh if energy_kwh > 0 else None,
@@ -181,4 +196,6 @@ def results_dict(evaluation: Evaluation) -> dict[str, Any]:
 def write_results(evaluation: Evaluation, path: Path) -> None:
     """Write `results.json`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results_dict(evaluation), indent=2) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(results_dict(evaluation), indent=2, allow_nan=False) + "\n", encoding="utf-8"
+    )

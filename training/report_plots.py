@@ -16,6 +16,7 @@ from gridhash.training.report_svg import (
     FAINT,
     FOCUS,
     INK,
+    MISSED,
     MUTED,
     RULE_COLOUR,
     Layout,
@@ -24,8 +25,17 @@ from gridhash.training.report_svg import (
     label_ends,
     picture,
 )
-from gridhash.training.report_text import BOUND_LABEL, Reading, label, number, percent
-from gridhash.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from gridhash.training.report_text import (
+    BOUND_LABEL,
+    Reading,
+    label,
+    number,
+    percent,
+    sentence,
+    short_label,
+    subject,
+)
+from gridhash.units import SECONDS_PER_HOUR
 
 Floats = npt.NDArray[np.float64]
 
@@ -39,16 +49,25 @@ def money_axis(axes: Axes, which: str = "y") -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: number(value, digits)))
 
 
+def plot_dates(index: pd.Index) -> Floats:
+    """Return instants as matplotlib counts them: days of UTC since 1970."""
+    return np.asarray(mdates.date2num(pd.DatetimeIndex(index).to_pydatetime()), dtype=np.float64)
+
+
 def _step_edges(index: pd.DatetimeIndex, interval_s: int) -> Floats:
-    """Return starts and the last end as matplotlib dates: one more than the rows."""
-    end = index[-1:] + pd.Timedelta(seconds=interval_s)
-    return np.asarray(mdates.date2num(index.append(end).to_pydatetime()), dtype=np.float64)
+    """Return starts and the last end: one more than the rows."""
+    return plot_dates(index.append(index[-1:] + pd.Timedelta(seconds=interval_s)))
 
 
-def _stairs(axes: Axes, edges: Floats, values: Floats, **style: object) -> None:
-    """Draw steps with only the points where the value changes, to keep the page small."""
-    keep = np.flatnonzero(np.r_[True, np.diff(values) != 0.0])
-    axes.stairs(values[keep], np.r_[edges[keep], edges[-1]], baseline=None, **style)  # type: ignore[arg-type]
+def _changes(edges: Floats, *columns: Floats) -> tuple[Floats, ...]:
+    """Return edges and values of steps where any value changes: it keeps the page small."""
+    moved = np.any([np.diff(values) != 0.0 for values in columns], axis=0)
+    keep = np.flatnonzero(np.r_[True, moved])
+    # The last value stands twice, so that its step has a width.
+    return (
+        np.r_[edges[keep], edges[-1]],
+        *(np.r_[values[keep], values[-1]] for values in columns),
+    )
 
 
 def busiest_week(reading: Reading) -> slice:
@@ -81,25 +100,27 @@ def week_picture(reading: Reading) -> Picture:
     def draw(figure: Figure, layout: Layout) -> None:
         n = len(frames)
         top, *lanes = figure.subplots(1 + n, 1, sharex=True, height_ratios=[2.6] + [0.62] * n)
-        _stairs(top, edges, price, color=INK, linewidth=1.3)
-        _stairs(top, edges, break_even, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
-        top.fill_between(
-            edges[:-1], price, break_even, where=price <= break_even, step="post",
-            color=FOCUS, alpha=0.14, linewidth=0,
-        )  # fmt: skip
+        x, y, level = _changes(edges, price, break_even)
+        top.step(x, y, where="post", color=INK, linewidth=1.3)
+        top.step(x, level, where="post", color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
+        # Not `where`: it would leave out the half steps beside a change of sign.
+        below = np.minimum(y, level)
+        top.fill_between(x, below, level, step="post", color=FOCUS, alpha=0.16, linewidth=0)
         top.set_ylabel(f"price, {reading.price_unit}")
         top.margins(x=0)
-        label_ends(top, [(break_even[-1], "break-\neven" if layout.narrow else "break-even", MUTED)])
+        label_ends(
+            top, [(break_even[-1], "break-\neven" if layout.narrow else "break-even", MUTED)]
+        )
         for lane, (name, frame) in zip(lanes, frames.items(), strict=True):
-            power = frame["rig_kw"].to_numpy(dtype=np.float64) / 1000.0
+            power_mw = frame["rig_kw"].to_numpy(dtype=np.float64).round(1) / 1000.0
             colour = colour_of(name, reading.focus)
-            lane.fill_between(edges[:-1], 0, power, step="post", color=colour, linewidth=0)
+            lane.fill_between(*_changes(edges, power_mw), step="post", color=colour, linewidth=0)
             lane.set_ylim(0, site.max_rig_kw / 1000.0 * 1.02)
             lane.set_yticks([0, site.max_rig_kw / 1000.0])
             lane.set_yticklabels(["0", f"{site.max_rig_kw / 1000.0:.3g} MW"])
             lane.grid(False)
             lane.set_title(
-                f"{label(name)}: {number(starts[name], 1)} fleet starts",
+                f"{short_label(name)}: {number(starts[name], 1)} fleet starts",
                 color=colour,
                 fontweight="bold",
             )
@@ -112,12 +133,12 @@ def week_picture(reading: Reading) -> Picture:
         if layout.narrow:
             lanes[-1].set_xlabel(f"day of {index[0].tz_convert(zone):%B %Y}")
 
-    told = ", ".join(f"{label(name)} {number(starts[name], 1)}" for name in frames)
+    told = [f"{label(name)} {number(starts[name], 1)}" for name in frames]
     first, last = index[0].tz_convert(zone), index[-1].tz_convert(zone)
     return picture(
         "week",
         draw,
-        title=f"In the busiest week the fleet was started so often: {told}",
+        title=f"Fleet starts in the busiest week: {', '.join(told)}",
         caption=(
             f"{first:%d %b} – {last:%d %b %Y}, local time. Shaded: the price lies below "
             "break-even, where a running fleet earns. A fleet start is every rig of the site "
@@ -140,18 +161,20 @@ def cumulative_picture(reading: Reading) -> Picture:
         reading.evaluation.run(RULE).daily_profit(reading.timezone).index
     ).tz_localize(zone)
     ends = days.append(days[-1:] + pd.DateOffset(days=1))
-    x = np.asarray(mdates.date2num(ends.to_pydatetime()), dtype=np.float64)
+    x = plot_dates(ends)
     bound = reading.evaluation.bound.value - reading.score(RULE).profit
+    bound_x, bound_y = _bound_curve(reading)
 
     def draw(figure: Figure, layout: Layout) -> None:
         axes = figure.subplots()
         axes.axhline(0.0, color=RULE_COLOUR, linewidth=1.6)
-        labels = [(0.0, label(RULE), RULE_COLOUR)]
+        labels = [(0.0, short_label(RULE), RULE_COLOUR)]
         for name, curve in curves.items():
             colour = colour_of(name, reading.focus)
             axes.plot(x, curve, color=colour, linewidth=2.2 if name == reading.focus else 1.5)
-            labels.append((curve[-1], label(name), colour))
-        axes.plot([x[-1]], [bound], marker="_", markersize=16, color=INK, clip_on=False)
+            labels.append((curve[-1], short_label(name), colour))
+        # No line: between two windows' ends the bound says nothing.
+        axes.plot(bound_x, bound_y, "D", color=INK, markersize=4.5, clip_on=False)
         labels.append((bound, "bound", INK))
         axes.set_xlim(x[0], x[-1])
         axes.set_ylabel(f"over the level rule, {reading.currency}")
@@ -164,7 +187,9 @@ def cumulative_picture(reading: Reading) -> Picture:
         axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator, tz=zone))
 
     gain = reading.score(reading.focus).over_rule.estimate
-    beaten = np.mean(np.diff(curves[reading.focus]) > 1e-9) if reading.focus in curves else 0.0
+    daily = reading.daily_profit(reading.focus) - rule
+    # Half a cent apart is a tie: both did the same, in another order of sums.
+    ahead, behind = np.mean(daily > 0.005), np.mean(daily < -0.005)
     outside = "; ".join(
         f"{label(s.name)} ends at {reading.money(s.over_rule.estimate, signed=True)}"
         for s in left_out
@@ -173,17 +198,31 @@ def cumulative_picture(reading: Reading) -> Picture:
         "cumulative",
         draw,
         title=(
-            f"{label(reading.focus).capitalize()} ends {reading.money(gain, signed=True)} "
-            f"{reading.currency} from the level rule; it was ahead on {percent(float(beaten))} of "
-            "the days"
+            f"{sentence(subject(reading.focus))} ends {reading.money(abs(gain))} "
+            f"{reading.currency} {'above' if gain >= 0 else 'below'} the level rule; it earned "
+            f"more on {percent(float(ahead))} of the days, less on {percent(float(behind))}"
         ),
         caption=(
-            "Cumulative profit less that of the level rule, by local day. The mark at the right is "
-            f"the {BOUND_LABEL} of the whole span."
+            "Cumulative profit less that of the level rule, by local day. Diamonds: the "
+            f"{BOUND_LABEL} at the end of each of its windows."
             + (f" Below the picture, in {reading.currency}: {outside}." if outside else "")
         ),
         heights_in=(3.9, 4.2),
     )
+
+
+def _bound_curve(reading: Reading) -> tuple[Floats, Floats]:
+    """Return instants and the bound's lead over the level rule at the end of each window."""
+    scenario = reading.evaluation.scenario
+    first = reading.evaluation.rows[0]
+    rule = np.r_[0.0, reading.evaluation.run(RULE).frame["profit"].cumsum()]
+    ends = [window.rows[1] for window in reading.evaluation.bound.windows]
+    starts = scenario.trace.starts[first] + pd.to_timedelta(
+        (np.array(ends) - first) * scenario.trace.period_s, unit="s"
+    )
+    bound = np.cumsum([window.value for window in reading.evaluation.bound.windows])
+    lead = bound - rule[(np.array(ends) - first) * scenario.steps_per_row]
+    return plot_dates(starts), lead
 
 
 def _regret(reading: Reading, name: str) -> pd.Series:
@@ -205,16 +244,19 @@ def regret_picture(reading: Reading) -> Picture:
     months = next(iter(by_month.values())).index
 
     def draw(figure: Figure, layout: Layout) -> None:
-        shape = (2, 1) if layout.narrow else (1, 2)
-        ratios = {} if layout.narrow else {"width_ratios": [2.2, 1.0]}
-        left, right = figure.subplots(*shape, sharey=not layout.narrow and False, **ratios)
+        if layout.narrow:
+            left, right = figure.subplots(2, 1)
+        else:
+            left, right = figure.subplots(1, 2, width_ratios=[2.2, 1.0])
         width = 0.8 / len(names)
         for k, name in enumerate(names):
             colour = colour_of(name, reading.focus)
             shift = (k - (len(names) - 1) / 2.0) * width
             hours = by_hour[name]
             left.bar(hours.index.to_numpy() + shift, hours.to_numpy(), width, color=colour)
-            right.bar(np.arange(len(months)) + shift, by_month[name].to_numpy(), width, color=colour)
+            right.bar(
+                np.arange(len(months)) + shift, by_month[name].to_numpy(), width, color=colour
+            )
         left.set_xticks(range(0, 24, 6 if layout.narrow else 3))
         left.set_xlim(-0.7, 23.7)
         left.set_xlabel("hour of the day, local")
@@ -225,16 +267,15 @@ def regret_picture(reading: Reading) -> Picture:
             money_axis(axes)
         _name_colours(left, names, reading.focus)
 
-    focus_total = float(lost[reading.focus].sum()) if reading.focus in lost else 0.0
+    focus_money = reading.money(float(lost[reading.focus].sum())) if reading.focus in lost else ""
     rule_total = float(lost[RULE].sum())
-    worst = by_hour[reading.focus if reading.focus in by_hour else RULE]
     return picture(
         "regret",
         draw,
         title=(
-            f"To the day-ahead DP the level rule lost {reading.money(rule_total)} "
-            f"{reading.currency}, {label(reading.focus)} {reading.money(focus_total)}, most of it "
-            f"between {int(worst.idxmax()):02d} and {int(worst.idxmax()) + 1:02d} h"
+            f"Against the day-ahead DP the level rule lost {reading.money(rule_total)} "
+            f"{reading.currency}"
+            + ("" if reading.focus == PLANNER else f", {subject(reading.focus)} {focus_money}")
         ),
         caption=(
             "Profit of the DP less that of the policy, summed by hour and by month. A start is "
@@ -257,16 +298,18 @@ def _month_axis(axes: Axes, months: Sequence[str] | pd.Index) -> None:
 
 def _name_colours(axes: Axes, names: Sequence[str], focus: str) -> None:
     """Name each colour above the axes, in that colour."""
-    for k, name in enumerate(names):
+    offset_pt = 0.0
+    for name in names:
         axes.annotate(
-            label(name),
+            short_label(name),
             xy=(0.0, 1.0),
             xycoords="axes fraction",
-            xytext=(4 + 92 * k, 8),
+            xytext=(offset_pt, 8),
             textcoords="offset points",
             color=colour_of(name, focus),
             fontweight="bold",
         )
+        offset_pt += 8.0 * len(short_label(name)) + 16.0
 
 
 def difference_map(reading: Reading) -> tuple[Floats, pd.Index]:
@@ -289,9 +332,9 @@ def heat_map_picture(reading: Reading) -> Picture | None:
     frames = [reading.evaluation.run(name).frame["rig_kw"] for name in (reading.focus, PLANNER)]
     delta = (frames[0] - frames[1]).to_numpy() / site.max_rig_kw
     more_h, less_h = delta.clip(min=0).sum() * hours, -delta.clip(max=0).sum() * hours
-    focus = label(reading.focus)
+    focus = short_label(reading.focus)
     image = np.zeros((24, len(days), 4))
-    for sign, colour in ((1.0, FOCUS), (-1.0, RULE_COLOUR)):
+    for sign, colour in ((1.0, FOCUS), (-1.0, MISSED)):
         mask = np.nan_to_num(sign * differs) > 0
         image[mask, :3] = [int(colour[k : k + 2], 16) / 255.0 for k in (1, 3, 5)]
     image[..., 3] = np.abs(np.nan_to_num(differs)).clip(0, 1) ** 0.6
@@ -313,7 +356,7 @@ def heat_map_picture(reading: Reading) -> Picture | None:
             spine.set_visible(True)
         offset = 0.4 if layout.narrow else 0.3
         for k, (text, colour) in enumerate(
-            ((f"{focus} runs, DP stands", FOCUS), (f"DP runs, {focus} stands", RULE_COLOUR))
+            ((f"{focus} runs, DP stands", FOCUS), (f"DP runs, {focus} stands", MISSED))
         ):
             axes.annotate(
                 text, xy=(k * (offset + 0.12), 1.0), xycoords="axes fraction", xytext=(0, 7),
@@ -325,7 +368,7 @@ def heat_map_picture(reading: Reading) -> Picture | None:
         "heat_map",
         draw,
         title=(
-            f"{focus.capitalize()} and the DP draw the same power in "
+            f"{sentence(subject(reading.focus))} and the DP draw the same power in "
             f"{percent(1.0 - (more_h + less_h) / total_h, 1)} of the time"
         ),
         caption=(
@@ -336,9 +379,3 @@ def heat_map_picture(reading: Reading) -> Picture | None:
         ),
         heights_in=(3.6, 4.2),
     )
-
-
-def n_days(reading: Reading) -> float:
-    """Return the length of the span in days."""
-    first, last = reading.evaluation.rows
-    return (last - first) * reading.evaluation.scenario.trace.period_s / SECONDS_PER_DAY

@@ -14,7 +14,7 @@ from gridhash.training.evaluate import ALWAYS_ON, PLANNER, RULE
 
 INK, MUTED, FAINT = "#1c2430", "#5f6b7a", "#d3d8df"
 FOCUS, RULE_COLOUR, PLANNER_COLOUR, ALWAYS_COLOUR = "#0067a5", "#c65102", "#00805e", "#a34f83"
-PAPER = "#ffffff"
+MISSED, WARM = "#9a6b00", "#b3261e"
 
 SCHEMES = {
     "ink": (INK, "#e8ebf0"),
@@ -24,7 +24,8 @@ SCHEMES = {
     "rule": (RULE_COLOUR, "#f79a4b"),
     "planner": (PLANNER_COLOUR, "#3fcf9f"),
     "always": (ALWAYS_COLOUR, "#e09ac4"),
-    "paper": (PAPER, "#12161c"),
+    "missed": (MISSED, "#e3b341"),
+    "warm": (WARM, "#ff8a80"),
 }
 """Colour of each role as (light, dark); the light ones are those that figures are drawn in.
 Blue, vermilion, green and purple in the order of Okabe and Ito (2008), darkened for text."""
@@ -119,8 +120,11 @@ def draw_figure(draw: Draw, layout: Layout, height_in: float) -> Figure:
     return figure
 
 
-def style(layout: Layout, salt: str) -> dict[str, Any]:
-    """Return matplotlib settings of a layout; `salt` keeps ids of two figures apart."""
+def style(layout: Layout, salt: str) -> Any:
+    """Return matplotlib settings of a layout; `salt` keeps ids of two figures apart.
+
+    Untyped, since matplotlib types settings by the literal names of them all.
+    """
     size = layout.font_pt
     sizes = {
         "font.size": size,

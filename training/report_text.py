@@ -20,7 +20,7 @@ LEARNED = "learned"
 BOUND_LABEL = "perfect-foresight bound"
 MINUS = "−"
 
-_LABELS = {PLANNER: "day-ahead DP"}
+_LABELS = {PLANNER: "day-ahead DP", "break_even_on_off": "break-even on/off"}
 
 
 def label(name: str) -> str:
@@ -30,6 +30,32 @@ def label(name: str) -> str:
     'level rule'
     """
     return _LABELS.get(name, name.replace("_", " "))
+
+
+def short_label(name: str, most: int = 20) -> str:
+    """Return a label that fits into a figure.
+
+    >>> short_label("learned_on_eight_years_of_prices")
+    'learned on eight ye…'
+    """
+    text = label(name)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def subject(name: str) -> str:
+    """Return a policy as the subject of a sentence.
+
+    >>> subject("learned"), subject("day_ahead_dp")
+    ('the learned policy', 'the day-ahead DP')
+    """
+    if name.startswith(LEARNED):
+        return f"the {label(name)} policy"
+    return f"the {label(name)}" if name in (RULE, PLANNER) else label(name)
+
+
+def sentence(text: str) -> str:
+    """Return text with a capital at its start."""
+    return text[:1].upper() + text[1:]
 
 
 def number(value: float, digits: int = 0, *, signed: bool = False) -> str:
@@ -46,6 +72,17 @@ def number(value: float, digits: int = 0, *, signed: bool = False) -> str:
 def percent(frac: float | None, digits: int = 0) -> str:
     """Return a share as percent; a dash where there is none."""
     return "–" if frac is None else f"{number(100.0 * frac, digits)} %"
+
+
+def gap_percent(frac: float) -> str:
+    """Return a share of the gap as percent; far off, only that it is far off.
+
+    >>> gap_percent(0.9), gap_percent(-58.0)
+    ('90 %', '< −100 %')
+    """
+    if -1.0 <= frac <= 10.0:
+        return percent(frac)
+    return f"< {MINUS}100 %" if frac < 0 else "> 1,000 %"
 
 
 def share(frac: float) -> str:
@@ -161,19 +198,19 @@ def verdict(reading: Reading) -> list[str]:
     The numbers alone decide the words: where the rule or the planner wins, it says so.
     """
     focus, currency = reading.score(reading.focus), reading.currency
-    who = f"the {label(focus.name)} policy" if focus.name.startswith(LEARNED) else label(focus.name)
+    who = subject(focus.name)
     sentences = [_against_rule(reading, who)]
     if focus.name != PLANNER:
         sentences.append(_against_planner(reading, who))
     best = reading.ranked[0]
-    head = "It" if best.name == focus.name else f"Highest profit has {label(best.name)}: it"
+    head = "It" if best.name == focus.name else f"Highest profit has {subject(best.name)}: it"
     bound = reading.evaluation.bound.value
     sentences.append(
-        f"{head} earned {reading.money(best.profit)} {currency} and left at most "
-        f"{reading.money(bound - best.profit)} {currency} to the {BOUND_LABEL}, "
-        "which no policy can pass."
+        f"{head} earned {reading.money(best.profit)} {currency}. At most "
+        f"{reading.money(bound - best.profit)} {currency} more could be earned at all: no policy "
+        f"passes the {BOUND_LABEL}."
     )
-    return [sentence[0].upper() + sentence[1:] for sentence in sentences]
+    return [sentence(text) for text in sentences]
 
 
 def _against_rule(reading: Reading, who: str) -> str:
@@ -182,8 +219,6 @@ def _against_rule(reading: Reading, who: str) -> str:
     ends = f"95 % interval {interval_text(gain, reading.money_digits)}"
     amount = f"{reading.money(abs(gain.estimate))} {reading.currency}"
     relative = f", {number(100 * abs(gain.estimate) / rule, 1)} %" if rule > 0 else ""
-    if reading.focus == RULE:
-        return f"{who} is the rule itself: nothing else was played"
     if gain.low > 0:
         return f"{who} earned {amount} more than the level rule{relative} ({ends})."
     if gain.high < 0:

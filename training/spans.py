@@ -1,5 +1,6 @@
 """Which part of a trace teaches, which chooses and which judges."""
 
+import datetime
 from dataclasses import dataclass
 
 import pandas as pd
@@ -51,9 +52,10 @@ def spans_by_date(
 def _boundary(scenario: Scenario, date: str | None, twelfths: int, zone: str) -> int:
     if date is not None:
         try:
-            return scenario.row_at(pd.Timestamp(date, tz=zone))
+            midnight = pd.Timestamp(datetime.date.fromisoformat(date), tz=zone)
         except ValueError as err:
             raise DataError(f"{date!r} is no date; write it as 2018-09-01") from err
+        return scenario.row_at(midnight)
     start = scenario.trace.start.tz_convert(zone)
     end = scenario.trace.end.tz_convert(zone)
     months = round((end - start).days / 30.44)

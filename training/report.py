@@ -1,0 +1,310 @@
+"""One self-contained page about an evaluation: who won, by how much, why, and what is assumed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from gridhash import __version__
+from gridhash.training.evaluate import PLANNER, RULE, Evaluation, PolicyScore
+from gridhash.training.report_page import (
+    Card,
+    Row,
+    bullet_list,
+    cards,
+    facts,
+    figure,
+    page,
+    paragraph,
+    section,
+    table,
+    text,
+)
+from gridhash.training.report_plots import (
+    cumulative_picture,
+    heat_map_picture,
+    regret_picture,
+    week_picture,
+)
+from gridhash.training.report_profiles import (
+    duration_picture,
+    hottest_day_picture,
+    ledger_picture,
+    training_picture,
+)
+from gridhash.training.report_svg import Picture
+from gridhash.training.report_text import (
+    BOUND_LABEL,
+    Reading,
+    duration,
+    gap_percent,
+    interval_text,
+    label,
+    number,
+    percent,
+    read,
+    sentence,
+    share,
+    subject,
+    verdict,
+)
+
+_COLUMN_NAMES = {
+    "price_per_kwh": "day-ahead prices",
+    "surplus_frac": "surplus power",
+    "outdoor_temp_c": "outdoor temperature",
+    "hashprice_usd_per_phs_day": "hashprice",
+    "currency_per_usd": "exchange rate",
+}
+
+
+def write_report(
+    evaluation: Evaluation,
+    path: Path,
+    *,
+    title: str,
+    training_curve: pd.DataFrame | None = None,
+    notes: Sequence[str] = (),
+) -> None:
+    """Write the evaluation as one HTML file that needs nothing but a browser.
+
+    Parameters
+    ----------
+    training_curve
+        One row per record of training; `phase` and `step` name them, every other numeric column
+        is drawn.
+    notes
+        Plain sentences of the caller's, shown under the verdict.
+    """
+    reading = read(evaluation)
+    parts = [
+        _header(reading, title),
+        _verdict(reading, notes),
+        _provenance(reading),
+        _scores(reading),
+        *(figure(picture) for picture in _pictures(reading, training_curve)),
+        _figures(reading),
+        _footer(reading),
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page(title, parts), encoding="utf-8")
+
+
+def _pictures(reading: Reading, training_curve: pd.DataFrame | None) -> list[Picture]:
+    pictures = [
+        week_picture(reading),
+        cumulative_picture(reading),
+        ledger_picture(reading),
+        duration_picture(reading),
+        regret_picture(reading),
+        heat_map_picture(reading),
+        hottest_day_picture(reading),
+        None if training_curve is None else training_picture(training_curve),
+    ]
+    return [picture for picture in pictures if picture is not None]
+
+
+def _header(reading: Reading, title: str) -> str:
+    scenario = reading.evaluation.scenario
+    site = scenario.site
+    first, last = reading.evaluation.rows
+    local = scenario.trace.starts.tz_convert(site.timezone)
+    days = (last - first) * scenario.trace.period_s / 86400.0
+    levels = {site.levels_of(group) for group in site.groups}
+    on_off = all(len(steps) == 1 for steps in levels)
+    models = ", ".join(dict.fromkeys(group.rig_model for group in site.groups))
+    start_cost = number(site.start_cost_per_fleet_start, 2 if reading.money_digits else 0)
+    n_groups = len(site.groups)
+    pairs = (
+        ("site", site.name),
+        ("market", f"{scenario.trace.area}, {site.currency}"),
+        ("span", f"{local[first]:%d %b %Y} – {local[last - 1]:%d %b %Y}"),
+        ("length", f"{number(days)} days, a decision every {site.dispatch_interval_s // 60} min"),
+        (
+            "fleet",
+            f"{number(site.n_rigs)} × {models} in {n_groups} group{'s' if n_groups > 1 else ''}, "
+            f"{number(site.max_rig_kw / 1000.0, 2)} MW, {'on/off' if on_off else 'work levels'}",
+        ),
+        ("one start of the whole fleet costs", f"{start_cost} {site.currency}"),
+        ("break-even, market price", _break_even(reading)),
+    )
+    about = paragraph(site.description, "kicker") if site.description else ""
+    return (
+        f'<header><p class="kicker">gridhash evaluation</p><h1>{text(title)}</h1>'
+        f"{about}{facts(pairs)}</header>"
+    )
+
+
+def _break_even(reading: Reading) -> str:
+    low, high = reading.break_even_per_kwh.min(), reading.break_even_per_kwh.max()
+    ends = dict.fromkeys((reading.price(float(low)), reading.price(float(high))))
+    return f"{' … '.join(ends)} {reading.price_unit}"
+
+
+def _verdict(reading: Reading, notes: Sequence[str]) -> str:
+    first, *others = verdict(reading)
+    focus = reading.score(reading.focus)
+    unit = reading.currency
+    gap = focus.gap_closed
+    numbers = [
+        Card(
+            value=f"{reading.money(focus.profit)} {unit}",
+            label=f"profit, {label(focus.name)}",
+            detail=f"level rule {reading.money(reading.score(RULE).profit)}",
+        ),
+        Card(
+            value=f"{reading.money(focus.over_rule.estimate, signed=True)} {unit}",
+            label="over the level rule",
+            detail=f"95 %: {interval_text(focus.over_rule, reading.money_digits)}",
+        ),
+    ]
+    if gap is not None and focus.name != PLANNER:
+        numbers.append(
+            Card(
+                value=percent(gap.estimate),
+                label="of the gap from rule to DP closed",
+                detail=f"95 %: {percent(gap.low)} … {percent(gap.high)}",
+            )
+        )
+    if focus.uplift_frac is not None:
+        numbers.append(
+            Card(
+                value=share(focus.uplift_frac),
+                label="of what is to be won over always on",
+                detail=f"100 % is the {BOUND_LABEL}",
+            )
+        )
+    return (
+        f'<div class="lead">{paragraph(first, "verdict")}'
+        f"{''.join(paragraph(other) for other in others)}"
+        f"{''.join(paragraph(note) for note in notes)}</div>{cards(numbers)}"
+    )
+
+
+def _provenance(reading: Reading) -> str:
+    scenario = reading.evaluation.scenario
+    trace, site = scenario.trace, scenario.site
+    synthetic = trace.source.startswith("synthetic")
+    given = [name for column, name in _COLUMN_NAMES.items() if column in trace.frame]
+    missing = [name for column, name in _COLUMN_NAMES.items() if column not in trace.frame]
+    series = f"{', '.join(given)}: {trace.source}"
+    real = [] if synthetic else [sentence(series)]
+    real.append("Decision times, measured on the machine that wrote this page")
+    simulated = [sentence(series)] if synthetic else []
+    simulated += [
+        "Every rig, its power, hash rate, start-up and stop: the model of the site, no rig was "
+        "commanded",
+        "Cooling and temperatures: the thermal model",
+    ]
+    assumed = []
+    if missing:
+        assumed.append(
+            "Not in the data, so one figure of the site file for the whole span, and no surplus: "
+            f"{', '.join(missing)}"
+        )
+    marks = [f.figure for f in site.figures if f.mark == "assumed"]
+    if marks:
+        assumed.append(f"Figures of the site: {'; '.join(marks)} (sources at the end)")
+    assumed.append("The site buys every kWh at the market price: its own load does not move it")
+    kinds = (("real", real), ("simulated", simulated), ("assumed", assumed))
+    boxes = "".join(
+        f'<div class="{kind}"><h3>{sentence(kind)}</h3>{bullet_list(items)}</div>'
+        for kind, items in kinds
+    )
+    return section("What is real, simulated and assumed", f'<div class="kinds">{boxes}</div>')
+
+
+def _scores(reading: Reading) -> str:
+    evaluation = reading.evaluation
+    unit = reading.currency
+    header = [
+        "policy",
+        f"profit\n{unit}",
+        f"over level rule\n{unit}, 95 %",
+        "gap closed\nrule → DP, 95 %",
+        "of bound\nfrom always on",
+        "energy\nMWh",
+        f"paid all-in\n{reading.price_unit}",
+        "load\nmean",
+        "fleet\nstarts",
+    ]
+    surplus = any(score.surplus_captured_frac is not None for score in evaluation.scores)
+    header += ["surplus\nused"] * surplus + ["decides in\nmedian"]
+    over_rule = evaluation.bound.value - reading.score(RULE).profit
+    bound = [
+        BOUND_LABEL,
+        reading.money(evaluation.bound.value),
+        reading.money(over_rule, signed=True),
+        "",
+        "100 %",
+    ]
+    rows = [Row(cells=[*bound, *[""] * (len(header) - len(bound))], mark="bound")]
+    rows += [
+        Row(
+            cells=_score_cells(reading, score, surplus),
+            mark="focus" if score.name == reading.focus else "",
+        )
+        for score in reading.ranked
+    ]
+    return section(
+        "All policies, by profit",
+        table(header, rows),
+        paragraph(
+            "Intervals: paired bootstrap over days. The bound knows every price of the span in "
+            "advance and no policy can exceed it; the day-ahead DP and the policies know only what "
+            "is published at each instant. Load: mean rig power per full power.",
+            "kicker",
+        ),
+        key="scores",
+    )
+
+
+def _score_cells(reading: Reading, score: PolicyScore, surplus: bool) -> list[str]:
+    is_rule = score.name == RULE
+    over_rule = f"{reading.money(score.over_rule.estimate, signed=True)}"
+    gap = "–"
+    if score.gap_closed is not None:
+        gap = gap_percent(score.gap_closed.estimate)
+        if score.gap_closed.low < score.gap_closed.high and score.gap_closed.high > -1.0:
+            gap += f"\n{gap_percent(score.gap_closed.low)} … {gap_percent(score.gap_closed.high)}"
+    cells = [
+        label(score.name),
+        reading.money(score.profit),
+        "–" if is_rule else f"{over_rule}\n{interval_text(score.over_rule, reading.money_digits)}",
+        gap,
+        "–" if score.uplift_frac is None else share(score.uplift_frac),
+        number(score.energy_mwh),
+        reading.price(score.effective_price_per_kwh),
+        percent(score.load_frac, 1),
+        number(score.fleet_starts, 1),
+    ]
+    cells += [percent(score.surplus_captured_frac, 1)] * surplus
+    return [*cells, duration(score.decision_us)]
+
+
+def _figures(reading: Reading) -> str:
+    figures = reading.evaluation.scenario.site.figures
+    if not figures:
+        return section(
+            "Where the figures come from",
+            paragraph("The site file names no sources: take every figure of it as assumed."),
+        )
+    return section(
+        "Where the figures come from",
+        table(
+            ("figure", "known how", "source"),
+            [Row(cells=(f.figure.replace("\n", " "), f.mark, f.source)) for f in figures],
+            mark="prose",
+        ),
+        key="figures",
+    )
+
+
+def _footer(reading: Reading) -> str:
+    scenario = reading.evaluation.scenario
+    said = (
+        f"gridhash {__version__}. {sentence(subject(reading.focus))} is highlighted in blue in "
+        f"every figure. Times are local ({scenario.site.timezone}). The same numbers stand in "
+        "results.json."
+    )
+    return f"<footer>{text(said)}</footer>"
