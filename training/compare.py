@@ -15,7 +15,6 @@ from gridhash.agents.rules import (
     AlwaysOn,
     BreakEvenOnOff,
     LevelRule,
-    ZeroAction,
     tune_hysteresis,
 )
 from gridhash.agents.signing import read_public_key

@@ -13,11 +13,14 @@ class ImitationSettings(Block):
     """Cloning of the clairvoyant plan."""
 
     n_samples: int = Field(default=250_000, gt=0, description="states drawn from the training span")
-    n_epochs: int = Field(default=14, ge=0)
+    n_epochs: int = Field(default=20, ge=0)
     batch_size: int = Field(default=2048, gt=0)
     learning_rate: float = Field(default=2e-3, gt=0)
-    sharpness: float = Field(
-        default=0.05, gt=0, description="shadow price over which a decision turns, per break-even"
+    sharpness_per_start: float = Field(
+        default=0.3,
+        gt=0,
+        description="shadow price over which a decision turns, per break-even and per hour of "
+        "revenue that a start costs",
     )
     shadow_penalty: float = Field(default=0.003, ge=0, description="keeps shadow prices small")
     weight_decay: float = Field(default=1e-4, ge=0)

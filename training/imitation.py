@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from stable_baselines3.common.policies import ActorCriticPolicy
 
 from gridhash.agents.day_ahead_dp import GRID, KEEP, START, DayAheadDP
 from gridhash.agents.policy import ObservationReader
@@ -21,6 +22,10 @@ from gridhash.training.config import ImitationSettings, TrainingConfig
 from gridhash.training.progress import Progress, TrainingRecord
 from gridhash.training.spans import Rows
 
+POOL = 4
+"""States drawn for each that is kept."""
+CHUNK = 20_000
+MIN_SHARPNESS = 0.005
 N_VARIANTS = 6
 """Price histories the states are drawn from: the real one and shifted copies of it."""
 
@@ -35,6 +40,8 @@ class DecisionSample:
     """(N, G) shadow price, in units of the action, below which the group runs."""
     advantage: npt.NDArray[np.float32]
     """(N, G) worth of running over stopping, per cost of a start; zero where bound."""
+    start_hours: float
+    """Cost of a start in hours of full revenue: the scale of shadow prices that matter."""
 
 
 def draw_decisions(
@@ -43,17 +50,43 @@ def draw_decisions(
     """Draw `settings.n_samples` states of a span and ask the teacher about each.
 
     A third of the states are of the real prices, the others of copies whose level is shifted, so
-    that the clone knows years that are dearer or cheaper than the one it learns from.
+    that the clone knows years that are dearer or cheaper than the one it learns from. Of a pool
+    several times as large, states where little speaks for either decision are preferred.
     """
     parts = []
     for variant in range(N_VARIANTS):
         world = scenario if variant == 0 else shift_prices(scenario, settings.level_shift_sd, rng)
         share = 1 / 3 if variant == 0 else 2 / 3 / (N_VARIANTS - 1)
-        parts.append(_draw(world, rows, max(1, round(settings.n_samples * share)), rng))
+        todo = round(settings.n_samples * share)
+        while todo > 0:
+            n = min(todo, CHUNK)
+            parts.append(_prefer_contested(_draw(world, rows, POOL * n, rng), n, rng))
+            todo -= n
+    return _concatenate(parts)
+
+
+def _concatenate(parts: list[DecisionSample]) -> DecisionSample:
     return DecisionSample(
         observation=np.concatenate([part.observation for part in parts]),
         margin=np.concatenate([part.margin for part in parts]),
         advantage=np.concatenate([part.advantage for part in parts]),
+        start_hours=parts[0].start_hours,
+    )
+
+
+def _prefer_contested(pool: DecisionSample, n: int, rng: np.random.Generator) -> DecisionSample:
+    """Keep n states of a pool, up to half of them such that a decision hangs in the balance."""
+    near = np.abs(pool.advantage)
+    contested = np.any((near > 0.0) & (near < 1.0), axis=1)
+    order = rng.permutation(len(near))
+    first = order[contested[order]][: n // 2]
+    others = np.setdiff1d(order, first, assume_unique=True)
+    keep = np.concatenate([first, rng.permutation(others)[: n - len(first)]])
+    return DecisionSample(
+        observation=pool.observation[keep],
+        margin=pool.margin[keep],
+        advantage=pool.advantage[keep],
+        start_hours=pool.start_hours,
     )
 
 
@@ -87,11 +120,19 @@ def _draw(scenario: Scenario, rows: Rows, n: int, rng: np.random.Generator) -> D
         observation=observation,
         margin=margin.astype(np.float32),
         advantage=(advantage / np.maximum(start_loss, 1e-9)).astype(np.float32),
+        start_hours=start_hours(scenario),
     )
 
 
+def start_hours(scenario: Scenario) -> float:
+    """Return what a start costs in hours of revenue at full power, mean over groups [h]."""
+    site, params = scenario.site, scenario.params
+    revenue = params.level_phs[:, -1] * site.hash_revenue_per_phs_day / 24.0
+    return float(np.mean(params.start_cost / revenue + params.warm_up_h))
+
+
 def clone(
-    policy: torch.nn.Module,
+    policy: ActorCriticPolicy,
     sample: DecisionSample,
     config: TrainingConfig,
     progress: Progress,
@@ -101,8 +142,8 @@ def clone(
     observation = torch.as_tensor(sample.observation)
     margin = torch.as_tensor(sample.margin)
     advantage = torch.as_tensor(sample.advantage)
-    weight = advantage.abs()
-    weight = (weight / weight.mean().clamp_min(1e-9)).clamp_max(5.0)
+    weight = advantage.abs().clamp_max(1.0).sqrt()
+    weight = weight / weight.mean().clamp_min(1e-9)
     wanted = (advantage > 0).float()
     actor = [
         *policy.mlp_extractor.policy_net.parameters(),
@@ -118,6 +159,7 @@ def clone(
         total_steps=max(1, settings.n_epochs * n_batches),
         pct_start=0.15,
     )
+    sharpness = max(settings.sharpness_per_start * sample.start_hours, MIN_SHARPNESS)
     shuffle = torch.Generator().manual_seed(config.seed)
     for epoch in range(settings.n_epochs):
         order = torch.randperm(len(observation), generator=shuffle)
@@ -125,7 +167,7 @@ def clone(
         for k in range(n_batches):
             which = order[k * settings.batch_size : (k + 1) * settings.batch_size]
             shadow = mean_action(policy, observation[which])
-            logit = (margin[which] - shadow) / settings.sharpness
+            logit = (margin[which] - shadow) / sharpness
             loss = torch.nn.functional.binary_cross_entropy_with_logits(
                 logit, wanted[which], weight=weight[which]
             )
@@ -142,8 +184,8 @@ def clone(
         yield TrainingRecord(phase="clone", step=epoch + 1, values=values)
 
 
-def mean_action(policy: torch.nn.Module, observation: torch.Tensor) -> torch.Tensor:
+def mean_action(policy: ActorCriticPolicy, observation: torch.Tensor) -> torch.Tensor:
     """Return the actor's mean action, (N, G), with its gradient."""
-    features = policy.features_extractor(observation)
+    features = policy.pi_features_extractor(observation)
     mean: torch.Tensor = policy.action_net(policy.mlp_extractor.forward_actor(features))
     return mean

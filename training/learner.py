@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 POLICY_NAME = "learned"
 KL_SAMPLE = 4096
+MODEL_ATTRIBUTES = ("num_timesteps", "_n_updates", "_last_obs", "_last_episode_starts")
+"""What SB3 carries from one roll-out to the next besides weights and optimiser."""
 ACTOR_PARAMETERS = ("mlp_extractor.policy_net", "action_net", "log_std")
 
 Weights = dict[str, npt.NDArray[np.float32]]
@@ -116,16 +118,16 @@ class Learner:
             If `resume` is set and the folder holds no checkpoint of this very run.
         """
         if resume:
-            checkpoint.restore(self)
+            self._restore()
         else:
             for record in clone(self.model.policy, self.decisions, self.config, progress):
                 self._log(record)
             self.state.clone_weights = actor_weights(self.model.policy)
             self._validate("clone", progress)
-            checkpoint.save(self)
+            self._save()
         while not self.state.finished and self.state.iteration < self.config.ppo.n_iterations:
             self._iterate(progress)
-            checkpoint.save(self)
+            self._save()
         return self.best_policy()
 
     def _iterate(self, progress: Progress) -> None:
@@ -172,6 +174,36 @@ class Learner:
         for name, value in record.values.items():
             self.model.logger.record(f"{record.phase}/{name}", value)
         self.model.logger.dump(record.step)
+
+    def _save(self) -> None:
+        model, sites = self.model, self.env.sites
+        values = {
+            "policy": model.policy.state_dict(),
+            "optimizer": model.policy.optimizer.state_dict(),
+            "model": {name: getattr(model, name) for name in MODEL_ATTRIBUTES},
+            "torch_rng": torch.get_rng_state(),
+            "numpy_rng": np.random.get_state(),
+            "fleet": sites.state._asdict(),
+            "steps_left": sites.steps_left,
+            "env_rng": self.env.rng.bit_generator.state,
+            "learner": vars(self.state),
+        }
+        checkpoint.save(self.folder, self.key, values)
+
+    def _restore(self) -> None:
+        values = checkpoint.load(self.folder, self.key)
+        model, sites = self.model, self.env.sites
+        model.policy.load_state_dict(values["policy"])
+        model.policy.optimizer.load_state_dict(values["optimizer"])
+        for name, value in values["model"].items():
+            setattr(model, name, value)
+        torch.set_rng_state(values["torch_rng"])
+        np.random.set_state(values["numpy_rng"])
+        for name, array in sites.state._asdict().items():
+            array[...] = values["fleet"][name]
+        sites.steps_left[:] = values["steps_left"]
+        self.env.rng.bit_generator.state = values["env_rng"]
+        self.state = LearnerState(**values["learner"])
 
     def best_policy(self) -> MlpPolicy:
         """Return the policy that earned most on the validation span."""

@@ -4,6 +4,7 @@ import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import torch
@@ -31,7 +32,7 @@ from gridhash.training import checkpoint
 from gridhash.training.config import TrainingConfig, load_training_config
 from gridhash.training.learner import POLICY_NAME, Learner
 from gridhash.training.play import play
-from gridhash.training.spans import Spans, spans_by_date
+from gridhash.training.spans import Rows, Spans, spans_by_date
 
 KEY_NAME = "signing-key.pem"
 CURVE_NAME = "training-curve.csv"
@@ -159,6 +160,10 @@ def _standing(profit: float, validation: dict[str, float], currency: str) -> str
 def _data_spans(scenario: Scenario, spans: Spans) -> list[DataSpan]:
     index = scenario.trace.frame.index
     period = pd.Timedelta(seconds=scenario.trace.period_s)
+    roles: tuple[tuple[Literal["train", "validate"], Rows], ...] = (
+        ("train", spans.train),
+        ("validate", spans.validate),
+    )
     return [
         DataSpan(
             role=role,
@@ -167,7 +172,7 @@ def _data_spans(scenario: Scenario, spans: Spans) -> list[DataSpan]:
             start=index[first].to_pydatetime(),
             end=(index[last - 1] + period).to_pydatetime(),
         )
-        for role, (first, last) in (("train", spans.train), ("validate", spans.validate))
+        for role, (first, last) in roles
     ]
 
 

@@ -22,6 +22,7 @@ class SiteVecEnv(VecEnv):
     """
 
     def __init__(self, scenario: Scenario, n_envs: int, rules: EpisodeRules, *, seed: int) -> None:
+        self.render_mode = None
         super().__init__(
             n_envs, observation_space(scenario), action_space(scenario, rules.action_kind)
         )
