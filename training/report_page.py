@@ -136,7 +136,7 @@ svg image{filter:brightness(1.7)}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 var(--font)}
-main{max-width:66rem;margin:0 auto;padding:1.5rem 1.25rem 4rem}
+main{max-width:70rem;margin:0 auto;padding:1.5rem 1.25rem 4rem}
 h1{font-size:1.7rem;line-height:1.2;margin:.2rem 0 .3rem;text-wrap:balance}
 h2{font-size:1.16rem;line-height:1.35;margin:0 0 .7rem;text-wrap:pretty}
 h3{font-size:1rem;margin:0 0 .3rem}

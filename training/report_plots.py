@@ -141,8 +141,8 @@ def week_picture(reading: Reading) -> Picture:
         title=f"Fleet starts in the busiest week: {', '.join(told)}",
         caption=(
             f"{first:%d %b} – {last:%d %b %Y}, local time. Shaded: the price lies below "
-            "break-even, where a running fleet earns. A fleet start is every rig of the site "
-            "started once."
+            "break-even at full power, where a running fleet earns. A fleet start is every rig of "
+            "the site started once."
         ),
         heights_in=(5.4, 5.6),
     )

@@ -212,20 +212,23 @@ def duration_picture(reading: Reading) -> Picture:
 
     focus = running[reading.focus]
     above, below = focus[margin > 0], focus[margin <= 0]
+    rule_shape = (
+        "the rule is a step at 1, and whoever weighs the cost of a start bends it"
+        if reading.on_off
+        else "the rule falls level by level, and lower levels still earn beyond 1"
+    )
     return picture(
         "duration",
         draw,
         title=(
-            f"{sentence(subject(reading.focus))} stands in "
-            f"{percent(1.0 - float(below.mean()) if below.size else 0.0)} of the time below "
-            f"break-even and runs in {percent(float(above.mean()) if above.size else 0.0)} of the "
-            "time above it: a start must be worth its cost"
+            f"Below break-even {subject(reading.focus)} draws "
+            f"{percent(float(below.mean()) if below.size else None)} of full power on average, "
+            f"above it {percent(float(above.mean()) if above.size else None)}"
         ),
         caption=(
             f"The price lies above break-even in {percent(dear)} of the time. Lanes under the "
             "curve: mean share of the fleet that runs at each rank of price. The last part shows "
-            "the same by all-in price per break-even: the rule is a step at 1, whoever looks ahead "
-            "bends it."
+            f"the same by all-in price per break-even at full power: {rule_shape}."
         ),
         heights_in=(4.4, 7.0),
     )

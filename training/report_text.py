@@ -140,6 +140,12 @@ class Reading:
         return self.evaluation.scenario.site.timezone
 
     @property
+    def on_off(self) -> bool:
+        """Whether every rig knows one level only, so that break-even parts running from not."""
+        site = self.evaluation.scenario.site
+        return all(len(site.levels_of(group)) == 1 for group in site.groups)
+
+    @property
     def shown(self) -> tuple[str, ...]:
         """Names of the policies drawn in every plot: rule, planner, and the one looked at."""
         return tuple(dict.fromkeys((RULE, PLANNER, self.focus)))
