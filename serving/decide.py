@@ -124,7 +124,7 @@ def decide(
         wanted_kw[:] = [group.setpoint_kw for group in snapshot.groups]
     else:
         market = snapshot.market.market_array()
-        rows = snapshot.market.feature_array()[None, :]
+        rows = snapshot.market.feature_array()
         observe_sites(model.params, market, rows, model.bounds, state, observation)
         if was_late:
             answer = Answer(action=None, fault="is late", late=True)

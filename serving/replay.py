@@ -9,6 +9,7 @@ from typing import Any
 
 from gridhash.agents.policy import Policy
 from gridhash.config import SiteConfig
+from gridhash.envs.observation import table_hash
 from gridhash.errors import ServingError
 from gridhash.serving.decide import decide, policy_name
 from gridhash.serving.journal import Journal
@@ -36,7 +37,7 @@ def replay(journal: Journal, policy: Policy | None, *, run_id: int | None = None
     Raises
     ------
     ServingError
-        If the run was decided by another policy.
+        If the run was decided by another policy or on another observation table.
     """
     run_id = run_id or journal.last_run_id()
     run = journal.rows("SELECT * FROM runs WHERE id = ?", run_id)
@@ -47,7 +48,13 @@ def replay(journal: Journal, policy: Policy | None, *, run_id: int | None = None
             f"run {run_id} of {journal.path} was decided by {run[0]['policy_name']}, not by "
             f"{policy_name(policy)}: give the policy of the run"
         )
-    model = SiteModel.of(SiteConfig.model_validate_json(run[0]["site_json"]))
+    site = SiteConfig.model_validate_json(run[0]["site_json"])
+    if run[0]["observation_hash"] != table_hash(site):
+        raise ServingError(
+            f"run {run_id} of {journal.path} was decided on another observation table, by "
+            f"versions {run[0]['versions']}: replay it with those"
+        )
+    model = SiteModel.of(site)
     found = journal.rows(
         "SELECT d.id, d.text AS decided, d.input_hash, s.text AS seen FROM decisions d "
         "JOIN snapshots s ON s.id = d.snapshot_id WHERE d.run_id = ? ORDER BY d.id",

@@ -15,11 +15,11 @@ import numpy as np
 
 from gridhash.config import SiteConfig
 from gridhash.envs.observation import (
-    N_MARKET,
+    OUTDOOR,
     PRICE,
     REVENUE,
-    SEEN_OUTDOOR,
-    SEEN_SURPLUS,
+    RULE_PROFIT,
+    SURPLUS,
     observation_table,
 )
 from gridhash.envs.parameters import Floats, Floats32, SiteParameters, compile_site
@@ -27,6 +27,10 @@ from gridhash.envs.scenario import Scenario
 from gridhash.envs.state import FleetState, empty_state, summarise
 from gridhash.errors import DataError
 from gridhash.time_grid import require_aware
+
+NOT_KNOWN_YET = [SURPLUS, OUTDOOR, RULE_PROFIT]
+"""Columns of the market array that hold what only the end of a period tells, or what no decision
+reads."""
 
 
 @dataclass(frozen=True)
@@ -56,26 +60,29 @@ class MarketRow:
     """What is known of the market in one settlement period, at its start."""
 
     period_start: datetime
-    price_per_kwh: float
-    seen_surplus_kw: float
-    """At the last complete reading."""
-    seen_outdoor_temp_c: float
-    revenue_per_phs_day: float
-    """Net of fees, in the site's currency."""
+    values: tuple[float, ...]
+    """The kernel's market row; 0 in the columns that are `NOT_KNOWN_YET`."""
     features: bytes
     """Row features of the observation: float32, little-endian."""
 
+    @property
+    def price_per_kwh(self) -> float:
+        """Market price of the period."""
+        return self.values[PRICE]
+
+    @property
+    def revenue_per_phs_day(self) -> float:
+        """Net of fees, in the site's currency."""
+        return self.values[REVENUE]
+
     def feature_array(self) -> Floats32:
-        """Return the row features, (R,)."""
-        return np.frombuffer(self.features, dtype="<f4").astype(np.float32)
+        """Return the row features, (1, R)."""
+        return np.frombuffer(self.features, dtype="<f4").astype(np.float32)[None, :]
 
     def market_array(self) -> Floats:
         """Return the kernel's market array of one row; what nobody knows yet is NaN."""
-        market = np.full((1, N_MARKET), np.nan)
-        market[0, PRICE] = self.price_per_kwh
-        market[0, SEEN_SURPLUS] = self.seen_surplus_kw
-        market[0, SEEN_OUTDOOR] = self.seen_outdoor_temp_c
-        market[0, REVENUE] = self.revenue_per_phs_day
+        market = np.array([self.values])
+        market[0, NOT_KNOWN_YET] = np.nan
         return market
 
 
@@ -85,13 +92,11 @@ def market_row_at(scenario: Scenario, instant: datetime) -> MarketRow | None:
     row = int((instant - start).total_seconds() // scenario.trace.period_s)
     if not scenario.first_row <= row < scenario.n_rows:
         return None
-    market = scenario.market[row]
+    values = scenario.market[row].copy()
+    values[NOT_KNOWN_YET] = 0.0
     return MarketRow(
         period_start=scenario.trace.starts[row].to_pydatetime(),
-        price_per_kwh=float(market[PRICE]),
-        seen_surplus_kw=float(market[SEEN_SURPLUS]),
-        seen_outdoor_temp_c=float(market[SEEN_OUTDOOR]),
-        revenue_per_phs_day=float(market[REVENUE]),
+        values=tuple(values.tolist()),
         features=scenario.rows[row].astype("<f4").tobytes(),
     )
 
@@ -205,10 +210,7 @@ def _encode_snapshot(snapshot: SiteSnapshot) -> dict[str, Any]:
         if market is None
         else {
             "period_start": _text(market.period_start),
-            "price_per_kwh": market.price_per_kwh.hex(),
-            "seen_surplus_kw": market.seen_surplus_kw.hex(),
-            "seen_outdoor_temp_c": market.seen_outdoor_temp_c.hex(),
-            "revenue_per_phs_day": market.revenue_per_phs_day.hex(),
+            "values": exact(market.values),
             "features": market.features.hex(),
         },
         "groups": [
@@ -229,15 +231,12 @@ def _encode_snapshot(snapshot: SiteSnapshot) -> dict[str, Any]:
     }
 
 
-def _decode_market(raw: dict[str, str] | None) -> MarketRow | None:
+def _decode_market(raw: dict[str, Any] | None) -> MarketRow | None:
     if raw is None:
         return None
     return MarketRow(
         period_start=_instant(raw["period_start"]),
-        price_per_kwh=float.fromhex(raw["price_per_kwh"]),
-        seen_surplus_kw=float.fromhex(raw["seen_surplus_kw"]),
-        seen_outdoor_temp_c=float.fromhex(raw["seen_outdoor_temp_c"]),
-        revenue_per_phs_day=float.fromhex(raw["revenue_per_phs_day"]),
+        values=from_exact(raw["values"]),
         features=bytes.fromhex(raw["features"]),
     )
 

@@ -13,6 +13,7 @@ from gridhash.config import SiteConfig, load_site
 from gridhash.data.trace import Trace
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
+from gridhash.envs.observation import table_hash
 from gridhash.envs.parameters import Floats
 from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.errors import DataError, ServingError
@@ -219,7 +220,7 @@ def written(journal: Journal, site: SiteConfig, policy: str, decisions: list[Dec
             snapshots: list[SiteSnapshot]) -> None:  # fmt: skip
     run_id = journal.append(
         "runs", at=NOON, mode="shadow", site_json=site.model_dump_json(), policy_name=policy,
-        bundle_hash="", observation_hash="", versions="{}", note="",
+        bundle_hash="", observation_hash=table_hash(site), versions="{}", note="",
     )  # fmt: skip
     for decision, snapshot in zip(decisions, snapshots, strict=True):
         text = snapshot.to_text()

@@ -1,0 +1,199 @@
+"""What to tell which rig now, so that the rigs come to stand as decided.
+
+Level-triggered: only the difference between what rigs do and what they should do counts, never
+what was sent before. So a crash at any point, a lost reply or a rig that comes back later needs no
+case of its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from gridhash.serving.allocator import SAME_KW, GroupTarget, GroupTask, allocate_site
+from gridhash.serving.decide import Decision
+from gridhash.serving.drivers.protocol import Command
+from gridhash.serving.rig_status import RigStatus
+from gridhash.serving.settings import ControllerSettings
+from gridhash.serving.site_state import SiteModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedCommand:
+    """One command that is to be sent now."""
+
+    rig: RigStatus
+    command: Command
+    level: int | None
+    """Load level after the command; None to stand."""
+    power_kw: float
+    """By which the command is to change the rig's power."""
+    forced: bool
+    """Stops within the minimum up time: by cap, trip or lockout."""
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Commands for now, and when to plan again at the latest."""
+
+    commands: tuple[PlannedCommand, ...]
+    next_at: datetime | None
+
+
+class Reconciler:
+    """Plans commands for the rigs of a site, group by group."""
+
+    def __init__(
+        self,
+        model: SiteModel,
+        groups: Sequence[Sequence[RigStatus]],
+        settings: ControllerSettings,
+    ) -> None:
+        self._model = model
+        self._groups = groups
+        self._settings = settings
+        self._packet_at: datetime | None = None
+
+    def uncontrolled_kw(self, now: datetime) -> float:
+        """Return what no setpoint governs [kW].
+
+        That is all that rigs which take no commands may draw, and what the others draw above
+        their model, whether they run now or not.
+        """
+        rigs = (rig for own in self._groups for rig in own)
+        return sum(
+            (rig.excess_kw if rig.takes_commands(now) else rig.potential_kw() for rig in rigs),
+            0.0,
+        )
+
+    def potential_kw(self) -> float:
+        """Return what all rigs may draw above standby [kW]; never less than they do."""
+        return sum(rig.potential_kw() for rigs in self._groups for rig in rigs)
+
+    def plan(self, decision: Decision, now: datetime) -> Plan:
+        """Return the commands that bring the rigs to the decision's setpoints."""
+        targets = self._targets(decision, now)
+        stops: list[PlannedCommand] = []
+        raises: list[PlannedCommand] = []
+        for rigs, target, setpoint_kw in zip(
+            self._groups, targets, decision.setpoint_kw, strict=True
+        ):
+            why = f"{target.name} at {setpoint_kw:.1f} kW"
+            for rig in rigs:
+                planned = self._command_for(rig, target, why, now)
+                if planned is not None:
+                    (stops if planned.power_kw <= 0.0 else raises).append(planned)
+        started, next_at = self._within_reach(raises, now)
+        delays_s = [target.retry_after_s for target in targets if target.retry_after_s is not None]
+        times = [now + timedelta(seconds=delay_s) for delay_s in delays_s]
+        times += [
+            rig.next_try_at
+            for rigs in self._groups
+            for rig in rigs
+            if rig.next_try_at is not None and rig.next_try_at > now and not rig.flag
+        ]
+        times += [next_at] if next_at is not None else []
+        return Plan(commands=(*stops, *started), next_at=min(times, default=None))
+
+    def _targets(self, decision: Decision, now: datetime) -> list[GroupTarget]:
+        params = self._model.params
+        tasks = [
+            GroupTask(
+                name=group.name,
+                rigs=tuple(rig.view(now) for rig in rigs),
+                setpoint_kw=setpoint_kw,
+                max_kw=max_kw,
+                level_kw=rigs[0].level_kw,
+                min_up_s=group.min_up_s,
+                min_down_s=group.min_down_s,
+            )
+            for group, rigs, setpoint_kw, max_kw in zip(
+                self._model.site.groups,
+                self._groups,
+                decision.setpoint_kw,
+                decision.max_kw,
+                strict=True,
+            )
+        ]
+        cap_kw = params.rig_cap_kw - self.uncontrolled_kw(now)
+        return allocate_site(tasks, max(cap_kw, 0.0), params.merit_order.tolist())
+
+    def _command_for(
+        self, rig: RigStatus, target: GroupTarget, why: str, now: datetime
+    ) -> PlannedCommand | None:
+        if rig.lockout:
+            return self._stop_for_lockout(rig, now)
+        if rig.rig_id not in target.level:
+            return None
+        level, forced = target.level[rig.rig_id], rig.rig_id in target.forced
+        if rig.pending is not None and not (forced and rig.pending.running):
+            return None
+        top_kw = rig.level_kw[rig.level]
+        if level is None:
+            if not rig.running and rig.pending is None:
+                return None
+            return PlannedCommand(
+                rig=rig,
+                command=Command.STOP,
+                level=None,
+                power_kw=-top_kw,
+                forced=forced,
+                reason=f"{why}, power cap or trip" if forced else why,
+            )
+        if not rig.running:
+            return PlannedCommand(
+                rig=rig,
+                command=Command.RESUME,
+                level=level,
+                power_kw=top_kw + rig.excess_kw,
+                forced=False,
+                reason=why,
+            )
+        if level == rig.level:
+            return None
+        return PlannedCommand(
+            rig=rig,
+            command=Command.SET_WORK_LEVEL,
+            level=level,
+            power_kw=rig.level_kw[level] - top_kw,
+            forced=False,
+            reason=why,
+        )
+
+    def _stop_for_lockout(self, rig: RigStatus, now: datetime) -> PlannedCommand | None:
+        waiting = rig.next_try_at is not None and now < rig.next_try_at
+        if not rig.running or waiting or (rig.pending is not None and not rig.pending.running):
+            return None
+        return PlannedCommand(
+            rig=rig,
+            command=Command.STOP,
+            level=None,
+            power_kw=-rig.level_kw[rig.level],
+            forced=True,
+            reason=f"locked out: {rig.lockout}",
+        )
+
+    def _within_reach(
+        self, raises: list[PlannedCommand], now: datetime
+    ) -> tuple[list[PlannedCommand], datetime | None]:
+        """Return what may be raised now, a packet within the envelope, and when the next may.
+
+        Until watts show that a rig stands it counts at full power, so a start waits for the stop
+        that makes room for it.
+        """
+        if not raises:
+            return [], None
+        if self._packet_at is not None and now < self._packet_at:
+            return [], self._packet_at
+        headroom_kw = self._model.params.rig_cap_kw - self.potential_kw()
+        packet: list[PlannedCommand] = []
+        for planned in raises:
+            if len(packet) == self._settings.start_packet_rigs:
+                break
+            if planned.power_kw <= headroom_kw + SAME_KW:
+                packet.append(planned)
+                headroom_kw -= planned.power_kw
+        if not packet:
+            return [], now + timedelta(seconds=self._settings.check_s)
+        self._packet_at = now + timedelta(seconds=self._settings.start_packet_pause_s)
+        return packet, self._packet_at if len(packet) < len(raises) else None

@@ -1,0 +1,183 @@
+"""What of a run goes into the journal, and in which order."""
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from importlib.metadata import version
+
+from gridhash.config import SiteConfig
+from gridhash.envs.observation import table_hash
+from gridhash.serving.decide import Decision
+from gridhash.serving.drivers.protocol import Command, CommandResult, RigDriver
+from gridhash.serving.journal import Journal, JournalError, Row
+from gridhash.serving.reconcile import PlannedCommand
+from gridhash.serving.site_state import SiteSnapshot
+from gridhash.serving.snapshot import RigReading
+from gridhash.units import W_PER_KW
+
+log = logging.getLogger(__name__)
+
+NO_INTENT = 0
+"""Intent id of a stop that had to be sent although the journal could not be written."""
+
+PACKAGES = ("gridhash", "numpy", "numba")
+
+
+class Recorder:
+    """Writes one run of a controller."""
+
+    def __init__(self, journal: Journal) -> None:
+        """Write to a journal; `begin` opens the run."""
+        self._journal = journal
+        self.run_id = 0
+        self._decision_id = 0
+
+    def begin(
+        self, site: SiteConfig, at: datetime, *, mode: str, policy_name: str, bundle_hash: str,
+        note: str,
+    ) -> None:  # fmt: skip
+        """Open a run.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be written.
+        """
+        self.run_id = self._journal.append(
+            "runs",
+            at=at,
+            mode=mode,
+            site_json=site.model_dump_json(),
+            policy_name=policy_name,
+            bundle_hash=bundle_hash,
+            observation_hash=table_hash(site),
+            versions=json.dumps({name: version(name) for name in PACKAGES}),
+            note=note,
+        )
+
+    def append(self, rows: Iterable[Row]) -> bool:
+        """Append rows; return False, and say so in the log, if the journal cannot be written."""
+        try:
+            self._journal.append_all(rows)
+        except JournalError as err:
+            log.critical("%s", err)
+            return False
+        return True
+
+    def commit(
+        self,
+        rows: Sequence[Row],
+        snapshot: SiteSnapshot | None,
+        decision: Decision,
+        commands: Sequence[PlannedCommand],
+        now: datetime,
+    ) -> list[tuple[PlannedCommand, int]]:
+        """Commit what was found, decided and intended; return the commands that may be sent.
+
+        If the journal cannot be written only stops may be sent: load may fall without a record,
+        never rise. They are then written to the log.
+        """
+        try:
+            with self._journal.transaction():
+                self._journal.append_all(rows)
+                if snapshot is not None:
+                    self._decision_id = self._append_decision(snapshot, decision)
+                ids = self._journal.append_all(
+                    self._intent_row(planned, now) for planned in commands
+                )
+                return list(zip(commands, ids, strict=True))
+        except JournalError as err:
+            stops = [planned for planned in commands if planned.command is Command.STOP]
+            names = ", ".join(planned.rig.rig_id for planned in stops) or "none"
+            log.critical("%s. No rig is started until then; stopped without record: %s", err, names)
+            return [(planned, NO_INTENT) for planned in stops]
+
+    def reading_row(self, reading: RigReading) -> Row:
+        """Return the row of a reading."""
+        return Row(
+            table="readings",
+            values={
+                "run_id": self.run_id,
+                "at": reading.read_at,
+                "rig_id": reading.rig_id,
+                "rig_clock_at": reading.rig_clock_at,
+                "power_kw": None if reading.power_w is None else reading.power_w / W_PER_KW,
+                "hashrate_ths": reading.hashrate_ths,
+                "chip_temp_c": reading.chip_temp_c,
+                "inlet_temp_c": reading.inlet_temp_c,
+                "uptime_s": reading.uptime_s,
+                "not_numbers": " ".join(reading.not_numbers),
+            },
+        )
+
+    def rig_row(self, driver: RigDriver, group_name: str, at: datetime, note: str) -> Row:
+        """Return the row of a rig's identity."""
+        identity = driver.identity
+        return Row(
+            table="rigs",
+            values={
+                "run_id": self.run_id,
+                "at": at,
+                "rig_id": driver.rig_id,
+                "group_name": group_name,
+                "address": driver.address,
+                "mac": identity.mac if identity else None,
+                "model": identity.model if identity else None,
+                "firmware": identity.firmware if identity else None,
+                "note": note,
+            },
+        )
+
+    def result_row(self, result: CommandResult, intent_id: int, now: datetime) -> Row:
+        """Return the row of a command's result."""
+        return Row(
+            table="results",
+            values={
+                "run_id": self.run_id,
+                "intent_id": intent_id,
+                "at": now,
+                "outcome": str(result.outcome),
+                "effective_at": result.effective_at,
+                "detail": result.detail,
+                "took_s": result.took_s,
+            },
+        )
+
+    def _append_decision(self, snapshot: SiteSnapshot, decision: Decision) -> int:
+        snapshot_id = self._journal.append(
+            "snapshots",
+            run_id=self.run_id,
+            at=snapshot.at,
+            input_hash=decision.input_hash,
+            text=snapshot.to_text(),
+        )
+        return self._journal.append(
+            "decisions",
+            run_id=self.run_id,
+            snapshot_id=snapshot_id,
+            at=decision.at,
+            policy_name=decision.policy_name,
+            authority=str(decision.authority),
+            setpoint_kw=sum(decision.setpoint_kw),
+            reason=decision.reason,
+            input_hash=decision.input_hash,
+            text=decision.to_text(),
+        )
+
+    def _intent_row(self, planned: PlannedCommand, now: datetime) -> Row:
+        return Row(
+            table="intents",
+            values={
+                "run_id": self.run_id,
+                "decision_id": self._decision_id,
+                "at": now,
+                "rig_id": planned.rig.rig_id,
+                "command": str(planned.command),
+                "level": planned.level,
+                "power_kw": planned.power_kw,
+                "attempt": planned.rig.n_failures + 1,
+                "forced": planned.forced,
+                "reason": planned.reason,
+            },
+        )

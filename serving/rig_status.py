@@ -1,0 +1,397 @@
+"""What the controller knows of one rig: what its watts show, what it was told, what to expect.
+
+Power alone decides whether a rig runs. An acknowledgement starts a deadline and nothing more.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from gridhash.config import RigGroupConfig
+from gridhash.serving.allocator import RigView
+from gridhash.serving.drivers.protocol import Command, CommandResult, Outcome
+from gridhash.serving.findings import Alarm, AlarmRaised, Cause, Changed, Finding, Verdict, Verified
+from gridhash.serving.settings import ControllerSettings
+from gridhash.serving.snapshot import RigReading
+from gridhash.serving.verification import RUNNING_FRAC, Wanted, power_confirms, stopped_below_w
+from gridhash.units import W_PER_KW
+
+BOOT_MARGIN_S = 30.0
+"""A rebooted rig may stand so much longer than its boot time before it counts as stopped."""
+
+LEVEL_TOLERANCE_FRAC = 0.08
+"""A rig is at a work level if its power is this close to it, or nearer than half a step."""
+
+
+EXCESS_FRAC = 0.005
+"""Readings of whole watts may lie so far above the model without meaning anything."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pending:
+    """A command under way."""
+
+    intent_id: int
+    command: Command
+    level: int | None
+    """Load level after the command; None to stand."""
+    sent_at: datetime
+    deadline_at: datetime
+    before_kw: float | None
+    effective_at: datetime | None = None
+    """When the rig was told to act; None until it answered."""
+    check_at: datetime | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the rig runs once it has obeyed."""
+        return self.level is not None
+
+
+class RigStatus:
+    """One rig in the eyes of the controller."""
+
+    def __init__(
+        self,
+        rig_id: str,
+        group: RigGroupConfig,
+        level_kw: tuple[float, ...],
+        settings: ControllerSettings,
+        *,
+        last_change: tuple[datetime, bool] | None = None,
+    ) -> None:
+        """Know nothing yet but when the rig last changed, if an earlier run saw it."""
+        self.rig_id = rig_id
+        self.group = group
+        self.level_kw = level_kw
+        self.settings = settings
+        self.reading: RigReading | None = None
+        """The last that told the power."""
+        self.running: bool | None = None
+        self.changed_at: datetime | None = None
+        """Last seen to start or stop; None is long ago."""
+        self.level = len(level_kw) - 1
+        self.pending: Pending | None = None
+        self.n_misses = 0
+        self.n_blind = 0
+        self.probe_at: datetime | None = None
+        self.n_failures = 0
+        self.next_try_at: datetime | None = None
+        self.flag = ""
+        self.lockout = ""
+        self.hold_until: datetime | None = None
+        self.n_starts = 0
+        self.counted = False
+        """Whether the last decision was made with this rig at command."""
+        self.reference_kw: float | None = None
+        """Power before our stop was obeyed; None unless the rig stands by our command."""
+        self._last_change = last_change
+        self._last_pending: Pending | None = None
+        self._running_kw = level_kw[-1]
+        self._booting_until: datetime | None = None
+        self._skewed = False
+
+    @property
+    def measured(self) -> bool:
+        """Whether the rig answers and tells its power."""
+        return (
+            self.running is not None
+            and self.n_misses < self.settings.unreachable_after
+            and self.n_blind < self.settings.unreachable_after
+        )
+
+    @property
+    def power_kw(self) -> float | None:
+        """Power as the rig last reported it; None while it is not measured."""
+        if not self.measured or self.reading is None or self.reading.power_w is None:
+            return None
+        return self.reading.power_w / W_PER_KW
+
+    @property
+    def stands_by_command(self) -> bool:
+        """Whether watts show that the rig stands and we stopped it: only this is claimed."""
+        starting = self.pending is not None and self.pending.running
+        stands = self.running is False and self.measured and not starting
+        return stands and self.reference_kw is not None
+
+    def takes_commands(self, now: datetime) -> bool:
+        """Whether the rig can be used for a setpoint now."""
+        return (
+            self.measured
+            and not self.flag
+            and not self.lockout
+            and (self.next_try_at is None or now >= self.next_try_at)
+            and (self.hold_until is None or now >= self.hold_until)
+        )
+
+    def potential_kw(self) -> float:
+        """Return what the rig may draw above standby, as the envelope must reckon [kW]."""
+        if not self.measured or self.flag:
+            return self.level_kw[-1] + self.excess_kw
+        levels = [self.level if self.running else None]
+        if self.pending is not None:
+            levels.append(self.pending.level)
+        powers_kw = [self.level_kw[level] for level in levels if level is not None]
+        return max(powers_kw) + self.excess_kw if powers_kw else 0.0
+
+    @property
+    def excess_kw(self) -> float:
+        """Power that the rig draws above its model when it runs, if it matters [kW]."""
+        rated_kw = self.level_kw[self.level]
+        above_kw = self._running_kw - rated_kw
+        return above_kw if above_kw > EXCESS_FRAC * rated_kw else 0.0
+
+    def view(self, now: datetime) -> RigView:
+        """Return the rig as the allocator sees it: a command under way counts as obeyed."""
+        running = self.pending.running if self.pending else bool(self.running)
+        level = self.pending.level if self.pending else self.level
+        since_s = 0.0 if self.pending else self.since_s(now)
+        return RigView(
+            rig_id=self.rig_id,
+            running=running,
+            since_s=since_s,
+            level=level if running else None,
+            n_starts=self.n_starts,
+            available=self.counted and self.takes_commands(now),
+            efficiency_j_per_th=self._efficiency_j_per_th(),
+        )
+
+    def since_s(self, now: datetime) -> float:
+        """Return the time since the rig was seen to start or stop [s]; infinite if unknown."""
+        return math.inf if self.changed_at is None else (now - self.changed_at).total_seconds()
+
+    def see(
+        self, reading: RigReading | None, now: datetime, hold_until: datetime | None
+    ) -> list[Finding]:
+        """Take in a reading, or that none came; changes by others are left until `hold_until`."""
+        if reading is None:
+            return self._miss(now)
+        findings: list[Finding] = []
+        if self.n_misses >= self.settings.unreachable_after:
+            findings.append(self._alarm(now, Alarm.REACHABLE, "answers again"))
+        self.n_misses, self.probe_at = 0, None
+        findings += self._check_clock(reading)
+        if reading.power_w is None:
+            self.n_blind += 1
+            if self.n_blind == self.settings.unreachable_after:
+                sent = ", ".join(reading.not_numbers) or "nothing"
+                text = f"tells no power (sent {sent}): it counts as running and nothing is claimed"
+                findings.append(self._alarm(now, Alarm.NO_POWER_READING, text))
+            return findings
+        if self.n_blind >= self.settings.unreachable_after:
+            findings.append(self._alarm(now, Alarm.POWER_READING, "tells its power again"))
+        self.n_blind = 0
+        restarted = self._restarted(reading)
+        self.reading = reading
+        if restarted:
+            findings += self._on_restart(reading, hold_until)
+        seen = self._seen(reading)
+        if seen is True:
+            self._running_kw = reading.power_w / W_PER_KW
+            self._booting_until = None
+        if self.pending is not None:
+            findings += self._check_pending(self.pending, reading, now)
+        elif seen is not None and seen is not self.running:
+            findings += self._on_change(reading, seen, hold_until)
+        return findings
+
+    def sent(self, pending: Pending) -> list[Finding]:
+        """Note a command that is about to be sent; an earlier one under way is superseded."""
+        findings: list[Finding] = []
+        if self.pending is not None:
+            findings.append(self._judged(self.pending, pending.sent_at, Verdict.SUPERSEDED))
+        self.pending = self._last_pending = pending
+        return findings
+
+    def answered(self, result: CommandResult, now: datetime) -> list[Finding]:
+        """Take in what became of the command that was sent."""
+        pending = self.pending
+        if pending is None:
+            return []
+        if result.outcome.may_have_reached_rig:
+            effective_at = result.effective_at or result.sent_at
+            boot_s = self.group.boot_s if pending.command is Command.RESUME else 0.0
+            self.pending = self._last_pending = replace(
+                pending,
+                effective_at=effective_at,
+                check_at=effective_at + timedelta(seconds=boot_s + 1.0),
+            )
+            return []
+        findings: list[Finding] = [self._judged(pending, now, Verdict.NOT_SENT)]
+        self.pending = None
+        self.n_failures += 1
+        wait_s = max(self.settings.retry_after_s(self.n_failures), self.settings.check_s)
+        self.next_try_at = now + timedelta(seconds=wait_s)
+        text = f"{pending.command}: {result.outcome}, {result.detail}"
+        if result.outcome is not Outcome.UNREACHABLE:
+            findings.append(self._alarm(now, Alarm.REFUSES, text))
+            limit = 1 if result.outcome is Outcome.UNSUPPORTED else self.settings.flag_after
+            if self.n_failures >= limit:
+                self.flag = str(Alarm.REFUSES)
+        return findings
+
+    def expire(self, now: datetime) -> list[Finding]:
+        """Give up a command whose deadline has passed without proof."""
+        pending = self.pending
+        if pending is None or now < pending.deadline_at:
+            return []
+        findings: list[Finding] = [self._judged(pending, now, Verdict.MISSED)]
+        self.pending = None
+        self.n_failures += 1
+        self.next_try_at = now + timedelta(seconds=self.settings.retry_after_s(self.n_failures))
+        within_s = (now - pending.sent_at).total_seconds()
+        text = f"{pending.command} not confirmed by watts within {within_s:.0f} s"
+        findings.append(self._alarm(now, Alarm.MISSED, text))
+        if self.n_failures >= self.settings.flag_after and self.measured:
+            self.flag = str(Alarm.DISOBEYS)
+            text = f"{self.n_failures} commands in a row had no effect: out of use, 0 kW claimed"
+            findings.append(self._alarm(now, Alarm.DISOBEYS, text))
+        return findings
+
+    def _miss(self, now: datetime) -> list[Finding]:
+        self.n_misses += 1
+        if self.n_misses < self.settings.unreachable_after:
+            self.probe_at = now + timedelta(seconds=self.settings.check_s)
+            return []
+        self.probe_at = now + timedelta(seconds=self.settings.probe_after_s(self.n_misses))
+        if self.n_misses > self.settings.unreachable_after:
+            return []
+        text = "does not answer: it counts as running at full power and nothing is claimed"
+        return [self._alarm(now, Alarm.UNREACHABLE, text)]
+
+    def _check_clock(self, reading: RigReading) -> list[Finding]:
+        if reading.rig_clock_at is None:
+            return []
+        skew_s = (reading.rig_clock_at - reading.read_at).total_seconds()
+        was_skewed, self._skewed = self._skewed, abs(skew_s) > self.settings.clock_skew_alarm_s
+        if was_skewed or not self._skewed:
+            return []
+        text = f"its clock is {skew_s:+.0f} s off; commands are timed by its own clock"
+        return [self._alarm(reading.read_at, Alarm.CLOCK_SKEW, text)]
+
+    def _restarted(self, reading: RigReading) -> bool:
+        before = self.reading
+        if before is None or before.uptime_s is None or reading.uptime_s is None:
+            return False
+        return reading.uptime_s + 1.0 < before.uptime_s
+
+    def _on_restart(self, reading: RigReading, hold_until: datetime | None) -> list[Finding]:
+        assert reading.uptime_s is not None
+        at = reading.read_at - timedelta(seconds=reading.uptime_s)
+        self._booting_until = at + timedelta(seconds=self.group.boot_s + BOOT_MARGIN_S)
+        was = "ran" if self.running else "stood"
+        text = f"restarted by someone else about {at:%H:%M:%S} UTC; it {was} before"
+        self.running, self.changed_at, self.hold_until = True, at, hold_until
+        self.reference_kw = None
+        return [
+            self._alarm(reading.read_at, Alarm.RESTARTED, text),
+            Changed(at=at, rig_id=self.rig_id, running=True, cause=Cause.EXTERNAL),
+        ]
+
+    def _seen(self, reading: RigReading) -> bool | None:
+        """Return whether watts show that the rig runs; None in between and while it boots."""
+        assert reading.power_w is not None
+        top_w = self.level_kw[-1] * W_PER_KW
+        if reading.power_w <= stopped_below_w(top_w, self.group.standby_w):
+            booting = self._booting_until is not None and reading.read_at < self._booting_until
+            return None if booting else False
+        return True if reading.power_w >= RUNNING_FRAC * self.level_kw[0] * W_PER_KW else None
+
+    def _on_change(
+        self, reading: RigReading, seen: bool, hold_until: datetime | None
+    ) -> list[Finding]:
+        first = self.running is None
+        if first and self._last_change is not None and self._last_change[1] is seen:
+            self.running, self.changed_at = seen, self._last_change[0]
+            return []
+        told = self._last_pending
+        self.running = seen
+        if first and self._last_change is None:
+            change = Changed(
+                at=reading.read_at, rig_id=self.rig_id, running=seen, cause=Cause.FIRST_SEEN
+            )
+            return [change]
+        self.changed_at = reading.read_at
+        if self.n_failures and told is not None and told.running is seen:
+            self.n_failures, self.next_try_at = 0, None
+            return self._obeyed(told, reading, Verdict.LATE)
+        self.reference_kw = None
+        self.hold_until = hold_until
+        text = f"{'started' if seen else 'stopped'} without a command of ours"
+        return [
+            self._alarm(reading.read_at, Alarm.EXTERNAL_CHANGE, text),
+            Changed(at=reading.read_at, rig_id=self.rig_id, running=seen, cause=Cause.EXTERNAL),
+        ]
+
+    def _check_pending(self, pending: Pending, reading: RigReading, now: datetime) -> list[Finding]:
+        if self._confirms(pending, reading):
+            self.pending = None
+            self.n_failures, self.next_try_at = 0, None
+            return self._obeyed(pending, reading, Verdict.VERIFIED)
+        if pending.check_at is not None and now >= pending.check_at:
+            check_at = now + timedelta(seconds=self.settings.check_s)
+            self.pending = replace(pending, check_at=check_at)
+        return []
+
+    def _confirms(self, pending: Pending, reading: RigReading) -> bool:
+        wanted = Wanted.STOPPED if pending.level is None else Wanted.RUNNING
+        rated_w = self.level_kw[-1 if pending.level is None else pending.level] * W_PER_KW
+        confirmed = power_confirms(
+            reading, wanted, rated_w, self.group.standby_w, not_before=pending.effective_at
+        )
+        if not confirmed or pending.effective_at is None:
+            return False
+        if pending.command is not Command.SET_WORK_LEVEL or pending.level is None:
+            return True
+        assert reading.power_w is not None
+        others = (kw for k, kw in enumerate(self.level_kw) if k != pending.level)
+        own_kw = self.level_kw[pending.level]
+        half_step_kw = min((abs(kw - own_kw) for kw in others), default=math.inf) / 2.0
+        tolerance_kw = max(half_step_kw, LEVEL_TOLERANCE_FRAC * own_kw)
+        return abs(reading.power_w / W_PER_KW - own_kw) <= tolerance_kw
+
+    def _obeyed(self, pending: Pending, reading: RigReading, verdict: Verdict) -> list[Finding]:
+        findings: list[Finding] = [self._judged(pending, reading.read_at, verdict)]
+        if pending.level is not None:
+            # A start that says nothing of levels leaves the rig at the one it had.
+            is_level = pending.command is Command.SET_WORK_LEVEL
+            self.level = pending.level if is_level else self._level_of(reading)
+        if self.running is not pending.running or verdict is Verdict.LATE:
+            self.running, self.changed_at = pending.running, reading.read_at
+            self.n_starts += pending.running
+            self.reference_kw = None if pending.running else (pending.before_kw or self._running_kw)
+            findings.append(
+                Changed(
+                    at=reading.read_at,
+                    rig_id=self.rig_id,
+                    running=pending.running,
+                    cause=Cause.COMMAND,
+                )
+            )
+        return findings
+
+    def _level_of(self, reading: RigReading) -> int:
+        if reading.work_level is not None and 0 <= reading.work_level < len(self.level_kw):
+            return reading.work_level
+        return len(self.level_kw) - 1
+
+    def _judged(self, pending: Pending, at: datetime, verdict: Verdict) -> Verified:
+        return Verified(
+            intent_id=pending.intent_id,
+            at=at,
+            rig_id=self.rig_id,
+            command=pending.command,
+            verdict=verdict,
+            seconds=(at - pending.sent_at).total_seconds(),
+            before_kw=pending.before_kw,
+            after_kw=self.power_kw,
+        )
+
+    def _alarm(self, at: datetime, kind: Alarm, text: str) -> AlarmRaised:
+        return AlarmRaised(at=at, kind=kind, rig_id=self.rig_id, text=text)
+
+    def _efficiency_j_per_th(self) -> float:
+        reading = self.reading
+        if reading is None or not reading.power_w or not reading.hashrate_ths or not self.running:
+            return math.inf
+        return reading.power_w / reading.hashrate_ths
