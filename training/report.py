@@ -111,6 +111,7 @@ def _header(reading: Reading, title: str) -> str:
     local = scenario.trace.starts.tz_convert(site.timezone)
     days = (last - first) * scenario.trace.period_s / 86400.0
     models = ", ".join(dict.fromkeys(group.rig_model for group in site.groups))
+    levels = "on/off" if reading.on_off else "work levels"
     start_cost = number(site.start_cost_per_fleet_start, 2 if reading.money_digits else 0)
     n_groups = len(site.groups)
     pairs = (
@@ -121,7 +122,7 @@ def _header(reading: Reading, title: str) -> str:
         (
             "fleet",
             f"{number(site.n_rigs)} × {models} in {n_groups} group{'s' if n_groups > 1 else ''}, "
-            f"{number(site.max_rig_kw / 1000.0, 2)} MW, {'on/off' if reading.on_off else 'work levels'}",
+            f"{number(site.max_rig_kw / 1000.0, 2)} MW, {levels}",
         ),
         ("one start of the whole fleet costs", f"{start_cost} {site.currency}"),
         ("break-even at full power, market price", _break_even(reading)),
