@@ -150,19 +150,19 @@ class RigClass:
         """Bound fans and pumps from below, and from above where burning energy pays."""
         n, n_rigs = len(heat), self.n_rigs
         pump_slope = self.pump_kw[0] - self.pump_idle_kw
-        for intercept, slope in self._fan_tangents(outdoor_temp_c):
+        for intercept, slope in self.fan_tangents(outdoor_temp_c):
             low = program.add_rows(n, lower=n_rigs * (intercept + self.pump_idle_kw))
             program.add_entries(low, cooling, 1.0)
             program.add_entries(low, heat, -slope)
             program.add_entries(low, running, -pump_slope)
         which = np.flatnonzero(pays_to_burn)
         if which.size:
-            intercept, slope = self._fan_chord(outdoor_temp_c[which])
+            intercept, slope = self.fan_chord(outdoor_temp_c[which])
             high = program.add_rows(which.size, upper=n_rigs * (intercept + self.pump_kw[1]))
             program.add_entries(high, cooling[which], 1.0)
             program.add_entries(high, heat[which], -slope)
 
-    def _fan_tangents(self, outdoor_temp_c: Floats) -> list[tuple[Floats, Floats]]:
+    def fan_tangents(self, outdoor_temp_c: Floats) -> list[tuple[Floats, Floats]]:
         """Return lines (intercept, slope) below the fan power of a rig over its heat [kW].
 
         The law is ``fan_kw * clip(heat / full_heat, least, 1) ** e`` with e >= 3: convex until the
@@ -199,7 +199,7 @@ class RigClass:
             lines.append((np.where(full, fan_kw, intercept), np.where(full, 0.0, slope)))
         return lines
 
-    def _fan_chord(self, outdoor_temp_c: Floats) -> tuple[Floats, Floats]:
+    def fan_chord(self, outdoor_temp_c: Floats) -> tuple[Floats, Floats]:
         """Return the line (intercept, slope) above the fan power of a rig over its heat [kW]."""
         fan_kw, exponent = self.fan_kw[1], self.fan_exponent
         full_heat_kw = np.maximum(self.coolant_setpoint_c - outdoor_temp_c, 0.0)
