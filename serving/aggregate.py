@@ -51,6 +51,9 @@ def group_state(
         rig_kw=sum(powers) / len(powers) if powers else group.level_power_kw(1.0),
         setpoint_kw=setpoint_kw,
         tripped=tripped,
+        uncontrolled_kw=sum(
+            (rig.power_kw or 0.0 for rig in rigs if rig.running and not rig.counted), 0.0
+        ),
     )
 
 

@@ -275,7 +275,8 @@ class Controller:
         gone_s = 0.0 if market is None else (now - market.period_start).total_seconds()
         groups = []
         for g, (group, rigs) in enumerate(zip(self.site.groups, self.groups, strict=True)):
-            running_kw = sum(rig.level_kw[rig.level] for rig in rigs if rig.counted and rig.running)
+            running = [rig for rig in rigs if rig.counted and rig.running]
+            running_kw = sum((rig.level_kw[rig.level] for rig in running), 0.0)
             follows = self.decision is not None and self.mode is Mode.LIVE
             setpoint_kw = self.decision.setpoint_kw[g] if self.decision and follows else running_kw
             groups.append(

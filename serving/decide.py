@@ -135,6 +135,9 @@ def decide(
         else:
             authority, kind = Authority.FALLBACK, ActionKind.SHADOW_PRICE
         wanted_power(model.params, market, 0, int(kind), action, scratch, wanted_kw)
+        # Rigs that run whatever they are told are part of what the group was asked for.
+        seen_kw = np.array([group.uncontrolled_kw for group in snapshot.groups])
+        wanted_kw = np.maximum(wanted_kw - seen_kw, 0.0)
         why = _price_in_words(snapshot, model)
         if answer.fault:
             why = f"{policy_name(policy)} {answer.fault}, so the {LEVEL_RULE} decides; {why}"

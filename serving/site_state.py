@@ -117,6 +117,9 @@ class GroupState:
     setpoint_kw: float
     """Rig power last asked for, after limits."""
     tripped: bool
+    uncontrolled_kw: float = 0.0
+    """What its rigs that take no commands are seen to draw: the others are asked for so much
+    less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,14 +223,15 @@ def _encode_snapshot(snapshot: SiteSnapshot) -> dict[str, Any]:
                 "down": exact(group.down),
                 "up_temp_c": exact(group.up_temp_c),
                 "down_temp_c": exact(group.down_temp_c),
-                "coolant_c": group.coolant_c.hex(),
-                "rig_kw": group.rig_kw.hex(),
-                "setpoint_kw": group.setpoint_kw.hex(),
+                "coolant_c": float(group.coolant_c).hex(),
+                "rig_kw": float(group.rig_kw).hex(),
+                "setpoint_kw": float(group.setpoint_kw).hex(),
                 "tripped": group.tripped,
+                "uncontrolled_kw": float(group.uncontrolled_kw).hex(),
             }
             for group in snapshot.groups
         ],
-        "uncontrolled_kw": snapshot.uncontrolled_kw.hex(),
+        "uncontrolled_kw": float(snapshot.uncontrolled_kw).hex(),
     }
 
 
@@ -252,6 +256,7 @@ def _decode_group(raw: dict[str, Any]) -> GroupState:
         rig_kw=float.fromhex(raw["rig_kw"]),
         setpoint_kw=float.fromhex(raw["setpoint_kw"]),
         tripped=bool(raw["tripped"]),
+        uncontrolled_kw=float.fromhex(raw["uncontrolled_kw"]),
     )
 
 

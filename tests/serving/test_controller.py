@@ -1,0 +1,564 @@
+import asyncio
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count, pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gridhash.agents.policy import Observations
+from gridhash.config import SiteConfig, load_site
+from gridhash.data.trace import Trace
+from gridhash.envs.action import ActionKind
+from gridhash.envs.parameters import Floats
+from gridhash.envs.scenario import Scenario, build_scenario
+from gridhash.errors import RigUnreachable, ServingError
+from gridhash.serving.clock import SimulatedClock
+from gridhash.serving.controller import Controller
+from gridhash.serving.drivers.protocol import Command, CommandResult, Outcome, RigIdentity
+from gridhash.serving.findings import Alarm
+from gridhash.serving.journal import Journal
+from gridhash.serving.replay import replay
+from gridhash.serving.settings import ControllerSettings
+from gridhash.serving.simulated_run import run_simulated
+from gridhash.serving.site_status import Mode
+from gridhash.serving.snapshot import RigReading
+
+START = datetime(2024, 4, 2, tzinfo=UTC)
+RIG_W, STANDBY_W, BOOT_S = 8064.0, 20.0, 30.0
+RIG_KW = RIG_W / 1000.0
+
+
+@dataclass
+class MemoryRig:
+    """A rig without a wire: implements the driver protocol, obeys at once after 5 s."""
+
+    rig_id: str
+    clock: SimulatedClock
+    running: bool = True
+    outcome: Outcome = Outcome.ACCEPTED
+    obeys: bool = True
+    reachable: bool = True
+    power_factor: float = 1.0
+    chip_temp_c: float = 60.0
+    blind: bool = False
+    before_command: Callable[[str, Command], None] | None = None
+    address: str = "127.0.0.1"
+    identity: RigIdentity | None = None
+    commands: list[tuple[datetime, Command]] = field(default_factory=list)
+    _due: tuple[datetime, bool] | None = None
+    _booted_at: datetime = START - timedelta(days=1)
+
+    async def identify(self) -> RigIdentity:
+        raise RigUnreachable("a rig in memory has no identity")
+
+    async def read(self) -> RigReading:
+        await asyncio.sleep(0)
+        if not self.reachable:
+            raise RigUnreachable(f"{self.rig_id} does not answer")
+        now = self.clock.now()
+        self._catch_up(now)
+        power_w = RIG_W * self.power_factor if self.running else STANDBY_W
+        return RigReading(
+            rig_id=self.rig_id,
+            read_at=now,
+            power_w=None if self.blind else power_w,
+            chip_temp_c=self.chip_temp_c if self.running else None,
+            inlet_temp_c=40.0,
+            uptime_s=(now - self._booted_at).total_seconds(),
+        )
+
+    async def stop(self) -> CommandResult:
+        return await self._command(Command.STOP, 0.0)
+
+    async def resume(self) -> CommandResult:
+        return await self._command(Command.RESUME, BOOT_S)
+
+    async def set_work_level(self, level: int) -> CommandResult:
+        return await self._command(Command.SET_WORK_LEVEL, 0.0)
+
+    def restart_by_hand(self) -> None:
+        self.running, self._due = True, None
+        self._booted_at = self.clock.now()
+
+    async def _command(self, command: Command, delay_s: float) -> CommandResult:
+        await asyncio.sleep(0)
+        now = self.clock.now()
+        if self.before_command is not None:
+            self.before_command(self.rig_id, command)
+        outcome = self.outcome if self.reachable else Outcome.UNREACHABLE
+        effective_at = now + timedelta(seconds=5.0)
+        if outcome.may_have_reached_rig:
+            self.commands.append((now, command))
+            if self.obeys:
+                self._due = effective_at + timedelta(seconds=delay_s), command is Command.RESUME
+        return CommandResult(
+            rig_id=self.rig_id,
+            command=command,
+            outcome=outcome,
+            sent_at=now,
+            effective_at=effective_at if outcome.may_have_reached_rig else None,
+            detail="in memory",
+        )
+
+    def _catch_up(self, now: datetime) -> None:
+        if self._due is not None and now >= self._due[0]:
+            self.running, self._due = self._due[1], None
+
+
+class Schedule:
+    """A policy that wants a share of full power, by hours since the first decision."""
+
+    name = "schedule"
+    action_kind = ActionKind.POWER
+
+    def __init__(self, clock: SimulatedClock, *shares: tuple[float, float]) -> None:
+        self.clock = clock
+        self.shares = shares
+
+    def act(self, observation: Observations) -> Floats:
+        hours = (self.clock.now() - START).total_seconds() / 3600.0
+        share = [own for from_h, own in self.shares if hours >= from_h][-1]
+        return np.full((len(observation), 2), share)
+
+
+@dataclass
+class Bench:
+    """A site of two groups of four rigs in memory, and its controller."""
+
+    site: SiteConfig
+    clock: SimulatedClock
+    rigs: dict[str, MemoryRig]
+    journal: Journal
+    controller: Controller
+
+    def play(self, hours: float, *events: tuple[float, Callable[[], None]]) -> None:
+        """Run until `hours` after the start; each event happens at its hour."""
+        waiting = sorted(events, key=lambda event: event[0])
+
+        def after_tick(_: Controller) -> None:
+            while waiting and self.clock.now() >= START + timedelta(hours=waiting[0][0]):
+                waiting.pop(0)[1]()
+
+        until = START + timedelta(hours=hours)
+        asyncio.run(run_simulated(self.controller, self.clock, until, after_tick=after_tick))
+
+    def alarms(self, kind: Alarm) -> list[str]:
+        frame = self.journal.frame("alarms", self.controller.run_id)
+        return list(frame[frame.kind == kind].rig_id)
+
+    def claimed_kwh(self, rig_id: str) -> float:
+        frame = self.journal.frame("claims", self.controller.run_id)
+        return float(frame[frame.rig_id == rig_id].reduced_kwh.sum())
+
+    def n_running(self) -> int:
+        return sum(rig.running for rig in self.rigs.values())
+
+
+@pytest.fixture(scope="module")
+def site() -> SiteConfig:
+    pilot = load_site("japan_pilot")
+    groups = tuple(group.model_copy(update={"n_rigs": 4}) for group in pilot.groups[:2])
+    limits = pilot.limits.model_copy(update={"contract_power_kw": 250.0})
+    return pilot.model_copy(update={"groups": groups, "limits": limits})
+
+
+@pytest.fixture(scope="module")
+def scenario(site: SiteConfig) -> Scenario:
+    starts = pd.date_range(START - timedelta(days=1), periods=96, freq="30min", unit="s")
+    trace = Trace.from_prices(
+        starts,
+        np.full(96, 10.0),
+        published_at=starts.normalize() - pd.Timedelta(hours=12),
+        period_s=1800,
+        currency="JPY",
+        area="kyushu",
+        source="test",
+    )
+    return build_scenario(site, trace)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return a folder in memory where there is one: every commit waits for the disk."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with TemporaryDirectory(dir=memory) as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def bench_of(folder: Path, site: SiteConfig, scenario: Scenario) -> Callable[..., Bench]:
+    def build(
+        *shares: tuple[float, float],
+        mode: Mode = Mode.LIVE,
+        contract_power_kw: float | None = None,
+        settings: ControllerSettings | None = None,
+        running: bool = True,
+        journal: Journal | None = None,
+    ) -> Bench:
+        own = site
+        if contract_power_kw is not None:
+            limits = site.limits.model_copy(update={"contract_power_kw": contract_power_kw})
+            own = site.model_copy(update={"limits": limits})
+        clock = SimulatedClock(START)
+        names = [f"{group.name}-{k}" for group in own.groups for k in range(4)]
+        rigs = {name: MemoryRig(name, clock, running=running) for name in names}
+        journal = journal or Journal(folder / "journal.sqlite")
+        controller = Controller(
+            own,
+            scenario,
+            Schedule(clock, *shares),
+            {
+                group.name: [rig for rig in rigs.values() if rig.rig_id.startswith(group.name)]
+                for group in own.groups
+            },
+            clock,
+            journal,
+            mode=mode,
+            settings=settings or ControllerSettings(settled_supervision_s=60.0),
+        )
+        return Bench(own, clock, rigs, journal, controller)
+
+    return build
+
+
+Build = Callable[..., Bench]
+
+
+def test_rigs_follow_the_setpoint_and_every_command_is_verified(bench_of: Build) -> None:
+    bench = bench_of((0.0, 1.0), (0.5, 0.5), (1.5, 1.0))
+    bench.play(1.4)
+    assert bench.n_running() == 4
+    verdicts = bench.journal.frame("verifications", bench.controller.run_id)
+    assert list(verdicts.verdict) == ["verified"] * 4
+    assert (verdicts.seconds <= 8.0).all()
+    claimed_kw = bench.journal.frame("supervisions").claimed_kw
+    assert claimed_kw.iloc[-1] == pytest.approx(4 * (RIG_KW - 0.02))
+
+
+def test_each_intent_is_durable_before_its_command(bench_of: Build, folder: Path) -> None:
+    bench = bench_of((0.0, 1.0), (0.5, 0.0))
+    seen = []
+
+    def look(rig_id: str, command: Command) -> None:
+        with Journal(folder / "journal.sqlite", read_only=True) as reader:
+            seen.append(
+                reader.rows(
+                    "SELECT count(*) FROM intents WHERE rig_id = ? AND command = ? AND id NOT IN "
+                    "(SELECT intent_id FROM results)", rig_id, str(command),
+                )[0][0]
+            )  # fmt: skip
+
+    for rig in bench.rigs.values():
+        rig.before_command = look
+    bench.play(0.7)
+    assert seen == [1] * 8
+
+
+def test_shadow_decides_and_records_but_commands_nothing(bench_of: Build) -> None:
+    bench = bench_of((0.0, 1.0), (0.5, 0.0), mode=Mode.SHADOW)
+    bench.play(1.0)
+    assert bench.n_running() == 8
+    assert bench.journal.count("intents") == 0
+    setpoints = bench.journal.frame("decisions").setpoint_kw
+    assert setpoints.iloc[0] == pytest.approx(8 * RIG_KW)
+    assert setpoints.iloc[-1] == 0.0
+    assert bench.controller.status().claimed_kw == 0.0
+
+
+def test_a_rig_that_acknowledges_and_disobeys_is_flagged_and_never_claimed(
+    bench_of: Build,
+) -> None:
+    bench = bench_of((0.0, 1.0), (0.5, 0.0))
+    bench.rigs["loop_a-0"].obeys = False
+    bench.play(2.0)
+    assert bench.alarms(Alarm.DISOBEYS) == ["loop_a-0"]
+    assert bench.alarms(Alarm.MISSED) == ["loop_a-0"] * 2
+    assert len(bench.rigs["loop_a-0"].commands) == 2
+    assert bench.claimed_kwh("loop_a-0") == 0.0
+    assert bench.claimed_kwh("loop_a-1") > 0.0
+
+
+def test_others_stop_in_the_place_of_a_rig_that_disobeys(bench_of: Build) -> None:
+    bench = bench_of((0.0, 1.0), (0.5, 0.75))
+    stubborn = bench.rigs["loop_a-3"]
+    stubborn.obeys = False
+    bench.play(1.0)
+    in_group = [rig.running for rig in bench.rigs.values() if rig.rig_id.startswith("loop_a")]
+    assert stubborn.running
+    assert sum(in_group) == 3
+    setpoints = json.loads(bench.journal.frame("decisions").text.iloc[-1])["setpoint_kw"]
+    assert float.fromhex(setpoints[0]) == pytest.approx(2 * RIG_KW)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.PENDING])
+def test_what_becomes_of_a_command_is_decided_by_watts_not_by_its_answer(
+    bench_of: Build, outcome: Outcome
+) -> None:
+    bench = bench_of((0.0, 1.0), (0.5, 0.0))
+    bench.rigs["loop_a-0"].outcome = outcome
+    bench.play(1.0)
+    assert bench.claimed_kwh("loop_a-0") == pytest.approx(bench.claimed_kwh("loop_a-1"))
+    assert bench.alarms(Alarm.MISSED) == []
+
+
+def test_a_command_that_was_lost_is_sent_again(bench_of: Build) -> None:
+    bench = bench_of((0.0, 1.0), (0.5, 0.0))
+    deaf = bench.rigs["loop_a-0"]
+    deaf.obeys, deaf.outcome = False, Outcome.UNKNOWN
+    bench.play(1.0, (0.505, lambda: setattr(deaf, "obeys", True)))
+    assert not deaf.running
+    assert len(deaf.commands) == 2
+    assert bench.alarms(Alarm.DISOBEYS) == []
+
+
+def test_a_rig_that_refuses_is_flagged(bench_of: Build) -> None:
+    bench = bench_of((0.0, 1.0), (0.5, 0.0))
+    bench.rigs["loop_a-0"].outcome = Outcome.REFUSED
+    bench.rigs["loop_a-1"].outcome = Outcome.UNSUPPORTED
+    bench.play(1.0)
+    assert bench.controller.rigs["loop_a-0"].flag
+    assert bench.controller.rigs["loop_a-1"].flag
+    assert bench.alarms(Alarm.REFUSES).count("loop_a-1") == 1
+    assert bench.claimed_kwh("loop_a-0") == 0.0
+
+
+def test_an_unreachable_rig_counts_as_full_power_and_as_nothing_delivered(bench_of: Build) -> None:
+    bench = bench_of((0.0, 1.0), (0.5, 0.0))
+    lost = bench.rigs["loop_a-0"]
+    bench.play(2.0, (1.0, lambda: setattr(lost, "reachable", False)))
+    assert bench.alarms(Alarm.UNREACHABLE) == ["loop_a-0"]
+    assert bench.controller.status().potential_kw == pytest.approx(RIG_KW)
+    # It was claimed while its watts were seen, and no longer.
+    assert bench.claimed_kwh("loop_a-0") == pytest.approx(0.5 * RIG_KW, rel=0.05)
+    assert bench.claimed_kwh("loop_a-1") == pytest.approx(1.5 * RIG_KW, rel=0.02)
+
+
+def test_a_rig_that_comes_back_is_taken_in_again(bench_of: Build) -> None:
+    bench = bench_of((0.0, 1.0), (0.5, 0.0))
+    lost = bench.rigs["loop_a-0"]
+    lost.reachable = False
+    bench.play(1.5, (1.0, lambda: setattr(lost, "reachable", True)))
+    assert bench.alarms(Alarm.REACHABLE) == ["loop_a-0"]
+    assert not lost.running
+
+
+def test_a_rig_without_power_reading_is_not_claimed(bench_of: Build) -> None:
+    bench = bench_of((0.0, 1.0), (0.5, 0.0))
+    bench.rigs["loop_a-0"].blind = True
+    bench.play(1.0)
+    assert bench.alarms(Alarm.NO_POWER_READING) == ["loop_a-0"]
+    assert bench.claimed_kwh("loop_a-0") == 0.0
+    assert bench.rigs["loop_a-0"].commands == []
+
+
+def test_a_rig_restarted_by_hand_is_shown_and_stopped_again_only_after_its_minimum_time(
+    bench_of: Build,
+) -> None:
+    bench = bench_of((0.0, 1.0), (0.5, 0.0))
+    rig = bench.rigs["loop_a-0"]
+    bench.play(2.0, (1.0, rig.restart_by_hand))
+    assert bench.alarms(Alarm.RESTARTED) == ["loop_a-0"]
+    stops = [at for at, command in rig.commands if command is Command.STOP]
+    restarted_at = START + timedelta(hours=1.0)
+    assert len(stops) == 2
+    assert timedelta(0) <= stops[1] - restarted_at - timedelta(minutes=30) <= timedelta(minutes=5)
+    assert not rig.running
+
+
+def test_a_rig_that_a_person_keeps_starting_is_commanded_at_most_once_per_dispatch(
+    bench_of: Build, site: SiteConfig
+) -> None:
+    bench = bench_of((0.0, 1.0), (0.5, 0.0))
+    rig = bench.rigs["loop_a-0"]
+
+    def start_quietly() -> None:
+        rig.running = True
+
+    hours = [1.0 + k / 60.0 for k in range(60)]
+    bench.play(2.5, *((hour, start_quietly) for hour in hours))
+    assert bench.alarms(Alarm.EXTERNAL_CHANGE)
+    at = [when for when, _ in rig.commands]
+    gaps = [later - earlier for earlier, later in pairwise(at)]
+    assert all(gap >= timedelta(seconds=site.dispatch_interval_s) for gap in gaps)
+
+
+def test_minimum_down_time_holds_against_a_policy_that_flaps(bench_of: Build) -> None:
+    flaps = [(0.25 * k, float(k % 2 == 0)) for k in range(16)]
+    bench = bench_of(*flaps)
+    bench.play(4.0)
+    for rig in bench.rigs.values():
+        assert len(rig.commands) >= 3
+        for (earlier, command), (later, _) in pairwise(rig.commands):
+            least_s = 1200.0 if command is Command.STOP else 1800.0
+            assert (later - earlier).total_seconds() >= least_s
+
+
+def test_starts_come_in_packets_and_stops_all_at_once(bench_of: Build) -> None:
+    settings = ControllerSettings(
+        start_packet_rigs=3, start_packet_pause_s=20.0, settled_supervision_s=60.0
+    )
+    bench = bench_of((0.0, 1.0), (0.5, 0.0), (1.5, 1.0), settings=settings)
+    bench.play(1.7)
+    starts = pd.Series(
+        [at for rig in bench.rigs.values() for at, own in rig.commands if own is Command.RESUME]
+    )
+    assert sorted(starts.value_counts()) == [2, 3, 3]
+    assert starts.drop_duplicates().sort_values().diff().dropna().min() >= timedelta(seconds=20)
+    stops = {at for rig in bench.rigs.values() for at, own in rig.commands if own is Command.STOP}
+    assert len(stops) == 1
+
+
+def test_no_more_rigs_start_than_the_contract_leaves_room_for(bench_of: Build) -> None:
+    # 250 kW leave room for all; what cooling and standby take is reckoned off by the parameters.
+    room_kw = 250.0 - 5 * RIG_KW
+    bench = bench_of((0.0, 1.0), running=False)
+    contract_kw = 250.0 - float(bench.controller.status().cap_kw) + 5.4 * RIG_KW
+    assert contract_kw < room_kw
+    bench.journal.close()
+    tight = bench_of((0.0, 1.0), running=False, contract_power_kw=contract_kw)
+    lost = tight.rigs["loop_b-3"]
+    lost.reachable = False
+    tight.play(1.0)
+    assert tight.n_running() == 4
+    supervised = tight.journal.frame("supervisions", tight.controller.run_id)
+    assert (supervised.potential_kw <= supervised.cap_kw + 1e-6).all()
+    assert supervised.potential_kw.iloc[-1] == pytest.approx(5 * RIG_KW)
+
+
+def test_rigs_that_draw_more_than_their_model_are_cut_back_to_the_cap(bench_of: Build) -> None:
+    bench = bench_of((0.0, 1.0))
+    contract_kw = 250.0 - float(bench.controller.status().cap_kw) + 8.2 * RIG_KW
+    bench.journal.close()
+    tight = bench_of((0.0, 1.0), contract_power_kw=contract_kw)
+    for rig in tight.rigs.values():
+        rig.power_factor = 1.05
+    tight.play(0.5)
+    drawn_kw = sum(RIG_KW * 1.05 for rig in tight.rigs.values() if rig.running)
+    assert drawn_kw <= 8.2 * RIG_KW
+    assert tight.n_running() == 7
+
+
+def test_a_chip_at_its_trip_temperature_stops_the_group_at_once(bench_of: Build) -> None:
+    bench = bench_of((0.0, 1.0))
+    bench.play(0.7, (0.52, lambda: setattr(bench.rigs["loop_a-2"], "chip_temp_c", 86.0)))
+    frame = bench.journal.frame("alarms")
+    tripped_at = frame[frame.kind == Alarm.TRIPPED]["at"].iloc[0]
+    stops = {at for rig in bench.rigs.values() for at, _ in rig.commands}
+    assert stops == {tripped_at.to_pydatetime()}
+    assert bench.n_running() == 4
+    assert (tripped_at - pd.Timestamp(START)).total_seconds() % 300 != 0
+
+
+def test_a_locked_out_rig_is_stopped_and_never_started_until_cleared(bench_of: Build) -> None:
+    bench = bench_of((0.0, 1.0))
+    rig = bench.rigs["loop_a-0"]
+
+    def lock() -> None:
+        bench.controller.lock_out("loop_a-0", person="Aoki", reason="hose replaced")
+
+    def clear() -> None:
+        bench.controller.clear("loop_a-0", person="Aoki")
+
+    was: list[bool] = []
+    bench.play(3.0, (0.2, lock), (1.9, lambda: was.append(rig.running)), (2.0, clear))
+    assert was == [False]
+    assert rig.running
+    with pytest.raises(ServingError, match="no rig x"):
+        bench.controller.lock_out("x", person="Aoki", reason="")
+
+
+def test_a_restarted_controller_goes_on_from_the_journal_and_the_rigs(
+    bench_of: Build, folder: Path
+) -> None:
+    first = bench_of((0.0, 1.0), (0.5, 0.0))
+    first.play(0.6)
+    first.journal.close()
+    again = bench_of((0.0, 1.0), journal=Journal(folder / "journal.sqlite"), running=False)
+    # The clock of the second run starts anew; its rigs stand since 0.5 h as the journal says.
+    asyncio.run(again.clock.advance(0.6 * 3600.0))
+    again.play(1.2)
+    starts = [at for rig in again.rigs.values() for at, _ in rig.commands]
+    assert len(starts) == 8
+    assert min(starts) - (START + timedelta(hours=0.5)) >= timedelta(seconds=1200)
+
+
+class FullDisk(Journal):
+    """A journal that cannot be written any more."""
+
+    full = False
+
+    def append_all(self, rows):  # type: ignore[no-untyped-def]
+        if self.full:
+            self._db.execute("PRAGMA query_only = ON")
+        return super().append_all(rows)
+
+
+def test_without_a_journal_rigs_may_stop_but_none_is_started(bench_of: Build, folder: Path) -> None:
+    journal = FullDisk(folder / "journal.sqlite")
+    bench = bench_of((0.0, 0.5), (0.5, 0.0), (1.5, 1.0), journal=journal)
+    bench.play(2.5, (0.4, lambda: setattr(journal, "full", True)))
+    assert bench.n_running() == 0
+    sent = {own for rig in bench.rigs.values() for _, own in rig.commands}
+    assert sent == {Command.STOP}
+
+
+def test_a_policy_that_fails_raises_one_alarm_and_the_rule_decides(bench_of: Build) -> None:
+    bench = bench_of()  # an empty schedule raises IndexError
+    bench.play(0.5)
+    assert len(bench.alarms(Alarm.POLICY_REPLACED)) == 1
+    assert set(bench.journal.frame("decisions").authority) == {"fallback rule"}
+
+
+def test_beyond_the_last_price_the_setpoint_is_held(bench_of: Build) -> None:
+    rare = ControllerSettings(settled_supervision_s=1800.0)
+    bench = bench_of((0.0, 1.0), (23.0, 0.5), settings=rare)
+    bench.play(24.5)
+    decisions = bench.journal.frame("decisions")
+    late = decisions[decisions["at"] >= pd.Timestamp(START + timedelta(hours=24))]
+    assert set(late.authority) == {"hold"}
+    assert len(bench.alarms(Alarm.NO_PRICE)) == 1
+    assert bench.n_running() == 4
+
+
+def test_a_run_can_be_replayed_to_the_bit(bench_of: Build) -> None:
+    bench = bench_of((0.0, 1.0), (0.5, 0.25), (1.1, 0.8))
+    bench.play(2.0)
+
+    asked = count()
+
+    class Again(Schedule):
+        def act(self, observation: Observations) -> Floats:
+            self.clock = SimulatedClock(START + timedelta(seconds=300 * next(asked)))
+            return super().act(observation)
+
+    again = Again(bench.clock, (0.0, 1.0), (0.5, 0.25), (1.1, 0.8))
+    result = replay(bench.journal, again)
+    assert (result.equal, result.different) == (25, 0)
+
+
+def test_a_site_on_which_no_rig_answers_is_refused(bench_of: Build) -> None:
+    bench = bench_of((0.0, 1.0))
+    for rig in bench.rigs.values():
+        rig.reachable = False
+    with pytest.raises(ServingError, match="none of 8 rigs answers"):
+        bench.play(0.1)
+    assert bench.journal.count("runs") == 0
+
+
+def test_the_wrong_number_of_rigs_is_refused(bench_of: Build, site: SiteConfig) -> None:
+    bench = bench_of((0.0, 1.0))
+    drivers = {
+        group.name: [rig for rig in bench.rigs.values() if rig.rig_id.startswith(group.name)]
+        for group in site.groups
+    }
+    few = {**drivers, "loop_a": drivers["loop_a"][:3]}
+    for wrong, why in ((few, "4 rigs in the site file, and 3"), ({}, "drivers are given for")):
+        with pytest.raises(ServingError, match=why):
+            Controller(site, bench.controller._scenario, None, wrong, bench.clock, bench.journal)
