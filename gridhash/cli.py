@@ -160,7 +160,9 @@ def evaluate(
     work_levels: WorkLevels = False,
     validate_from: ValidateFrom = None,
     test_from: TestFrom = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print results.json, nothing else.")] = False,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print results.json, nothing else.")
+    ] = False,
 ) -> None:
     """Play every policy over the held-out span, beside the perfect-foresight bound."""
     from gridhash.training.compare import evaluate_policies

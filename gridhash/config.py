@@ -7,6 +7,7 @@ Every amount of money is in the site's one `currency`; only what is quoted in US
 
 import reprlib
 import tomllib
+from collections.abc import Mapping
 from datetime import time
 from importlib import resources
 from pathlib import Path
@@ -272,15 +273,33 @@ class SiteConfig(Block):
         at_rig = break_even_price_per_kwh(self.hash_revenue_per_phs_day, group.efficiency_j_per_th)
         return at_rig / self.pue_for_planning
 
-    def scaled_to(self, n_rigs_per_group: int) -> Self:
-        """Return the same site with fewer rigs in each group, and all that goes with them.
+    def scaled_to(self, n_rigs: int | Mapping[str, int]) -> Self:
+        """Return the same site with other numbers of rigs, and all that goes with them.
 
-        Cooling, contract power, ramps and start cost shrink with the rigs, so ratios, and with
-        them the observation, keep their meaning: a policy for the whole site fits the slice.
+        Cooling follows the rigs of its group, start cost all rigs, contract power and ramps their
+        power; so ratios, and with them the observation, keep their meaning: a policy for the whole
+        site fits the slice.
+
+        Parameters
+        ----------
+        n_rigs
+            Rigs in each group: one number for all of them, or one by group name.
+
+        Raises
+        ------
+        ConfigError
+            If a group is missing or unknown, or would have no rig.
         """
+        names = [group.name for group in self.groups]
+        counts = dict.fromkeys(names, n_rigs) if isinstance(n_rigs, int) else dict(n_rigs)
+        if set(counts) != set(names):
+            raise ConfigError(f"{self.name} has the groups {names}; found {sorted(counts)}")
+        for name, count in counts.items():
+            if count < 1:
+                raise ConfigError(f"group {name} of {self.name} needs a rig; found {count}")
         groups = []
         for group in self.groups:
-            share = n_rigs_per_group / group.n_rigs
+            share = counts[group.name] / group.n_rigs
             cooling = group.cooling.model_copy(
                 update={
                     name: getattr(group.cooling, name) * share
@@ -292,16 +311,19 @@ class SiteConfig(Block):
                     )
                 }
             )
-            groups.append(group.model_copy(update={"n_rigs": n_rigs_per_group, "cooling": cooling}))
-        share = n_rigs_per_group * len(groups) / self.n_rigs
+            groups.append(
+                group.model_copy(update={"n_rigs": counts[group.name], "cooling": cooling})
+            )
+        share = sum(self.max_group_kw(group) for group in groups) / self.max_rig_kw
         limits = self.limits.model_copy(
             update={name: getattr(self.limits, name) * share for name in LimitsConfig.model_fields}
         )
+        rig_share = sum(counts.values()) / self.n_rigs
         return self.model_copy(
             update={
                 "groups": tuple(groups),
                 "limits": limits,
-                "start_cost_per_fleet_start": self.start_cost_per_fleet_start * share,
+                "start_cost_per_fleet_start": self.start_cost_per_fleet_start * rig_share,
             }
         )
 

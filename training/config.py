@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, PositiveInt, ValidationError
 
 from gridhash.config import Block, describe_faults
 from gridhash.errors import ConfigError
@@ -52,8 +52,8 @@ class PpoSettings(Block):
 class TrainingConfig(Block):
     """One training run."""
 
-    seed: int = Field(default=0, ge=0)
-    hidden: tuple[int, ...] = Field(default=(128, 128), min_length=1)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    hidden: tuple[PositiveInt, ...] = Field(default=(128, 128), min_length=1)
     imitation: ImitationSettings = ImitationSettings()
     ppo: PpoSettings = PpoSettings()
     validate_every: int = Field(default=4, gt=0, description="iterations between validations")
@@ -81,4 +81,5 @@ def load_training_config(path: Path | None, *, seed: int | None = None) -> Train
     try:
         return TrainingConfig.model_validate(values)
     except ValidationError as err:
-        raise ConfigError(f"{path}: {describe_faults(err)}") from err
+        origin = "training settings" if path is None else path
+        raise ConfigError(f"{origin}: {describe_faults(err)}") from err

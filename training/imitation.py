@@ -57,7 +57,7 @@ def draw_decisions(
     for variant in range(N_VARIANTS):
         world = scenario if variant == 0 else shift_prices(scenario, settings.level_shift_sd, rng)
         share = 1 / 3 if variant == 0 else 2 / 3 / (N_VARIANTS - 1)
-        todo = round(settings.n_samples * share)
+        todo = max(1, round(settings.n_samples * share))
         while todo > 0:
             n = min(todo, CHUNK)
             parts.append(_prefer_contested(_draw(world, rows, POOL * n, rng), n, rng))
@@ -99,16 +99,21 @@ def shift_prices(scenario: Scenario, sd: float, rng: np.random.Generator) -> Sce
 
 
 def _draw(scenario: Scenario, rows: Rows, n: int, rng: np.random.Generator) -> DecisionSample:
-    site, params = scenario.site, scenario.params
-    one_interval_days = site.dispatch_interval_s / 86400.0
+    one_interval_days = scenario.site.dispatch_interval_s / 86400.0
     sites = BatchedSite(scenario, n, EpisodeRules(episode_days=one_interval_days, rows=rows))
     sites.draw_starts(np.arange(n), rng)
     sites.state.substep[:] = rng.integers(0, scenario.steps_per_row, n)
-    observation = sites.observe()
+    return label(scenario, sites.observe())
+
+
+def label(scenario: Scenario, observation: npt.NDArray[np.float32]) -> DecisionSample:
+    """Ask the teacher about states; rigs within their minimum times have nothing to decide."""
+    site, params = scenario.site, scenario.params
     reader = ObservationReader(site)
     teacher = DayAheadDP(site)
     worth = teacher.advantages(observation)[:, :, GRID]
     running = reader.of_groups(observation, "running_frac")
+    running -= reader.of_groups(observation, "locked_up_frac")
     startable = reader.of_groups(observation, "startable_frac")
     advantage = running * worth[:, :, KEEP] + startable * worth[:, :, START]
     break_even = reader.value(observation, "break_even_per_kwh")[:, None]

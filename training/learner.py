@@ -27,7 +27,7 @@ from gridhash.training.network import (
 )
 from gridhash.training.play import play
 from gridhash.training.progress import Progress, TrainingRecord
-from gridhash.training.spans import Spans
+from gridhash.training.spans import Spans, ending_before
 from gridhash.training.vec_env import SiteVecEnv
 
 log = logging.getLogger(__name__)
@@ -60,9 +60,13 @@ class Learner:
     def __init__(
         self, scenario: Scenario, spans: Spans, config: TrainingConfig, folder: Path
     ) -> None:
-        """Build network and environment; the folder receives checkpoint and TensorBoard files."""
+        """Build network and environment; the folder receives checkpoint and TensorBoard files.
+
+        What is learned from ends with the training span, what chooses with the validation span.
+        """
         torch.set_num_threads(config.torch_threads)
-        self.scenario = scenario
+        taught = ending_before(scenario, spans.train[1])
+        self.scenario = scenario = ending_before(scenario, spans.validate[1])
         self.spans = spans
         self.config = config
         self.folder = folder
@@ -76,18 +80,19 @@ class Learner:
         }
         ppo = config.ppo
         self.env = SiteVecEnv(
-            scenario,
+            taught,
             ppo.n_envs,
             EpisodeRules(
                 episode_days=ppo.episode_days,
                 action_kind=ActionKind.SHADOW_PRICE,
                 relative_reward=True,
-                rows=spans.train,
+                # An episode ends with an observation of the row after its last.
+                rows=(spans.train[0], spans.train[1] - 1),
             ),
             seed=config.seed,
         )
         self.decisions = draw_decisions(
-            scenario, spans.train, config.imitation, np.random.default_rng([config.seed, 1])
+            taught, spans.train, config.imitation, np.random.default_rng([config.seed, 1])
         )
         center, scale = normalisation(self.decisions.observation)
         self.model = PPO(
@@ -120,6 +125,8 @@ class Learner:
         if resume:
             self._restore()
         else:
+            self._save()
+        if not self.state.clone_weights:
             for record in clone(self.model.policy, self.decisions, self.config, progress):
                 self._log(record)
             self.state.clone_weights = actor_weights(self.model.policy)
@@ -147,7 +154,17 @@ class Learner:
         if not warming and (state.iteration % self.config.validate_every == 0 or last):
             self._validate(phase, progress, kl=kl)
         else:
-            progress(phase, state.iteration, ppo.n_iterations, None)
+            progress(phase, *self._standing(phase), None)
+
+    def _standing(self, phase: str) -> tuple[int, int]:
+        """Return how many steps of a phase are done, and how many it has."""
+        ppo, done = self.config.ppo, self.state.iteration
+        n_critic = min(ppo.n_critic_iterations, ppo.n_iterations)
+        if phase == "clone":
+            return self.config.imitation.n_epochs, self.config.imitation.n_epochs
+        if phase == "critic":
+            return done, n_critic
+        return done - n_critic, ppo.n_iterations - n_critic
 
     def kl_to_clone(self) -> float:
         """Return the mean KL divergence from the policy's action to the clone's [nat]."""
@@ -167,7 +184,7 @@ class Learner:
             self.state.best_weights = weights
         values = {"validation_profit": profit, "kl_to_clone": kl}
         self._log(TrainingRecord(phase=phase, step=self.state.iteration, values=values))
-        progress(phase, self.state.iteration, self.config.ppo.n_iterations, profit)
+        progress(phase, *self._standing(phase), profit)
 
     def _log(self, record: TrainingRecord) -> None:
         self.state.records.append(record)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from gridhash.envs.scenario import Scenario
+from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.errors import DataError
 
 Rows = tuple[int, int]
@@ -47,6 +47,17 @@ def spans_by_date(
                 "least 7 are needed: give a longer file or other dates"
             )
     return spans
+
+
+def ending_before(scenario: Scenario, row: int) -> Scenario:
+    """Return the scenario as if its data ended before `row`.
+
+    Nobody who plays it can see anything later, not even a price that is published ahead.
+    """
+    trace = scenario.trace
+    if row == scenario.n_rows:
+        return scenario
+    return build_scenario(scenario.site, trace.between(trace.start, trace.starts[row]))
 
 
 def _boundary(scenario: Scenario, date: str | None, twelfths: int, zone: str) -> int:

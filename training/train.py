@@ -1,5 +1,6 @@
 """`gridhash train`: from a request to a signed bundle in a run folder."""
 
+import re
 import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,7 +33,7 @@ from gridhash.training import checkpoint
 from gridhash.training.config import TrainingConfig, load_training_config
 from gridhash.training.learner import POLICY_NAME, Learner
 from gridhash.training.play import play
-from gridhash.training.spans import Rows, Spans, spans_by_date
+from gridhash.training.spans import Rows, Spans, ending_before, spans_by_date
 
 KEY_NAME = "signing-key.pem"
 CURVE_NAME = "training-curve.csv"
@@ -84,11 +85,17 @@ def train_on(
     console: Console,
 ) -> TrainingResult:
     """Train on a scenario; see `train_policy`."""
-    if not resume and (folder / checkpoint.FILE_NAME).exists():
+    if resume:
+        checkpoint.require(folder)
+    elif (folder / checkpoint.FILE_NAME).exists():
         raise TrainingError(
             f"{folder} holds a run already: go on with --resume, or name another folder with --out"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise TrainingError(f"{folder} cannot be made a run folder: {err.strerror}") from err
+    scenario = ending_before(scenario, spans.validate[1])  # the held-out span is not looked at
     validation = {
         policy.name: play(scenario, policy, spans.validate).profit
         for policy in (LevelRule(scenario.site), DayAheadDP(scenario.site))
@@ -118,7 +125,7 @@ def train_on(
     bundle = write_bundle(
         folder,
         policy,
-        name=f"{scenario.site.name}-{now:%Y%m%dt%H%M%S}-seed{config.seed}".lower(),
+        name=_bundle_name(scenario.site.name, now, config.seed),
         site=scenario.site,
         key=key,
         created_at=now,
@@ -134,6 +141,12 @@ def train_on(
     return TrainingResult(
         policy=policy, bundle=bundle, public_key=key_path.with_suffix(".pub"), curve=curve
     )
+
+
+def _bundle_name(site: str, now: datetime, seed: int) -> str:
+    """Return a name that bundles may have, whatever the site is called."""
+    plain = re.sub(r"[^a-z0-9_-]+", "-", site.lower()).strip("_-")
+    return f"{plain[:24] or 'site'}-{now:%Y%m%dt%H%M%S}-seed{seed}"
 
 
 def _bar(console: Console) -> Bar:
