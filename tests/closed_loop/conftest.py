@@ -20,6 +20,7 @@ from gridhash.serving.drivers.avalon_pyasic import AvalonPyasicDriver
 from gridhash.serving.journal import Journal
 from gridhash.serving.settings import ControllerSettings
 from gridhash.serving.simulated_avalon import SimulatedFleet
+from gridhash.serving.simulated_loops import SimulatedLoops, outdoor_of
 from gridhash.serving.simulated_rig import RigFaults, RigMismatch
 from gridhash.serving.simulated_run import run_simulated
 from gridhash.serving.site_status import Mode
@@ -35,6 +36,7 @@ class Played:
     site: SiteConfig
     scenario: Scenario
     fleet: SimulatedFleet
+    loops: SimulatedLoops
     journal: Journal
     controller: Controller
     start: datetime
@@ -133,14 +135,15 @@ def play(site: SiteConfig, scenario: Scenario, memory_folder: Path) -> Iterator[
             mode=Mode.LIVE,
             settings=ControllerSettings(settled_supervision_s=150.0, policy_deadline_s=30.0),
         )
+        loops = SimulatedLoops(site, fleet, clock, outdoor_of(scenario))
         end = START + timedelta(hours=hours)
 
         async def day() -> None:
             async with fleet:
-                await run_simulated(controller, clock, end)
+                await run_simulated(controller, clock, end, after_tick=loops.update)
 
         asyncio.run(day())
-        return Played(site, scenario, fleet, journal, controller, START, end)
+        return Played(site, scenario, fleet, loops, journal, controller, START, end)
 
     yield run
     for journal in journals:

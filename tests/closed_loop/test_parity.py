@@ -113,8 +113,26 @@ def test_energy_hashes_and_profit_are_those_of_the_environment_within_one_percen
     assert model.rigs_stopped.sum() > 24.0
     assert model.rigs_started.sum() > 24.0
     modelled_kwh, modelled_phs_hours = model.rig_kw / 12.0, model.hashrate_phs / 12.0
+    assert by_rule.loops.cooling_kwh == pytest.approx(model.cooling_kw.sum() / 12.0, rel=0.05)
     assert energy_kwh.sum() == pytest.approx(modelled_kwh.sum(), rel=0.01)
     assert phs_hours.sum() == pytest.approx(modelled_phs_hours.sum(), rel=0.01)
     profit = (phs_hours * model.revenue / 24.0 - energy_kwh * model.price).sum()
     modelled = (modelled_phs_hours * model.revenue / 24.0 - modelled_kwh * model.price).sum()
     assert profit == pytest.approx(modelled, rel=0.01)
+
+
+def test_what_the_policy_sees_is_what_it_was_trained_on(by_rule: Any) -> None:
+    rules = EpisodeRules(episode_days=HOURS / 24.0)
+    model = BatchedSite(by_rule.scenario, 1, rules)
+    model.start_at(
+        by_rule.scenario.row_at(pd.Timestamp(by_rule.start)), running_frac=1.0, coolant_c=40.0
+    )
+    names = [feature.name for feature in by_rule.scenario.features]
+    texts = by_rule.journal.frame("decisions", by_rule.controller.run_id).text
+    apart = []
+    for text in texts.iloc[: round(HOURS * 12)]:
+        seen = np.frombuffer(bytes.fromhex(json.loads(text)["observation"]), "<f4")
+        apart.append(np.abs(seen - model.observe()[0]))
+        model.step(np.zeros((1, 4)))
+    worst = dict(zip(names, np.max(apart, axis=0).tolist(), strict=True))
+    print({k: v for k, v in worst.items() if v > 0})

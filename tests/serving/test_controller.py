@@ -118,14 +118,16 @@ class Schedule:
     name = "schedule"
     action_kind = ActionKind.POWER
 
-    def __init__(self, clock: SimulatedClock, *shares: tuple[float, float]) -> None:
+    def __init__(
+        self, clock: SimulatedClock, *shares: tuple[float, float | tuple[float, float]]
+    ) -> None:
         self.clock = clock
         self.shares = shares
 
     def act(self, observation: Observations) -> Floats:
         hours = (self.clock.now() - START).total_seconds() / 3600.0
         share = [own for from_h, own in self.shares if hours >= from_h][-1]
-        return np.full((len(observation), 2), share)
+        return np.broadcast_to(np.asarray(share, dtype=float), (len(observation), 2)).copy()
 
 
 @dataclass
@@ -430,6 +432,24 @@ def test_no_more_rigs_start_than_the_contract_leaves_room_for(bench_of: Build) -
     supervised = tight.journal.frame("supervisions", tight.controller.run_id)
     assert (supervised.potential_kw <= supervised.cap_kw + 1e-6).all()
     assert supervised.potential_kw.iloc[-1] == pytest.approx(5 * RIG_KW)
+
+
+def test_a_start_waits_until_watts_show_the_stop_that_makes_room(bench_of: Build) -> None:
+    bench = bench_of((0.0, 1.0))
+    contract_kw = 250.0 - float(bench.controller.status().cap_kw) + 4.5 * RIG_KW
+    bench.journal.close()
+    tight = bench_of((0.0, (1.0, 0.0)), (0.5, (0.0, 1.0)), contract_power_kw=contract_kw)
+    for rig in tight.rigs.values():
+        rig.running = rig.rig_id.startswith("loop_a")
+    stubborn = tight.rigs["loop_a-1"]
+    stubborn.obeys = False
+    tight.play(1.0)
+    in_b = [rig for rig in tight.rigs.values() if rig.rig_id.startswith("loop_b")]
+    assert sum(rig.running for rig in in_b) == 3
+    at = [when for rig in in_b for when, _ in rig.commands]
+    assert min(at) > START + timedelta(hours=0.5, seconds=5.0)
+    supervised = tight.journal.frame("supervisions", tight.controller.run_id)
+    assert (supervised.potential_kw <= supervised.cap_kw + 1e-6).all()
 
 
 def test_rigs_that_draw_more_than_their_model_are_cut_back_to_the_cap(bench_of: Build) -> None:
