@@ -195,22 +195,32 @@ def simulate_rigs(
     address: Annotated[
         str, typer.Option("--address", help="First loopback address; each rig takes the next.")
     ] = "127.40.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 4028,
+    port: Annotated[
+        int, typer.Option("--port", min=1, max=65535, help="TCP port of every rig.")
+    ] = 4028,
+    rig_list: Annotated[
+        Path | None,
+        typer.Option("--rig-list", help="Write the CSV that `gridhash serve --rigs` reads."),
+    ] = None,
 ) -> None:
-    """Run simulated Avalon rigs that speak the real protocol, until Ctrl-C."""
+    """Run simulated Avalon rigs that speak the real protocol, until Ctrl-C.
+
+    Without --site they are those of japan_pilot. Every rig starts warm and hashing. Nothing is
+    mined.
+    """
     from gridhash.serving.stand_alone import run_simulated_rigs
 
-    run_simulated_rigs(site or "japan_pilot", count, address, port, console)
+    run_simulated_rigs(site or "japan_pilot", count, address, port, console, rig_list)
 
 
 @app.command()
 def serve(
     bundle: Annotated[Path, typer.Option("--bundle", help="Signed bundle of the policy.")],
-    key: Annotated[Path, typer.Option("--key", help="Public key that signed it.")],
+    key: Annotated[Path, typer.Option("--key", help="Public key (.pub) that signed it.")],
     rigs: Annotated[Path, typer.Option("--rigs", help="CSV: rig_id,group,address[,port].")],
     live: Annotated[
         bool | None,
-        typer.Option("--live/--shadow", help="Command rigs, or only decide and record."),
+        typer.Option("--live/--shadow", help="Command rigs, or only decide and record: say which."),
     ] = None,
     journal: Annotated[
         Path, typer.Option("--journal", help="SQLite file that records everything.")
@@ -218,20 +228,28 @@ def serve(
     site: Site = None,
     prices: Prices = None,
     area: Area = None,
-    start: Start = None,
-    end: End = None,
+    replay_from: Annotated[
+        str | None,
+        typer.Option(
+            "--replay-from",
+            help="Take the prices from this local time on for today's: 2018-10-24T18:00.",
+        ),
+    ] = None,
     hours: Annotated[
         float | None, typer.Option("--hours", help="Stop after this long; forever if not given.")
     ] = None,
 ) -> None:
-    """Drive rigs with a frozen policy: decide, command, verify by watts, record."""
+    """Drive rigs with a frozen policy: decide, command, verify by watts, record.
+
+    The prices must reach from yesterday to now or later; where they end, the site holds its last
+    setpoint. Ctrl-C ends in order and leaves the rigs as they are.
+    """
     from gridhash.serving.service import serve_site
 
     if live is None:
         raise typer.BadParameter("say --shadow (decide and record only) or --live (command rigs)")
-    request = _request(site=site, prices=prices, area=area, start=start, end=end)
     serve_site(
-        request,
+        _request(site=site, prices=prices, area=area),
         bundle=bundle,
         key=key,
         rigs=rigs,
@@ -239,6 +257,7 @@ def serve(
         live=live,
         hours=hours,
         console=console,
+        replay_from=replay_from,
     )
 
 

@@ -72,6 +72,8 @@ class SimulatedFleet:
         self._open: dict[str, int] = dict.fromkeys(self.rigs, 0)
         self.most_open: dict[str, int] = dict.fromkeys(self.rigs, 0)
         """Most connections that were open to each rig at once; real rigs stand one."""
+        self.n_connections = 0
+        """Connections to all rigs so far."""
 
     @classmethod
     def of_groups(
@@ -204,6 +206,7 @@ class SimulatedFleet:
         assert task is not None
         self._conversations.add(task)
         self._open[rig.rig_id] += 1
+        self.n_connections += 1
         self.most_open[rig.rig_id] = max(self.most_open[rig.rig_id], self._open[rig.rig_id])
         try:
             await self._answer(rig, reader, writer)

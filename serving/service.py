@@ -1,0 +1,234 @@
+"""`gridhash serve`: a frozen policy drives the rigs of a list on real time."""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from rich.console import Console
+
+from gridhash.agents.bundle import MANIFEST, load_bundle
+from gridhash.agents.bundle_manifest import Manifest, site_changes
+from gridhash.agents.policy import Policy
+from gridhash.agents.signing import read_public_key
+from gridhash.config import SiteConfig
+from gridhash.envs.open_scenario import ScenarioRequest, open_scenario
+from gridhash.envs.scenario import build_scenario
+from gridhash.errors import ServingError
+from gridhash.serving.clock import Clock, RealClock
+from gridhash.serving.controller import Controller
+from gridhash.serving.journal import Journal
+from gridhash.serving.market_now import MarketNow, market_now
+from gridhash.serving.rig_list import ListedRig, drivers_of, read_rig_list, site_of_rigs
+from gridhash.serving.roll_call import call_roll, check_roll
+from gridhash.serving.service_screen import ServiceScreen, banner, roll, summary
+from gridhash.serving.settings import ControllerSettings
+from gridhash.serving.site_status import Mode
+from gridhash.serving.stop_signal import StopSignal
+
+JOURNAL_SUFFIXES = ("", "-wal", "-shm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """Everything that was checked before the first rig is spoken to."""
+
+    policy: Policy
+    manifest: Manifest
+    bundle_hash: str
+    site: SiteConfig
+    """With as many rigs as are listed."""
+    site_changes: tuple[str, ...]
+    market: MarketNow
+    rigs: tuple[ListedRig, ...]
+    mode: Mode
+    journal: Path
+
+    @property
+    def note(self) -> str:
+        """What the journal says of the run besides its own columns."""
+        words = [f"prices of {self.market.scenario.trace.source}"]
+        if self.market.shift is not None:
+            words.append(f"REPLAY: real time is market time plus {self.market.shift}")
+        return "; ".join(words)
+
+
+def serve_site(
+    request: ScenarioRequest,
+    *,
+    bundle: Path,
+    key: Path,
+    rigs: Path,
+    journal: Path,
+    live: bool,
+    hours: float | None,
+    console: Console,
+    replay_from: str | None = None,
+) -> None:
+    """Check everything, then run the site until `hours` have passed, Ctrl-C or SIGTERM.
+
+    Raises
+    ------
+    BundleError
+        If the bundle is damaged, not signed by `key`, or does not fit the site.
+    DataError
+        If no price holds now.
+    ServingError
+        If the rig list is wrong, no rig answers, or the journal cannot be opened.
+    KeyboardInterrupt
+        After an orderly end by Ctrl-C.
+    """
+    if hours is not None and not hours > 0.0:
+        raise ServingError(f"--hours {hours:g} is no time to run for; give more than 0")
+    clock = RealClock()
+    service = prepare(
+        request,
+        bundle=bundle,
+        key=key,
+        rigs=rigs,
+        journal=journal,
+        mode=Mode.LIVE if live else Mode.SHADOW,
+        clock=clock,
+        replay_from=replay_from,
+    )
+    if asyncio.run(run_service(service, clock, hours=hours, console=console)):
+        raise KeyboardInterrupt
+
+
+def prepare(
+    request: ScenarioRequest,
+    *,
+    bundle: Path,
+    key: Path,
+    rigs: Path,
+    journal: Path,
+    mode: Mode,
+    clock: Clock,
+    replay_from: str | None = None,
+) -> Service:
+    """Read and check bundle, rig list and prices; nothing is sent or written.
+
+    Raises
+    ------
+    GridhashError
+        See `serve_site`.
+    """
+    scenario = open_scenario(request)
+    listed = read_rig_list(rigs)
+    site = site_of_rigs(scenario.site, listed, rigs)
+    policy, manifest = load_bundle(bundle, site=site, trusted_keys=[read_public_key(key)])
+    market = market_now(build_scenario(site, scenario.trace), clock.now(), replay_from=replay_from)
+    if mode is Mode.LIVE and market.is_replay:
+        for rig in listed:
+            if not rig.is_loopback:
+                raise ServingError(
+                    f"--replay-from with --live commands rigs by prices of the past, so it is for "
+                    f"simulated rigs at loopback addresses; {rig.rig_id} is at {rig.address}: run "
+                    "with --shadow, or without --replay-from"
+                )
+    return Service(
+        policy=policy,
+        manifest=manifest,
+        bundle_hash=hashlib.sha256((bundle / MANIFEST).read_bytes()).hexdigest(),
+        site=site,
+        site_changes=site_changes(manifest, scenario.site),
+        market=market,
+        rigs=tuple(listed),
+        mode=mode,
+        journal=journal,
+    )
+
+
+async def run_service(
+    service: Service,
+    clock: Clock,
+    *,
+    hours: float | None,
+    console: Console,
+    settings: ControllerSettings | None = None,
+    stop: StopSignal | None = None,
+) -> bool:
+    """Run a prepared site; return whether Ctrl-C ended it.
+
+    Raises
+    ------
+    ServingError
+        If no rig answers or the journal cannot be opened; then no journal is left behind.
+    """
+    drivers = drivers_of(service.rigs, service.site, clock)
+    with stop or StopSignal() as stop:
+        console.print(f"identifying {len(service.rigs)} rigs …")
+        placed = [(group, driver) for group, own in drivers.items() for driver in own]
+        fates = await call_roll(placed)
+        console.print(roll(fates))
+        check_roll(
+            fates,
+            live=service.mode is Mode.LIVE,
+            work_levels=service.site.use_work_levels,
+        )
+        if stop.requested:
+            return stop.interrupted
+        is_new = not service.journal.exists()
+        service.journal.parent.mkdir(parents=True, exist_ok=True)
+        with Journal(service.journal) as journal:
+            controller = Controller(
+                service.site,
+                service.market.scenario,
+                service.policy,
+                drivers,
+                clock,
+                journal,
+                mode=service.mode,
+                settings=settings,
+                bundle_hash=service.bundle_hash,
+                note=service.note,
+            )
+            try:
+                await controller.start()
+            except ServingError:
+                journal.close()
+                if is_new:
+                    _remove(service.journal)
+                raise
+            await _run(service, controller, journal, clock, hours=hours, console=console, stop=stop)
+        return stop.interrupted
+
+
+async def _run(
+    service: Service,
+    controller: Controller,
+    journal: Journal,
+    clock: Clock,
+    *,
+    hours: float | None,
+    console: Console,
+    stop: StopSignal,
+) -> None:
+    began_at = clock.now()
+    until = None if hours is None else began_at + timedelta(hours=hours)
+    console.print(
+        banner(
+            service.manifest,
+            service.market,
+            journal,
+            mode=service.mode,
+            now=began_at,
+            changes=service.site_changes,
+            all_loopback=all(rig.is_loopback for rig in service.rigs),
+        )
+    )
+    try:
+        with ServiceScreen(console, controller, service.market, journal) as screen:
+            while not stop.requested and (until is None or clock.now() < until):
+                next_at = await controller.tick()
+                screen.show()
+                await stop.sleep_until(clock, next_at if until is None else min(next_at, until))
+    finally:
+        controller.finish()
+        console.print(summary(controller, journal, began_at=began_at))
+
+
+def _remove(journal: Path) -> None:
+    for suffix in JOURNAL_SUFFIXES:
+        journal.with_name(journal.name + suffix).unlink(missing_ok=True)
