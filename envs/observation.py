@@ -35,10 +35,12 @@ N_CALENDAR = 6
 N_RUNS = 3
 N_SITE_ROW = N_CALENDAR + 5
 """Row features before the price vector."""
-N_GROUP_ROW = N_RUNS + 1
-N_GROUP_STEP = 10
+N_GROUP_ROW = N_RUNS
+N_GROUP_STEP = 11
 
-# Columns of the market array, (rows, 7), float64.
+# Columns of the market array, (rows, 7 + 2 G), float64. The last two per group are what running
+# through the present stretch of one sign of margin earns, and through this period of it alone, per
+# cost of a start.
 PRICE, SURPLUS, OUTDOOR, REVENUE, SEEN_SURPLUS, SEEN_OUTDOOR, RULE_PROFIT = range(7)
 N_MARKET = 7
 
@@ -98,11 +100,11 @@ def observation_table(site: SiteConfig) -> tuple[Feature, ...]:
     for group in site.groups:
         rows += [
             Feature(
-                name=f"run_value_{k}_{group.name}", unit="log", low=-10, high=10,
+                name=f"run_value_{k}_{group.name}", unit="1", low=-1, high=1,
                 meaning=f"profit of running through the {ordinal} stretch of one sign of margin "
-                "among published prices, per cost of a start: sign(x) log(1 + |x|)",
+                "among published prices, per cost of a start: x / (1 + |x|)",
             )
-            for k, ordinal in enumerate(("present", "second", "third"))
+            for k, ordinal in ((1, "next"), (2, "second next"))
         ]  # fmt: skip
         rows.append(
             Feature(
@@ -129,6 +131,11 @@ def observation_table(site: SiteConfig) -> tuple[Feature, ...]:
 
 def _group_features(name: str) -> list[Feature]:
     table = (
+        (
+            "run_value_0", "1", -1, 1,
+            "profit of running through what is left of the present stretch of one sign of margin "
+            "among published prices, per cost of a start: x / (1 + |x|)",
+        ),
         ("running_frac", "1", 0, 1, "rigs that run"),
         ("starting_frac", "1", 0, 1, "running rigs that do not hash fully yet"),
         ("locked_up_frac", "1", 0, 1, "running rigs within their minimum up time"),
@@ -139,7 +146,7 @@ def _group_features(name: str) -> list[Feature]:
         ("chip_temp_c", "degC", -60, 200, "hottest bucket of rigs"),
         ("coolant_temp_c", "degC", -60, 200, "loop"),
         ("tripped", "1", 0, 1, "1 from a temperature trip until the loop has cooled"),
-    )
+    )  # fmt: skip
     return [
         Feature(name=f"{feature}_{name}", unit=unit, low=low, high=high, meaning=meaning)
         for feature, unit, low, high, meaning in table
@@ -151,6 +158,12 @@ def table_hash(site: SiteConfig) -> str:
     table = [asdict(feature) for feature in observation_table(site)]
     text = json.dumps([table, site.market.settlement_period_s], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+@njit
+def squash(x: float) -> float:
+    """Return x / (1 + |x|): fine around zero, bounded by 1."""
+    return x / (1.0 + abs(x))
 
 
 @njit
@@ -205,7 +218,7 @@ def row_features(
 ) -> None:
     """Fill the row features of every settlement period, `out` of (rows, R) float32.
 
-    Also writes the profit of the level rule, the column RULE_PROFIT of `market`.
+    Also writes the columns of `market` from RULE_PROFIT on.
 
     `published_until[r]` is the first row whose price is unknown at the start of row r; `calendar`
     is (rows, 6), `bounds` (F, 2), `ahead` (horizon,) and `scratch` (5, G)
@@ -245,6 +258,10 @@ def row_features(
         column = N_SITE_ROW + horizon
         for g in range(n_groups):
             loss = max(start_loss(params, g, market[r, REVENUE]), 1e-9)
+            first_margin = rig_margin_per_h(
+                params, g, ahead[0] + params.adders_per_kwh, market[r, REVENUE]
+            )
+            market[r, N_MARKET + 2 * g + 1] = first_margin * period_h / loss
             k = 0
             for run in range(N_RUNS):
                 total = 0.0
@@ -259,10 +276,12 @@ def row_features(
                         break
                     total += margin * period_h
                     k += 1
-                ratio = total / loss
-                out[r, column + run] = math.copysign(math.log1p(abs(ratio)), ratio)
+                if run == 0:
+                    market[r, N_MARKET + 2 * g] = total / loss
+                else:
+                    out[r, column + run - 1] = squash(total / loss)
             full_kw = params.n_rigs[g] * params.level_kw[g, params.n_levels[g] - 1]
-            out[r, column + N_RUNS] = scratch[1, g] / full_kw
+            out[r, column + N_RUNS - 1] = scratch[1, g] / full_kw
             column += N_GROUP_ROW
         for k in range(column):
             out[r, k] = clip(out[r, k], bounds, k)
@@ -287,19 +306,22 @@ def observe(
     interval_min = params.interval_s / 60.0
     left = params.intervals_per_period - state.substep[i]
     observation[n_row] = left * interval_min
+    gone = state.substep[i] / params.intervals_per_period
     k = n_row + 1
     for g in range(n_groups):
         n_rigs = params.n_rigs[g]
         full_kw = n_rigs * params.level_kw[g, params.n_levels[g] - 1]
         summary = state.summary[i, g]
-        observation[k] = summary[RUNNING] / n_rigs
-        observation[k + 1] = summary[STARTING] / n_rigs
-        observation[k + 2] = summary[LOCKED_UP] / n_rigs
-        observation[k + 3] = 0.0 if state.tripped[i, g] > 0.0 else summary[STARTABLE] / n_rigs
-        observation[k + 4] = summary[UP_LOCK] * interval_min
-        observation[k + 5] = summary[DOWN_LOCK] * interval_min
-        observation[k + 6] = state.setpoint_kw[i, g] / full_kw
-        observation[k + 7] = clip(summary[HOTTEST_C], bounds, k + 7)
-        observation[k + 8] = clip(state.coolant_c[i, g], bounds, k + 8)
-        observation[k + 9] = state.tripped[i, g]
+        stretch = market[row, N_MARKET + 2 * g]
+        observation[k] = squash(stretch - gone * market[row, N_MARKET + 2 * g + 1])
+        observation[k + 1] = summary[RUNNING] / n_rigs
+        observation[k + 2] = summary[STARTING] / n_rigs
+        observation[k + 3] = summary[LOCKED_UP] / n_rigs
+        observation[k + 4] = 0.0 if state.tripped[i, g] > 0.0 else summary[STARTABLE] / n_rigs
+        observation[k + 5] = summary[UP_LOCK] * interval_min
+        observation[k + 6] = summary[DOWN_LOCK] * interval_min
+        observation[k + 7] = state.setpoint_kw[i, g] / full_kw
+        observation[k + 8] = clip(summary[HOTTEST_C], bounds, k + 8)
+        observation[k + 9] = clip(state.coolant_c[i, g], bounds, k + 9)
+        observation[k + 10] = state.tripped[i, g]
         k += N_GROUP_STEP

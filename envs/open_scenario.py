@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from gridhash.config import SiteConfig, load_site
+from gridhash.config import SiteConfig, load_site, parse_site
 from gridhash.data.readers.recognise import open_prices
 from gridhash.data.samples import load_sample, sample_names
 from gridhash.data.synthetic import synthetic_japan
@@ -71,7 +71,7 @@ def open_scenario(request: ScenarioRequest) -> Scenario:
         changes["use_work_levels"] = True
     if changes:
         # Validated anew, so that a negative cost or missing levels are refused.
-        site = SiteConfig.model_validate(site.model_dump() | changes)
+        site = parse_site(site.model_dump() | changes, origin=f"{site.name} with your options")
     return build_scenario(site, trace)
 
 

@@ -40,7 +40,7 @@ class Scenario:
     bounds: Floats32
     """(F, 2) float32: least and greatest value of each feature."""
     market: Floats
-    """(rows, 7) float64, columns as named in `gridhash.envs.observation`."""
+    """(rows, 7 + 2 G) float64, columns as named in `gridhash.envs.observation`."""
     rows: Floats32
     """(rows, R) float32: the part of the observation that prices and calendar decide."""
     first_row: int
@@ -155,7 +155,7 @@ def _market_array(site: SiteConfig, trace: Trace) -> Floats:
         return np.full(n_rows, default)
 
     mining = site.mining
-    market = np.empty((n_rows, N_MARKET))
+    market = np.zeros((n_rows, N_MARKET + 2 * len(site.groups)))
     market[:, PRICE] = column("price_per_kwh", np.nan)
     market[:, SURPLUS] = column("surplus_frac", 0.0) * site.limits.contract_power_kw
     market[:, OUTDOOR] = column("outdoor_temp_c", site.outdoor_temp_c)

@@ -24,18 +24,26 @@ def save(folder: Path, key: dict[str, str], values: dict[str, Any]) -> Path:
     """Write a checkpoint in one step: the file is whole, or it is the one before.
 
     `key` names the run by its settings, site, spans and prices.
+
+    Raises
+    ------
+    TrainingError
+        If it cannot be written.
     """
     path = folder / FILE_NAME
     part = path.with_suffix(".part")
     buffer = io.BytesIO()
     torch.save({"key": key, "values": values}, buffer)
     content = buffer.getvalue()
-    with part.open("wb") as file:
-        file.write(_header(content))
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(_header(content))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as err:
+        raise TrainingError(f"{part} cannot be written: {err.strerror}") from err
     return path
 
 

@@ -12,10 +12,10 @@ from gridhash.errors import ConfigError
 class ImitationSettings(Block):
     """Cloning of the clairvoyant plan."""
 
-    n_samples: int = Field(default=250_000, gt=0, description="states drawn from the training span")
-    n_epochs: int = Field(default=20, ge=0)
-    batch_size: int = Field(default=2048, gt=0)
-    learning_rate: float = Field(default=2e-3, gt=0)
+    n_samples: int = Field(default=320_000, gt=0, description="states drawn from the training span")
+    n_epochs: int = Field(default=28, ge=0)
+    batch_size: int = Field(default=1024, gt=0)
+    learning_rate: float = Field(default=4e-3, gt=0)
     sharpness_per_start: float = Field(
         default=0.3,
         gt=0,
@@ -24,8 +24,11 @@ class ImitationSettings(Block):
     )
     shadow_penalty: float = Field(default=0.003, ge=0, description="keeps shadow prices small")
     weight_decay: float = Field(default=1e-4, ge=0)
+    n_price_shifts: int = Field(
+        default=60, ge=0, description="copies of the prices at other levels to draw states from"
+    )
     level_shift_sd: float = Field(
-        default=0.08, ge=0, description="random level shift of prices, per break-even"
+        default=0.2, ge=0, description="of the level of these copies, per break-even"
     )
 
 
@@ -42,7 +45,12 @@ class PpoSettings(Block):
     gamma: float = Field(default=0.9995, gt=0, le=1)
     gae_lambda: float = Field(default=0.97, gt=0, le=1)
     clip_range: float = Field(default=0.1, gt=0)
-    exploration_sd: float = Field(default=0.05, gt=0, description="of the action, at the start")
+    exploration_per_start: float = Field(
+        default=0.3,
+        gt=0,
+        description="standard deviation of the action at the start, per break-even and per hour "
+        "of revenue that a start costs",
+    )
     max_kl_to_clone: float = Field(
         default=0.5, gt=0, description="stop when the policy has moved this far [nat]"
     )

@@ -24,10 +24,9 @@ from gridhash.training.spans import Rows
 
 POOL = 4
 """States drawn for each that is kept."""
-CHUNK = 20_000
-MIN_SHARPNESS = 0.005
-N_VARIANTS = 6
-"""Price histories the states are drawn from: the real one and shifted copies of it."""
+CHUNK = 10_000
+MIN_START_HOURS = 0.01
+"""Cost of a start below which decisions are not made sharper [h of revenue]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +53,10 @@ def draw_decisions(
     several times as large, states where little speaks for either decision are preferred.
     """
     parts = []
-    for variant in range(N_VARIANTS):
+    n_shifted = settings.n_price_shifts
+    for variant in range(1 + n_shifted):
         world = scenario if variant == 0 else shift_prices(scenario, settings.level_shift_sd, rng)
-        share = 1 / 3 if variant == 0 else 2 / 3 / (N_VARIANTS - 1)
+        share = 2 / 3 / n_shifted if variant > 0 else 1 / 3 if n_shifted else 1.0
         todo = max(1, round(settings.n_samples * share))
         while todo > 0:
             n = min(todo, CHUNK)
@@ -164,7 +164,7 @@ def clone(
         total_steps=max(1, settings.n_epochs * n_batches),
         pct_start=0.15,
     )
-    sharpness = max(settings.sharpness_per_start * sample.start_hours, MIN_SHARPNESS)
+    sharpness = settings.sharpness_per_start * max(sample.start_hours, MIN_START_HOURS)
     shuffle = torch.Generator().manual_seed(config.seed)
     for epoch in range(settings.n_epochs):
         order = torch.randperm(len(observation), generator=shuffle)

@@ -18,7 +18,7 @@ from gridhash.envs.observation import table_hash
 from gridhash.envs.scenario import Scenario
 from gridhash.training import checkpoint
 from gridhash.training.config import TrainingConfig
-from gridhash.training.imitation import clone, draw_decisions
+from gridhash.training.imitation import MIN_START_HOURS, clone, draw_decisions
 from gridhash.training.network import (
     NORMALISED_CLIP,
     actor_weights,
@@ -95,6 +95,9 @@ class Learner:
             taught, spans.train, config.imitation, np.random.default_rng([config.seed, 1])
         )
         center, scale = normalisation(self.decisions.observation)
+        self.exploration_sd = ppo.exploration_per_start * max(
+            self.decisions.start_hours, MIN_START_HOURS
+        )
         self.model = PPO(
             "MlpPolicy",
             self.env,
@@ -108,7 +111,7 @@ class Learner:
             # Near the optimum advantages are mostly noise; normalising them would amplify it.
             normalize_advantage=False,
             ent_coef=0.0,
-            policy_kwargs=policy_kwargs(config.hidden, center, scale, ppo.exploration_sd),
+            policy_kwargs=policy_kwargs(config.hidden, center, scale, self.exploration_sd),
             seed=config.seed,
             device="cpu",
         )
@@ -172,7 +175,7 @@ class Learner:
         move = runtime_policy(actor_weights(self.model.policy)).act(observation)
         move -= runtime_policy(self.state.clone_weights).act(observation)
         sd = np.exp(self.model.policy.log_std.detach().numpy().astype(np.float64))
-        clone_sd = self.config.ppo.exploration_sd
+        clone_sd = self.exploration_sd
         kl = np.log(clone_sd / sd) + (sd**2 + move**2) / (2.0 * clone_sd**2) - 0.5
         return float(kl.sum(axis=1).mean())
 
