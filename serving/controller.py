@@ -16,6 +16,7 @@ from gridhash.errors import ServingError
 from gridhash.serving.aggregate import TripLatch, group_state
 from gridhash.serving.claims import ClaimBook
 from gridhash.serving.clock import Clock
+from gridhash.serving.commissioning import drivers_by_rig, identify
 from gridhash.serving.decide import Authority, Decision, decide, policy_name
 from gridhash.serving.drivers.concurrency import command_rigs, gather_bounded, read_rigs
 from gridhash.serving.drivers.protocol import Command, RigDriver
@@ -78,7 +79,7 @@ class Controller:
         self._clock = clock
         self._bundle_hash = bundle_hash
         self._note = note
-        self._drivers = _drivers_of(site, drivers)
+        self._drivers = drivers_by_rig(site, drivers)
         changes = journal.last_changes()
         self.groups = [
             [
@@ -117,7 +118,7 @@ class Controller:
         """
         with self._clock.outstanding("start"):
             notes = await gather_bounded(
-                [partial(_identify, driver) for driver, _ in self._placed()]
+                [partial(identify, driver) for driver, _ in self._placed()]
             )
             readings = await read_rigs(list(self._drivers.values()), self._clock)
             if all(reading is None for reading in readings.values()):
@@ -178,11 +179,16 @@ class Controller:
                 next_at = await self.tick()
                 await self._clock.sleep_until(next_at if until is None else min(next_at, until))
         finally:
-            self.finish()
+            await self.finish()
 
-    def finish(self) -> None:
-        """Write the claims that are still open."""
-        self._recorder.append([claim.row(self.run_id) for claim in self._claims.close()])
+    async def finish(self) -> None:
+        """Read every rig once more, command nothing, and write the claims that are still open."""
+        with self._clock.outstanding("finish"):
+            readings = await read_rigs(list(self._drivers.values()), self._clock)
+            rows = self._take_in(readings, self._clock.now())
+            rows.append(self.status().row(self.run_id))
+            rows += [claim.row(self.run_id) for claim in self._claims.close()]
+            self._recorder.append(rows)
 
     def lock_out(self, rig_id: str, *, person: str, reason: str) -> None:
         """Stop a rig at the next tick and never start it until a named person clears it."""
@@ -371,29 +377,3 @@ class Controller:
     def _record(self, kind: Alarm, rig_id: str, text: str) -> None:
         alarm = AlarmRaised(at=self._clock.now(), kind=kind, rig_id=rig_id, text=text)
         self._recorder.append([alarm.row(self.run_id)])
-
-
-async def _identify(driver: RigDriver) -> str:
-    """Return what the driver's library said of the rig, or why it could not be identified."""
-    try:
-        return (await driver.identify()).library_note
-    except ServingError as err:
-        return str(err)
-
-
-def _drivers_of(
-    site: SiteConfig, drivers: Mapping[str, Sequence[RigDriver]]
-) -> dict[str, RigDriver]:
-    names = [group.name for group in site.groups]
-    if set(drivers) != set(names):
-        raise ServingError(f"drivers are given for {sorted(drivers)}, the site has {names}")
-    for group in site.groups:
-        if len(drivers[group.name]) != group.n_rigs:
-            raise ServingError(
-                f"group {group.name} has {group.n_rigs} rigs in the site file, and "
-                f"{len(drivers[group.name])} addresses are given: correct one of them"
-            )
-    by_rig = {driver.rig_id: driver for own in drivers.values() for driver in own}
-    if len(by_rig) != site.n_rigs:
-        raise ServingError("two rigs have the same name")
-    return by_rig

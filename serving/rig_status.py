@@ -335,7 +335,8 @@ class RigStatus:
 
     def _confirms(self, pending: Pending, reading: RigReading) -> bool:
         wanted = Wanted.STOPPED if pending.level is None else Wanted.RUNNING
-        rated_w = self.level_kw[-1 if pending.level is None else pending.level] * W_PER_KW
+        # A start leaves the rig at the level it had, so any running power confirms it.
+        rated_w = self.level_kw[-1 if pending.level is None else 0] * W_PER_KW
         confirmed = power_confirms(
             reading, wanted, rated_w, self.group.standby_w, not_before=pending.effective_at
         )
@@ -371,9 +372,10 @@ class RigStatus:
         return findings
 
     def _level_of(self, reading: RigReading) -> int:
-        if reading.work_level is not None and 0 <= reading.work_level < len(self.level_kw):
-            return reading.work_level
-        return len(self.level_kw) - 1
+        """Return the level whose power is nearest; the top one where there is no other."""
+        assert reading.power_w is not None
+        power_kw = reading.power_w / W_PER_KW
+        return min(range(len(self.level_kw)), key=lambda k: abs(self.level_kw[k] - power_kw))
 
     def _judged(self, pending: Pending, at: datetime, verdict: Verdict) -> Verified:
         return Verified(

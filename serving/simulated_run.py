@@ -16,7 +16,7 @@ async def run_simulated(
     *,
     after_tick: AfterTick | None = None,
 ) -> None:
-    """Start the controller, tick until an instant, and finish.
+    """Start the controller, tick until an instant, read the rigs once more, and finish.
 
     Simulated time stands while a call is outstanding and then goes to the instant at which the
     controller next has something to do. `after_tick` may show progress or move the world.
@@ -28,6 +28,5 @@ async def run_simulated(
             if after_tick is not None:
                 after_tick(controller)
             await clock.advance_to(min(next_at, until))
-        await controller.tick()
     finally:
-        controller.finish()
+        await controller.finish()

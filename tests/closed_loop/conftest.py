@@ -109,25 +109,36 @@ def play(site: SiteConfig, scenario: Scenario, memory_folder: Path) -> Iterator[
         *,
         faults: Mapping[str, RigFaults] | None = None,
         mismatch: RigMismatch | None = None,
+        work_levels: bool = False,
     ) -> Played:
+        own, groups = site, site.groups
+        levels: tuple[int, ...] = ()
+        if work_levels:
+            own = site.model_copy(update={"use_work_levels": True})
+            groups = tuple(
+                group.model_copy(update={"load_levels": group.optional_work_levels})
+                for group in site.groups
+            )
+            levels = tuple(range(len(groups[0].load_levels)))
+        market = build_scenario(own, scenario.trace)
         base_address = f"127.{128 + pid % 64}.{pid // 64 % 256}.{1 + 30 * len(journals)}"
         clock = SimulatedClock(START)
         fleet = SimulatedFleet.of_groups(
-            site.groups, clock, base_address=base_address, faults=faults, mismatch=mismatch
+            groups, clock, base_address=base_address, faults=faults, mismatch=mismatch
         )
         journal = Journal(memory_folder / f"journal-{len(journals)}.sqlite")
         journals.append(journal)
         drivers = {
             group.name: [
-                AvalonPyasicDriver(rig.rig_id, rig.address, clock)
+                AvalonPyasicDriver(rig.rig_id, rig.address, clock, commissioned_levels=levels)
                 for rig in fleet.rigs.values()
                 if rig.group.name == group.name
             ]
             for group in site.groups
         }
         controller = Controller(
-            site,
-            scenario,
+            own,
+            market,
             policy,
             drivers,
             clock,
@@ -135,7 +146,7 @@ def play(site: SiteConfig, scenario: Scenario, memory_folder: Path) -> Iterator[
             mode=Mode.LIVE,
             settings=ControllerSettings(settled_supervision_s=150.0, policy_deadline_s=30.0),
         )
-        loops = SimulatedLoops(site, fleet, clock, outdoor_of(scenario))
+        loops = SimulatedLoops(own, fleet, clock, outdoor_of(market))
         end = START + timedelta(hours=hours)
 
         async def day() -> None:
@@ -143,7 +154,7 @@ def play(site: SiteConfig, scenario: Scenario, memory_folder: Path) -> Iterator[
                 await run_simulated(controller, clock, end, after_tick=loops.update)
 
         asyncio.run(day())
-        return Played(site, scenario, fleet, loops, journal, controller, START, end)
+        return Played(own, market, fleet, loops, journal, controller, START, end)
 
     yield run
     for journal in journals:
