@@ -4,13 +4,13 @@ Every error that the user can mend ends in one message on stderr and exit code 2
 """
 
 import logging
-import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from gridhash import __version__
 from gridhash.errors import GridhashError
@@ -19,10 +19,14 @@ app = typer.Typer(
     help="Run bitcoin-mining rigs as a grid resource: train, judge and serve dispatch policies.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-console = Console()
+# Tables need 100 columns; on a narrower screen lines wrap, which loses less than cut numbers.
+console = Console(width=max(100, shutil.get_terminal_size(fallback=(100, 24)).columns))
 errors = Console(stderr=True)
+TRAINING_MODULES = {"torch", "stable_baselines3", "sb3_contrib", "tensorboard"}
+"""What only the extra `train` installs."""
 
 Site = Annotated[
     str | None, typer.Option("--site", help="Preset (see `gridhash sites`) or site file.")
@@ -281,12 +285,18 @@ def main() -> None:
     try:
         app()
     except GridhashError as err:
-        errors.print(f"[bold red]error[/] {err}", highlight=False, markup=True, soft_wrap=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        errors.print("stopped")
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output (head, less) has gone; nothing is left to say to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        _fail(str(err))
+    except ModuleNotFoundError as err:
+        if err.name not in TRAINING_MODULES:
+            raise
+        _fail(f'this command needs {err.name}: pip install "gridhash[train]"')
+    except OSError as err:
+        if err.filename is None:
+            raise
+        _fail(f"{err.filename}: {err.strerror}")
+
+
+def _fail(message: str) -> NoReturn:
+    """Say one error, as it is, and end."""
+    errors.print(Text.assemble(("error", "bold red"), " ", message), soft_wrap=True)
+    sys.exit(2)

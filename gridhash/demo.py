@@ -47,7 +47,6 @@ from gridhash.training.train import TrainingResult, train_on
 
 MARKER = "gridhash-demo.json"
 """Says that a folder was made by this command and may be made anew by it."""
-MIN_TRANSITIONS = 6
 HISTORY_DAYS = 3
 MISMATCH = RigMismatch(power_lag_s=8.0, power_factor=1.03, efficiency_factor=1.02)
 SETTINGS = ControllerSettings(settled_supervision_s=30.0)
@@ -55,10 +54,13 @@ SETTINGS = ControllerSettings(settled_supervision_s=30.0)
 
 @dataclass(frozen=True, kw_only=True)
 class MarketDay:
-    """One local day of the held-out span and how often the fleet turns on or off on it."""
+    """One local day of the held-out span and how much the fleet moves on it."""
 
     start: datetime
-    n_transitions: float
+    n_transitions: int
+    """Dispatch intervals in which at least one whole rig group starts or stops."""
+    n_fleet_transitions: int
+    """Of them those in which at least half of the fleet does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,17 +134,26 @@ def _clear(out: Path) -> None:
 def liveliest_day(scenario: Scenario, run: PolicyRun) -> MarketDay:
     """Return the local day on which the fleet turns on or off most often; the first of equals.
 
-    A transition is an interval in which at least half of the rigs start, or at least half stop.
+    Where starts are dear, a good policy turns the whole fleet a few times a day at most; days
+    are therefore compared by transitions of at least one rig group, then by those of the fleet.
     """
     frame, site = run.frame, scenario.site
-    half = 0.5 * site.n_rigs
-    turns = (frame["rigs_started"] >= half) | (frame["rigs_stopped"] >= half)
-    local = pd.DatetimeIndex(frame.index).tz_convert(site.timezone)
-    by_day = turns.groupby(local.normalize()).sum()
+    moved = np.maximum(frame["rigs_started"].to_numpy(), frame["rigs_stopped"].to_numpy())
+    local = pd.DatetimeIndex(frame.index).tz_convert(site.timezone).normalize()
+    counts = pd.DataFrame(
+        {
+            "groups": moved >= 0.9 * min(group.n_rigs for group in site.groups),
+            "fleet": moved >= 0.5 * site.n_rigs,
+        }
+    )
     # The last day of the span has no next one, whose prices the observation would hold.
-    by_day = by_day.iloc[:-1]
-    start = pd.Timestamp(by_day.idxmax())
-    return MarketDay(start=start.to_pydatetime(), n_transitions=float(by_day.max()))
+    by_day = counts.groupby(local).sum().iloc[:-1]
+    by_day = by_day.sort_values(["groups", "fleet"], ascending=False, kind="stable")
+    return MarketDay(
+        start=pd.DatetimeIndex(by_day.index)[0].to_pydatetime(),
+        n_transitions=int(by_day["groups"].iloc[0]),
+        n_fleet_transitions=int(by_day["fleet"].iloc[0]),
+    )
 
 
 def faulty_rigs(
@@ -280,32 +291,34 @@ def _summary(
     for name in ("time", "command", "rigs", "kW told", "kW verified in 60 s", "median s"):
         steps.add_column(name, justify="left" if name in ("time", "command") else "right")
     zone = day.start.tzinfo
-    for row in result.transitions.itertuples():
+    for row in result.transitions.to_dict("records"):
         steps.add_row(
-            f"{row.at.astimezone(zone):%H:%M:%S}",
-            str(row.command),
-            str(row.n_rigs),
-            f"{row.commanded_kw:.0f}",
-            f"{row.verified_kw:.0f}",
-            f"{row.median_s:.0f}" if np.isfinite(row.median_s) else "never",
+            f"{row['at'].astimezone(zone):%H:%M:%S}",
+            str(row["command"]),
+            str(row["n_rigs"]),
+            f"{row['commanded_kw']:.0f}",
+            f"{row['verified_kw']:.0f}",
+            f"{row['median_s']:.0f}" if np.isfinite(row["median_s"]) else "never",
         )
     fates = Table(title="Rigs that were not well, and one that was", title_justify="left")
     for name in ("rig", "what was wrong", "alarms raised", "kWh claimed", "kWh truly reduced"):
         fates.add_column(name, justify="right" if name.startswith("kWh") else "left")
     well = next(rig for rig in result.fates.rig_id if rig not in result.faults)
-    for row in result.fates[result.fates.rig_id.isin([*result.faults, well])].itertuples():
+    shown = result.fates[result.fates.rig_id.isin([*result.faults, well])]
+    for row in shown.to_dict("records"):
         fates.add_row(
-            row.rig_id,
-            result.faults.get(row.rig_id, "nothing"),
-            row.alarms or "none",
-            f"{row.claimed_kwh:.1f}",
-            f"{row.truly_reduced_kwh:.1f}",
+            row["rig_id"],
+            result.faults.get(row["rig_id"], "nothing"),
+            row["alarms"] or "none",
+            f"{row['claimed_kwh']:.1f}",
+            f"{row['truly_reduced_kwh']:.1f}",
         )
     figures = Table(title="The day in figures", title_justify="left", show_header=False)
     figures.add_column("what")
     figures.add_column("figure", justify="right")
     for what, figure in (
-        ("fleet transitions of the chosen day", f"{day.n_transitions:.0f}"),
+        ("transitions of a rig group or more", f"{day.n_transitions}"),
+        ("… of at least half of the fleet", f"{day.n_fleet_transitions}"),
         (
             "commands / without a prior durable intent",
             f"{check.n_commands} / {check.n_without_intent}",
@@ -328,10 +341,10 @@ def _summary(
     source = scenario.trace.source
     banner = Panel(
         f"Prices: {source} ({scenario.trace.area}).\n"
-        f"Simulated: {n_rigs} rigs over real sockets with the unmodified pyasic, their clock, power, "
-        f"heat and hash rate ({MISMATCH.power_factor - 1:+.0%} power, "
-        f"{MISMATCH.efficiency_factor - 1:+.0%} J/TH and {MISMATCH.power_lag_s:.0f} s of lag against "
-        "the model).\n"
+        f"Simulated: {n_rigs} rigs over real sockets with the unmodified pyasic; their clock, "
+        f"power, heat and hash rate ({MISMATCH.power_factor - 1:+.0%} power, "
+        f"{MISMATCH.efficiency_factor - 1:+.0%} J/TH and {MISMATCH.power_lag_s:.0f} s of lag "
+        "against the model).\n"
         f"Assumed: {assumed}.\n"
         "Verified means: read back from the rig's own power reading (self-reported; there is no "
         "site meter here).",

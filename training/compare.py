@@ -8,15 +8,8 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 from gridhash.agents.bundle import load_bundle
-from gridhash.agents.day_ahead_dp import DayAheadDP
 from gridhash.agents.policy import Policy
-from gridhash.agents.rules import (
-    AlwaysOff,
-    AlwaysOn,
-    BreakEvenOnOff,
-    LevelRule,
-    tune_hysteresis,
-)
+from gridhash.agents.roster import baseline_policies
 from gridhash.agents.signing import read_public_key
 from gridhash.envs.open_scenario import ScenarioRequest, open_scenario
 from gridhash.envs.scenario import Scenario
@@ -28,19 +21,6 @@ from gridhash.training.tables import score_table
 
 RESULTS_NAME = "results.json"
 REPORT_NAME = "report.html"
-
-
-def baseline_policies(scenario: Scenario, spans: Spans) -> list[Policy]:
-    """Return every rule and planner; what has parameters is tuned on the training span."""
-    site = scenario.site
-    return [
-        AlwaysOn(site),
-        AlwaysOff(site),
-        BreakEvenOnOff(site),
-        LevelRule(site),
-        tune_hysteresis(scenario, spans.train),
-        DayAheadDP(site),
-    ]
 
 
 def evaluate_policies(
@@ -92,7 +72,7 @@ def compare(
     scenario: Scenario, spans: Spans, learned: Sequence[Policy], console: Console
 ) -> Evaluation:
     """Play baselines and learned policies over the held-out span under a progress bar."""
-    policies = [*baseline_policies(scenario, spans), *learned]
+    policies = [*baseline_policies(scenario, spans.train).values(), *learned]
     with Bar(
         TextColumn("{task.description:<20}"),
         BarColumn(bar_width=24),
