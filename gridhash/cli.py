@@ -4,12 +4,14 @@ Every error that the user can mend ends in one message on stderr and exit code 2
 """
 
 import logging
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from gridhash import __version__
@@ -24,6 +26,8 @@ app = typer.Typer(
 )
 # Tables need 100 columns; on a narrower screen lines wrap, which loses less than cut numbers.
 console = Console(width=max(100, shutil.get_terminal_size(fallback=(100, 24)).columns))
+screen = Console()
+"""For displays that are drawn over themselves, which must know the true width."""
 errors = Console(stderr=True)
 TRAINING_MODULES = {"torch", "stable_baselines3", "sb3_contrib", "tensorboard"}
 """What only the extra `train` installs."""
@@ -42,7 +46,8 @@ Area = Annotated[str | None, typer.Option("--area", help="Market area, if the fi
 Start = Annotated[str | None, typer.Option("--start", help="First local day of the prices.")]
 End = Annotated[str | None, typer.Option("--end", help="Day after the last one.")]
 StartCost = Annotated[
-    float | None, typer.Option("--start-cost", help="Wear of one start of the whole fleet.")
+    float | None,
+    typer.Option("--start-cost", help="Wear of one fleet start, in the site's currency."),
 ]
 WorkLevels = Annotated[
     bool, typer.Option("--work-levels", help="Let rigs run at partial load, if the site can.")
@@ -89,10 +94,12 @@ def sites() -> None:
     for name in preset_names():
         site = load_site(name)
         console.print(
-            f"[bold]{name}[/]  {site.n_rigs} rigs, {site.max_rig_kw:,.0f} kW, {site.currency}, "
-            f"{site.area}\n    {site.description}",
-            highlight=False,
+            Text.assemble(
+                (name, "bold"),
+                f"  {site.n_rigs} rigs, {site.max_rig_kw:,.0f} kW, {site.currency}, {site.area}",
+            )
         )
+        console.print(Padding(Text(site.description), (0, 0, 0, 4)))
 
 
 @app.command()
@@ -118,7 +125,8 @@ def train(
     """Train a policy and write its signed bundle.
 
     Clones the clairvoyant plan of the training span, improves the clone with PPO, and keeps the
-    policy that earns most on the validation span. The held-out span is not looked at.
+    policy that earns most on the validation span. The held-out span is not looked at. Without
+    --site and --prices that is the embedded sample: Netherlands day-ahead 2018.
     """
     from gridhash.training.train import train_policy
 
@@ -168,7 +176,10 @@ def evaluate(
         bool, typer.Option("--json", help="Print results.json, nothing else.")
     ] = False,
 ) -> None:
-    """Play every policy over the held-out span, beside the perfect-foresight bound."""
+    """Play every policy over the held-out span, beside the perfect-foresight bound.
+
+    Without --site and --prices that is the embedded sample: Netherlands day-ahead 2018.
+    """
     from gridhash.training.compare import evaluate_policies
 
     request = _request(
@@ -214,7 +225,7 @@ def simulate_rigs(
     """
     from gridhash.serving.stand_alone import run_simulated_rigs
 
-    run_simulated_rigs(site or "japan_pilot", count, address, port, console, rig_list)
+    run_simulated_rigs(site or "japan_pilot", count, address, port, screen, rig_list)
 
 
 @app.command()
@@ -260,7 +271,7 @@ def serve(
         journal=journal,
         live=live,
         hours=hours,
-        console=console,
+        console=screen,
         replay_from=replay_from,
     )
 

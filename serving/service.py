@@ -225,7 +225,7 @@ async def _run(
                 screen.show()
                 await stop.sleep_until(clock, next_at if until is None else min(next_at, until))
     finally:
-        controller.finish()
+        await controller.finish()
         console.print(summary(controller, journal, began_at=began_at))
 
 
