@@ -5,6 +5,7 @@ Every error that the user can mend ends in one message on stderr and exit code 2
 
 import logging
 import shutil
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
