@@ -31,7 +31,7 @@ class ControllerSettings:
     retry_max_s: float = 600.0
     flag_after: int = 2
     """Commands in a row that had no effect before a rig is flagged."""
-    start_packet_rigs: int = 8
+    start_packet_rigs: int = 16
     """Rigs started at once; stops are never staggered."""
     start_packet_pause_s: float = 5.0
     policy_deadline_s: float = 2.0

@@ -563,6 +563,27 @@ def test_a_run_can_be_replayed_to_the_bit(bench_of: Build) -> None:
     assert (result.equal, result.different) == (24, 0)
 
 
+def test_a_controller_that_sleeps_on_its_clock_does_the_same(bench_of: Build) -> None:
+    until = START + timedelta(hours=1.0)
+    bench = bench_of((0.0, 1.0), (0.5, 0.0))
+
+    async def live() -> None:
+        running = asyncio.create_task(bench.controller.run(until))
+        while not running.done():
+            await bench.clock.advance(7.0)
+        await running
+
+    asyncio.run(live())
+    assert bench.n_running() == 0
+    assert bench.journal.count("decisions") == 12
+    assert bench.claimed_kwh("loop_a-0") == pytest.approx(0.5 * RIG_KW, rel=0.02)
+
+
+def test_a_controller_that_was_not_started_does_not_tick(bench_of: Build) -> None:
+    with pytest.raises(ServingError, match="was not started"):
+        asyncio.run(bench_of((0.0, 1.0)).controller.tick())
+
+
 def test_a_site_on_which_no_rig_answers_is_refused(bench_of: Build) -> None:
     bench = bench_of((0.0, 1.0))
     for rig in bench.rigs.values():
