@@ -5,7 +5,6 @@ Every error that the user can mend ends in one message on stderr and exit code 2
 
 import logging
 import shutil
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -100,7 +99,7 @@ def sites() -> None:
                 f"  {site.n_rigs} rigs, {site.max_rig_kw:,.0f} kW, {site.currency}, {site.area}",
             )
         )
-        console.print(Padding(Text(site.description), (0, 0, 0, 4)))
+        console.print(Padding(Text(site.description), (0, 0, 0, 4), expand=False))
 
 
 @app.command()

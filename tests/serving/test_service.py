@@ -1,0 +1,205 @@
+"""A site is served only when everything fits; shadow commands nothing, live verifies by watts."""
+
+import asyncio
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from gridhash.agents.bundle import write_bundle
+from gridhash.agents.bundle_manifest import Provenance, RuleSpec
+from gridhash.agents.signing import generate_key
+from gridhash.config import load_site
+from gridhash.envs.open_scenario import ScenarioRequest
+from gridhash.errors import BundleError, DataError, ServingError
+from gridhash.serving.clock import RealClock
+from gridhash.serving.journal import Journal
+from gridhash.serving.rig_list import write_rig_list
+from gridhash.serving.service import Service, prepare, run_service
+from gridhash.serving.simulated_avalon import SimulatedFleet
+from gridhash.serving.simulated_rig import RigFaults
+from gridhash.serving.site_status import Mode
+from gridhash.serving.stand_alone import listed_rigs, make_fleet
+from gridhash.serving.stop_signal import StopSignal
+
+SITE = load_site("europe_sample")
+DEAR = "2018-10-24T18:00"
+"""The all-in price is 0.080 EUR/kWh, break-even 0.056: every rig is to stand."""
+
+Prepare = Callable[..., Service]
+
+
+@pytest.fixture
+def fleet(base_address: str) -> SimulatedFleet:
+    return make_fleet(SITE, 4, base_address, 4028, RealClock())
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, fleet: SimulatedFleet) -> Prepare:
+    """Return a maker of services for the fleet, with the level rule as its bundle."""
+    key = generate_key(tmp_path / "key.pem")
+    bundle = write_bundle(
+        tmp_path,
+        RuleSpec(rule="level_rule"),
+        name="level",
+        site=SITE,
+        key=key,
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        provenance=Provenance(),
+    )
+    rigs = tmp_path / "rigs.csv"
+    write_rig_list(rigs, listed_rigs(fleet))
+
+    def make(*, mode: Mode = Mode.SHADOW, replay_from: str | None = DEAR) -> Service:
+        return prepare(
+            ScenarioRequest(),
+            bundle=bundle,
+            key=tmp_path / "key.pub",
+            rigs=rigs,
+            journal=tmp_path / "out" / "journal.sqlite",
+            mode=mode,
+            clock=RealClock(),
+            replay_from=replay_from,
+        )
+
+    return make
+
+
+def text_console() -> tuple[Console, io.StringIO]:
+    file = io.StringIO()
+    return Console(file=file, width=120), file
+
+
+def n_ascset(fleet: SimulatedFleet) -> int:
+    return sum(
+        command.text.startswith("ascset") for rig in fleet.rigs.values() for command in rig.commands
+    )
+
+
+def test_shadow_decides_and_records_and_sends_nothing(
+    prepared: Prepare, fleet: SimulatedFleet
+) -> None:
+    service = prepared()
+    console, text = text_console()
+
+    async def main() -> bool:
+        async with fleet:
+            await fleet.set_faults("loop_b-001", RigFaults(unreachable="refused"))
+            return await run_service(service, RealClock(), hours=1 / 3600, console=console)
+
+    assert asyncio.run(main()) is False
+    assert n_ascset(fleet) == 0
+    with Journal(service.journal, read_only=True) as journal:
+        run = journal.rows("SELECT * FROM runs")[0]
+        assert run["mode"] == "shadow"
+        assert run["policy_name"] == "level_rule"
+        assert run["bundle_hash"] == service.bundle_hash
+        assert "REPLAY: real time is market time plus" in run["note"]
+        assert journal.count("decisions") >= 1
+        assert journal.count("intents") == 0
+        setpoint_kw = journal.rows("SELECT setpoint_kw FROM decisions")[0][0]
+        assert setpoint_kw == 0.0
+    shown = text.getvalue()
+    for words in (
+        "SHADOW: decides and records, commands no rig",
+        "REPLAY: prices of 2018-10-24 18:0",
+        "unreachable",
+        "nothing answers at loop_b-001",
+        "by policy: all-in price 0.0801 per kWh",
+        "none was commanded",
+        str(service.journal),
+    ):
+        assert words in shown
+
+
+def test_live_stops_dear_rigs_verifies_them_and_leaves_them_standing(
+    prepared: Prepare, fleet: SimulatedFleet
+) -> None:
+    service = prepared(mode=Mode.LIVE)
+    console, text = text_console()
+
+    async def main() -> bool:
+        async with fleet:
+            stop = StopSignal()
+            task = asyncio.create_task(
+                run_service(service, RealClock(), hours=None, console=console, stop=stop)
+            )
+            while not (service.journal.exists() and await all_verified()):
+                assert not task.done()
+                await asyncio.sleep(0.2)
+            stop.request()
+            return await task
+
+    async def all_verified() -> bool:
+        with Journal(service.journal, read_only=True) as journal:
+            return journal.count("verifications") == len(fleet.rigs)
+
+    assert asyncio.run(asyncio.wait_for(main(), 40)) is False
+    assert n_ascset(fleet) == len(fleet.rigs)
+    assert fleet.true_power_kw() == pytest.approx(4 * 0.020)
+    with Journal(service.journal, read_only=True) as journal:
+        intents, results = journal.frame("intents"), journal.frame("results")
+        assert set(intents["command"]) == {"stop"}
+        assert set(journal.frame("verifications")["verdict"]) == {"verified"}
+        assert results["intent_id"].isin(intents.index).all()
+        first_command_at = min(
+            command.received_at
+            for rig in fleet.rigs.values()
+            for command in rig.commands
+            if command.text.startswith("ascset")
+        )
+        assert intents["at"].max() <= first_command_at
+    shown = text.getvalue()
+    assert "LIVE: commands rigs" in shown
+    assert "left as they are: 0 run, 4 stand, 0 unknown" in shown
+    assert "4 (verified 4)" in shown
+
+
+def test_no_answer_leaves_nothing_behind(prepared: Prepare) -> None:
+    service = prepared()
+
+    with pytest.raises(ServingError, match=r"none of the 4 rigs answers \(nothing answers at"):
+        asyncio.run(run_service(service, RealClock(), hours=None, console=Console(quiet=True)))
+
+    assert not service.journal.parent.exists()
+
+
+def test_a_journal_that_is_none_is_refused_and_kept(
+    prepared: Prepare, fleet: SimulatedFleet
+) -> None:
+    service = prepared()
+    service.journal.parent.mkdir()
+    service.journal.write_bytes(b"my diary\n" * 100)
+
+    async def main() -> None:
+        async with fleet:
+            await run_service(service, RealClock(), hours=1, console=Console(quiet=True))
+
+    with pytest.raises(ServingError, match="is no gridhash journal"):
+        asyncio.run(main())
+    assert service.journal.read_bytes() == b"my diary\n" * 100
+
+
+def test_prices_of_the_past_are_refused_without_a_replay(prepared: Prepare) -> None:
+    with pytest.raises(DataError, match=r"now is 20.*try these prices with --replay-from 2018-"):
+        prepared(replay_from=None)
+
+
+def test_live_replay_is_for_loopback_rigs_alone(prepared: Prepare, tmp_path: Path) -> None:
+    path = tmp_path / "rigs.csv"
+    path.write_text(path.read_text().replace("127.", "10.", 1), encoding="utf-8")
+
+    prepared(mode=Mode.SHADOW)
+    with pytest.raises(ServingError, match=r"loop_a-001 is at 10\..*: run with --shadow"):
+        prepared(mode=Mode.LIVE)
+
+
+def test_a_key_that_did_not_sign_is_refused(prepared: Prepare, tmp_path: Path) -> None:
+    generate_key(tmp_path / "other.pem")
+    (tmp_path / "key.pub").write_bytes((tmp_path / "other.pub").read_bytes())
+
+    with pytest.raises(BundleError, match="not trusted here"):
+        prepared()
