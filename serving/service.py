@@ -27,6 +27,7 @@ from gridhash.serving.settings import ControllerSettings
 from gridhash.serving.site_status import Mode
 from gridhash.serving.stop_signal import StopSignal
 
+LONGEST_RUN_H = 24.0 * 366.0
 JOURNAL_SUFFIXES = ("", "-wal", "-shm")
 
 
@@ -79,8 +80,11 @@ def serve_site(
     KeyboardInterrupt
         After an orderly end by Ctrl-C.
     """
-    if hours is not None and not hours > 0.0:
-        raise ServingError(f"--hours {hours:g} is no time to run for; give more than 0")
+    if hours is not None and not 0.0 < hours <= LONGEST_RUN_H:
+        raise ServingError(
+            f"--hours {hours:g} is no time to run for; give more than 0 and at most "
+            f"{LONGEST_RUN_H:g}, or leave it out to run until Ctrl-C"
+        )
     clock = RealClock()
     service = prepare(
         request,

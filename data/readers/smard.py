@@ -225,6 +225,10 @@ def _starts(
     )
     steps_s, counts = np.unique(np.diff(found).astype(np.int64), return_counts=True)
     period_s = int(steps_s[np.argmax(counts)])
+    if period_s < 0:
+        raise TimeGridError(
+            f"{file.path} line {lines[1]} ({labels[1]}): the rows run from new to old; sort by time"
+        )
     if period_s not in PERIODS_S:
         raise TimeGridError(
             f"{file.path}: most rows are {period_s} s apart; download the resolution hour or "
