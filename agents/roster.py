@@ -10,6 +10,7 @@ from gridhash.agents.rules import (
     BreakEvenOnOff,
     Hysteresis,
     LevelRule,
+    LookAheadRule,
     tune_hysteresis,
 )
 from gridhash.config import SiteConfig
@@ -22,6 +23,7 @@ POLICIES: Mapping[str, Callable[[SiteConfig], Policy]] = {
     BreakEvenOnOff.name: BreakEvenOnOff,
     LevelRule.name: LevelRule,
     Hysteresis.name: Hysteresis,
+    LookAheadRule.name: LookAheadRule,
     DayAheadDP.name: DayAheadDP,
 }
 """Name to policy with its default parameters, in the order of tables."""

@@ -4,7 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gridhash.agents.policy import Policy
-from gridhash.agents.rules import AlwaysOff, AlwaysOn, BreakEvenOnOff, Hysteresis, LevelRule
+from gridhash.agents.rules import (
+    AlwaysOff,
+    AlwaysOn,
+    BreakEvenOnOff,
+    Hysteresis,
+    LevelRule,
+    LookAheadRule,
+)
 from gridhash.config import SiteConfig
 from gridhash.errors import BundleError, ConfigError
 
@@ -23,6 +30,7 @@ RULES: Mapping[str, RuleMaker] = {
     BreakEvenOnOff.name: RuleMaker(BreakEvenOnOff),
     Hysteresis.name: RuleMaker(Hysteresis, ("start_ratio", "stop_ratio")),
     LevelRule.name: RuleMaker(LevelRule),
+    LookAheadRule.name: RuleMaker(LookAheadRule),
 }
 
 

@@ -147,6 +147,37 @@ class Hysteresis:
         return self._rule.act(observation, self.start_ratio, self.stop_ratio)
 
 
+class LookAheadRule:
+    """Start or go on if it pays over the prices in the observation: no training, no solver.
+
+    Reads the feature ``run_worth``: what running now is worth over stopping, in costs of a start,
+    by a plan of whole settlement periods without minimum times. A group that runs goes on above
+    0, one that stands starts above the cost of a start. The strongest rule on published prices.
+    """
+
+    name = "look_ahead_rule"
+    action_kind = ActionKind.POWER
+    START_WORTH = 0.5
+    """One cost of a start, x / (1 + |x|) of 1."""
+
+    def __init__(self, site: SiteConfig) -> None:
+        self._reader = reader = ObservationReader(site)
+        self._floor_frac = reader.params.level_kw[:, 0] / reader.params.level_kw[:, -1]
+
+    def act(self, observation: Observations) -> Floats:
+        """Return the wanted power of every group."""
+        reader = self._reader
+        worth = reader.of_groups(observation, "run_worth")
+        rule = reader.of_groups(observation, "rule_load_frac")
+        running = reader.of_groups(observation, "running_frac")
+        full = np.maximum(rule, self._floor_frac)
+        held = power_without_starts(running, rule, self._floor_frac)
+        wanted = np.where(worth > self.START_WORTH, full, np.where(worth > 0.0, held, 0.0))
+        # Beyond break-even the level rule takes surplus alone.
+        price = reader.value(observation, "price_ratio_000")[:, None]
+        return np.where(price >= 1.0, np.maximum(wanted, rule), wanted)
+
+
 class _HysteresisRule:
     """Hysteresis with thresholds per site of the batch: what tuning steps all at once."""
 

@@ -32,15 +32,13 @@ from gridhash.envs.state import (
 from gridhash.units import SECONDS_PER_HOUR
 
 N_CALENDAR = 6
-N_RUNS = 3
 N_SITE_ROW = N_CALENDAR + 5
 """Row features before the price vector."""
-N_GROUP_ROW = N_RUNS
+N_GROUP_ROW = 1
 N_GROUP_STEP = 11
 
-# Columns of the market array, (rows, 7 + 2 G), float64. The last two per group are what running
-# through the present stretch of one sign of margin earns, and through this period of it alone, per
-# cost of a start.
+# Columns of the market array, (rows, 7 + 2 G), float64. The last two per group are per cost of a
+# start: what it is worth that a rig runs at the end of the period, and what it earns in it.
 PRICE, SURPLUS, OUTDOOR, REVENUE, SEEN_SURPLUS, SEEN_OUTDOOR, RULE_PROFIT = range(7)
 N_MARKET = 7
 
@@ -98,14 +96,6 @@ def observation_table(site: SiteConfig) -> tuple[Feature, ...]:
         for k in range(horizon_periods(site))
     ]  # fmt: skip
     for group in site.groups:
-        rows += [
-            Feature(
-                name=f"run_value_{k}_{group.name}", unit="1", low=-1, high=1,
-                meaning=f"profit of running through the {ordinal} stretch of one sign of margin "
-                "among published prices, per cost of a start: x / (1 + |x|)",
-            )
-            for k, ordinal in ((1, "next"), (2, "second next"))
-        ]  # fmt: skip
         rows.append(
             Feature(
                 name=f"rule_load_frac_{group.name}",
@@ -132,9 +122,10 @@ def observation_table(site: SiteConfig) -> tuple[Feature, ...]:
 def _group_features(name: str) -> list[Feature]:
     table = (
         (
-            "run_value_0", "1", -1, 1,
-            "profit of running through what is left of the present stretch of one sign of margin "
-            "among published prices, per cost of a start: x / (1 + |x|)",
+            "run_worth", "1", -1, 1,
+            "what running now is worth over stopping, over the price vector and without minimum "
+            "times, per cost of a start: x / (1 + |x|); a rig that runs should go on above 0, one "
+            "that stands should start above 0.5",
         ),
         ("running_frac", "1", 0, 1, "rigs that run"),
         ("starting_frac", "1", 0, 1, "running rigs that do not hash fully yet"),
@@ -187,13 +178,13 @@ def site_value_per_kwh(params: SiteParameters, revenue_per_phs_day: float) -> fl
 def rig_margin_per_h(
     params: SiteParameters, g: int, price_per_kwh: float, revenue_per_phs_day: float
 ) -> float:
-    """Return what one running rig earns per hour at its best level and an all-in price."""
+    """Return what a rig earns per hour by running at its best level, over standing by."""
     best = -np.inf
     for level in range(params.n_levels[g]):
         margin = params.level_phs[g, level] * revenue_per_phs_day / 24.0
         margin -= params.level_kw[g, level] * params.pue_for_planning * price_per_kwh
         best = max(best, margin)
-    return best
+    return best + params.standby_kw[g] * params.pue_for_planning * price_per_kwh
 
 
 @njit
@@ -258,30 +249,26 @@ def row_features(
         column = N_SITE_ROW + horizon
         for g in range(n_groups):
             loss = max(start_loss(params, g, market[r, REVENUE]), 1e-9)
-            first_margin = rig_margin_per_h(
-                params, g, ahead[0] + params.adders_per_kwh, market[r, REVENUE]
-            )
-            market[r, N_MARKET + 2 * g + 1] = first_margin * period_h / loss
-            k = 0
-            for run in range(N_RUNS):
-                total = 0.0
-                sign = 0.0
-                while k < min(known, horizon):
-                    margin = rig_margin_per_h(
+            # Value of a rig that runs, and of one that stands, from each period on [starts].
+            running = 0.0
+            standing = 0.0
+            margin = 0.0
+            for k in range(horizon - 1, -1, -1):
+                margin = (
+                    rig_margin_per_h(
                         params, g, ahead[k] + params.adders_per_kwh, market[r, REVENUE]
                     )
-                    if sign == 0.0:
-                        sign = 1.0 if margin > 0.0 else -1.0
-                    elif (margin > 0.0) != (sign > 0.0):
-                        break
-                    total += margin * period_h
-                    k += 1
-                if run == 0:
-                    market[r, N_MARKET + 2 * g] = total / loss
-                else:
-                    out[r, column + run - 1] = squash(total / loss)
+                    * period_h
+                    / loss
+                )
+                if k > 0:
+                    go_on = margin + running
+                    running = max(go_on, standing)
+                    standing = max(standing, go_on - 1.0)
+            market[r, N_MARKET + 2 * g] = running - standing
+            market[r, N_MARKET + 2 * g + 1] = margin
             full_kw = params.n_rigs[g] * params.level_kw[g, params.n_levels[g] - 1]
-            out[r, column + N_RUNS - 1] = scratch[1, g] / full_kw
+            out[r, column] = scratch[1, g] / full_kw
             column += N_GROUP_ROW
         for k in range(column):
             out[r, k] = clip(out[r, k], bounds, k)
@@ -306,14 +293,13 @@ def observe(
     interval_min = params.interval_s / 60.0
     left = params.intervals_per_period - state.substep[i]
     observation[n_row] = left * interval_min
-    gone = state.substep[i] / params.intervals_per_period
     k = n_row + 1
     for g in range(n_groups):
         n_rigs = params.n_rigs[g]
         full_kw = n_rigs * params.level_kw[g, params.n_levels[g] - 1]
         summary = state.summary[i, g]
-        stretch = market[row, N_MARKET + 2 * g]
-        observation[k] = squash(stretch - gone * market[row, N_MARKET + 2 * g + 1])
+        later, period = market[row, N_MARKET + 2 * g], market[row, N_MARKET + 2 * g + 1]
+        observation[k] = squash(later + left / params.intervals_per_period * period)
         observation[k + 1] = summary[RUNNING] / n_rigs
         observation[k + 2] = summary[STARTING] / n_rigs
         observation[k + 3] = summary[LOCKED_UP] / n_rigs

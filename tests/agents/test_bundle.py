@@ -372,7 +372,7 @@ def other_site(**changes: object) -> SiteConfig:
             {"groups__1__name": "loop_x"},
             [
                 "groups is ['loop_a', 'loop_x', 'loop_c', 'loop_d'] at the site",
-                "run_value_0_loop_b",
+                "run_worth_loop_b",
             ],
         ),
         (

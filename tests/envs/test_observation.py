@@ -101,33 +101,40 @@ def test_calendar_is_local(numbered: Scenario, make_sites: MakeSites) -> None:
     assert observation["season_cos"] == pytest.approx(np.cos(season), abs=1e-6)
 
 
-def test_run_values_are_profits_of_stretches_per_start(
+def test_run_worth_is_the_plan_over_published_prices_in_costs_of_a_start(
     japan: SiteConfig, make_scenario: MakeScenario, make_sites: MakeSites
 ) -> None:
     """At 00:00 24 h are known: 2 h at 5 JPY (earning), 4 h at 20 (losing), the rest at 5.
 
     A rig earns 8.064 x 1.02 x (13.541769 - 10.5) = 25.0196 JPY/h at 5 JPY and loses
-    8.064 x 1.02 x 11.958231 = 98.3603 JPY/h at 20 JPY. A start costs 10000 / 537 = 18.621974 JPY
-    of wear and 60 s of 111.3848 JPY/h of hashes, 1.856414: 20.478388 JPY.
+    8.064 x 1.02 x 11.958231 = 98.3603 JPY/h at 20 JPY; standing by would cost 0.020 x 1.02 x 10.5
+    = 0.2142 and 0.020 x 1.02 x 25.5 = 0.5202 JPY/h. A start costs 10000 / 537 = 18.621974 JPY of
+    wear and 60 s of 111.3848 JPY/h of hashes, 1.856414: 20.478388 JPY.
+
+    From the end of the first period 1.5 h are left to earn, more than a start: to run then is
+    worth a start. In the losing hours to run at the end of a period is worth nothing, but in the
+    last of them, after which running pays.
     """
     prices = np.full(4 * 48, 5.0)
     prices[96 + 4 : 96 + 12] = 20.0
     sites = make_sites(make_scenario(japan, prices=prices))
-    observation = at_row(sites, 96)
+    gain, loss = (25.0196 + 0.2142) / 20.478388, (-98.3603 + 0.5202) / 20.478388
 
     def squashed(value: float) -> float:
         return value / (1 + abs(value))
 
-    gain, loss = 25.0196 / 20.478388, -98.3603 / 20.478388
+    observation = at_row(sites, 96)
     for group in ("loop_a", "loop_d"):
-        runs = [observation[f"run_value_{k}_{group}"] for k in range(3)]
-        assert runs == pytest.approx(
-            [squashed(2 * gain), squashed(4 * loss), squashed(18 * gain)], rel=1e-5
-        )
+        worth = observation[f"run_worth_{group}"]
+        assert worth == pytest.approx(squashed(1.0 + 0.5 * gain), rel=1e-5)
         assert observation[f"rule_load_frac_{group}"] == 1.0
     for _ in range(3):
         sites.step(np.zeros((1, 4)))
-    assert seen(sites)["run_value_0_loop_a"] == pytest.approx(squashed(1.75 * gain), rel=1e-5)
+    assert seen(sites)["run_worth_loop_a"] == pytest.approx(squashed(1.0 + 0.25 * gain), rel=1e-5)
+    first_losing = at_row(sites, 96 + 4)["run_worth_loop_a"]
+    assert first_losing == pytest.approx(squashed(0.5 * loss), rel=1e-5)
+    last_losing = at_row(sites, 96 + 11)["run_worth_loop_a"]
+    assert last_losing == pytest.approx(squashed(1.0 + 0.5 * loss), rel=1e-5)
 
 
 def test_fleet_features_follow_a_start_and_a_stop(
