@@ -57,9 +57,10 @@ def check_weights(weights: Mapping[str, Floats32], shapes: Mapping[str, tuple[in
     for name in shapes:
         if name not in weights:
             raise PolicyError(f"array {name} is missing; expected {', '.join(shapes)}")
-    for name, array in weights.items():
-        if name not in shapes:
-            raise PolicyError(f"array {name} is unknown; expected {', '.join(shapes)}")
+    if unknown := sorted(weights.keys() - shapes.keys()):
+        raise PolicyError(f"array {unknown[0]} is unknown; expected {', '.join(shapes)}")
+    for name in shapes:
+        array = weights[name]
         if array.dtype != np.float32:
             raise PolicyError(f"array {name} is {array.dtype}; expected float32")
         if array.shape != shapes[name]:
