@@ -6,15 +6,23 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 
 from gridhash.agents.policy import ObservationReader, Policy, check_action
 from gridhash.agents.roster import POLICIES, baseline_policies, build_policy
-from gridhash.agents.rules import BreakEvenOnOff, Hysteresis, LevelRule, tune_hysteresis
-from gridhash.config import SiteConfig
+from gridhash.agents.rules import (
+    BreakEvenOnOff,
+    Hysteresis,
+    LevelRule,
+    LookAheadRule,
+    tune_hysteresis,
+)
+from gridhash.config import SiteConfig, load_site
+from gridhash.data.samples import load_sample
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
-from gridhash.envs.scenario import Scenario
+from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.errors import ConfigError, PolicyError
 
 Observations = npt.NDArray[np.float32]
@@ -35,6 +43,20 @@ def drawn_observations(scenario: Scenario, n: int) -> Observations:
     sites = BatchedSite(scenario, n, EpisodeRules(episode_days=1.0))
     sites.draw_starts(np.arange(n), np.random.default_rng(0))
     return sites.observe()
+
+
+def profit_of(scenario: Scenario, policy: Policy, rows: tuple[int, int]) -> float:
+    """Return what a policy earns over rows from a fleet at rest."""
+    days = (rows[1] - rows[0]) * scenario.trace.period_s / 86400.0
+    rules = EpisodeRules(
+        episode_days=days, action_kind=policy.action_kind, relative_reward=False, rows=rows
+    )
+    sites = BatchedSite(scenario, 1, rules)
+    sites.start_at(rows[0])
+    profit = 0.0
+    for _ in range(sites.episode_steps):
+        profit += float(sites.step(policy.act(sites.observe())).profit[0])
+    return profit
 
 
 @pytest.fixture
@@ -194,6 +216,36 @@ def test_hysteresis_with_ratios_out_of_order_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match="start_ratio"):
         Hysteresis(japan, start_ratio=start, stop_ratio=stop)
+
+
+def test_look_ahead_rule_runs_through_a_dip_that_is_cheaper_than_a_start(
+    japan: SiteConfig, make_scenario: MakeScenario
+) -> None:
+    """A start costs 20.5 JPY per rig, an hour at 16 JPY loses 8.064 x 1.02 x 7.96 = 65 of them.
+
+    Half an hour at 12 JPY, 17.5 all-in, loses 16.3 JPY: less than a start, so that running rigs
+    go on and stopped ones wait; at 16 JPY both stand.
+    """
+    rule = LookAheadRule(japan)
+    for price, share_of_running in ((12.0, 1.0), (16.0, 0.0)):
+        prices = np.full(4 * 48, 5.0)
+        prices[48] = price
+        scenario = make_scenario(japan, prices)
+        running = rule.act(first_observation(scenario, running_frac=1.0))
+        standing = rule.act(first_observation(scenario, running_frac=0.0))
+        assert running == pytest.approx(np.full((1, 4), share_of_running))
+        assert standing == pytest.approx(np.zeros((1, 4)))
+
+
+def test_look_ahead_rule_closes_most_of_the_gap_from_level_rule_to_dynamic_program() -> None:
+    scenario = build_scenario(load_site("europe_sample"), load_sample("nl_2018"))
+    rows = (scenario.row_at(pd.Timestamp("2018-10-01", tz="Europe/Amsterdam")), scenario.n_rows)
+    level, look_ahead, planner = (
+        profit_of(scenario, build_policy(name, scenario.site), rows)
+        for name in ("level_rule", "look_ahead_rule", "day_ahead_dp")
+    )
+
+    assert (look_ahead - level) / (planner - level) > 0.98
 
 
 def test_tuning_picks_the_best_of_its_grid(
