@@ -1,4 +1,4 @@
-"""Ten real days, clock change included, played by every policy; shared by the tests here."""
+"""Real days, clock change included, played by every policy; settings for very short training."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,8 +14,9 @@ from gridhash.agents.rules import AlwaysOn, LevelRule
 from gridhash.config import load_site
 from gridhash.data.samples import load_sample
 from gridhash.envs.scenario import Scenario, build_scenario
+from gridhash.training.config import ImitationSettings, PpoSettings, TrainingConfig
 from gridhash.training.evaluate import Evaluation, evaluate
-from gridhash.training.spans import Rows
+from gridhash.training.spans import Rows, Spans
 
 
 class ForgetfulPlanner:
@@ -72,4 +73,39 @@ def _as_learned(evaluation: Evaluation, name: str) -> Evaluation:
         scores=tuple(
             replace(score, name="learned") if s.name == "learned" else s for s in evaluation.scores
         ),
+    )
+
+
+@pytest.fixture(scope="session")
+def four_weeks(scenario: Scenario) -> Scenario:
+    trace = scenario.trace
+    return build_scenario(scenario.site, trace.between(trace.start, trace.starts[28 * 24]))
+
+
+@pytest.fixture(scope="session")
+def four_week_spans() -> Spans:
+    return Spans(train=(24, 21 * 24), validate=(21 * 24, 24 * 24), test=(24 * 24, 28 * 24))
+
+
+@pytest.fixture(scope="session")
+def tiny_training() -> TrainingConfig:
+    """Return a run of a second: 2 epochs of cloning, 2 critic iterations, 4 of PPO."""
+    return TrainingConfig(
+        seed=3,
+        hidden=(16,),
+        imitation=ImitationSettings(
+            n_samples=300, n_price_shifts=3, n_epochs=2, batch_size=100, learning_rate=2e-3
+        ),
+        ppo=PpoSettings(
+            n_iterations=6,
+            n_critic_iterations=2,
+            n_envs=4,
+            n_steps=16,
+            batch_size=64,
+            n_epochs=2,
+            learning_rate=3e-3,
+            max_kl_to_clone=1e6,
+            episode_days=0.25,
+        ),
+        validate_every=2,
     )
