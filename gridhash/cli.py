@@ -309,5 +309,7 @@ def main() -> None:
 
 def _fail(message: str) -> NoReturn:
     """Say one error, as it is, and end."""
-    errors.print(Text.assemble(("error", "bold red"), " ", message), soft_wrap=True)
+    errors.print(
+        Text.assemble(("error", "bold red"), " ", message), soft_wrap=not errors.is_terminal
+    )
     sys.exit(2)

@@ -153,7 +153,13 @@ class ServiceScreen:
             pairs.append(("decision", words))
         pairs.append(("alarms", self._alarms()))
         title = f"{status.at:%Y-%m-%d %H:%M:%S} UTC"
-        return Panel(lines(pairs), title=title, title_align="left", subtitle="Ctrl-C ends in order")
+        return Panel(
+            lines(pairs),
+            title=title,
+            title_align="left",
+            subtitle="Ctrl-C ends in order",
+            width=max(self._console.width - ROOM_FOR_ECHO, 40),
+        )
 
     def _market_words(self, at: datetime) -> Text:
         scenario = self._market.scenario

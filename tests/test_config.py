@@ -214,3 +214,19 @@ def test_a_slice_of_a_site_keeps_its_ratios() -> None:
                 getattr(big.cooling, name) / big.n_rigs
             )
     assert parse_site(part.model_dump(), origin="slice") == part
+
+
+def test_a_slice_may_have_other_numbers_in_each_group() -> None:
+    site = load_site("japan_pilot")
+    names = [group.name for group in site.groups]
+    part = site.scaled_to(dict(zip(names, (1, 2, 3, 10), strict=True)))
+
+    assert [group.n_rigs for group in part.groups] == [1, 2, 3, 10]
+    assert part.limits.contract_power_kw == pytest.approx(4520.0 * 16 / 537)
+    assert part.start_cost_per_rig == pytest.approx(site.start_cost_per_rig)
+    for small, big in zip(part.groups, site.groups, strict=True):
+        assert small.cooling.fan_kw / small.n_rigs == pytest.approx(big.cooling.fan_kw / big.n_rigs)
+    with pytest.raises(ConfigError, match="has the groups"):
+        site.scaled_to({"loop_a": 3})
+    with pytest.raises(ConfigError, match="group loop_b of japan_pilot needs a rig; found 0"):
+        site.scaled_to(dict(zip(names, (1, 0, 3, 10), strict=True)))

@@ -203,3 +203,22 @@ def test_a_key_that_did_not_sign_is_refused(prepared: Prepare, tmp_path: Path) -
 
     with pytest.raises(BundleError, match="not trusted here"):
         prepared()
+
+
+def test_on_a_terminal_the_state_leaves_room_for_the_echo_of_ctrl_c(
+    prepared: Prepare, fleet: SimulatedFleet
+) -> None:
+    service = prepared()
+    file = io.StringIO()
+    console = Console(file=file, width=100, force_terminal=True, color_system=None)
+
+    async def main() -> None:
+        async with fleet:
+            await run_service(service, RealClock(), hours=1 / 3600, console=console)
+
+    asyncio.run(main())
+    state = [line for line in file.getvalue().splitlines() if "Ctrl-C ends in order" in line]
+    assert state
+    assert max(len(line) for line in state) < 100
+    for words in ("4 run, 0 stand", "nothing: shadow", "CEST REPLAY 0.0751 EUR/kWh", "none"):
+        assert words in file.getvalue()
