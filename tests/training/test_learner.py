@@ -248,6 +248,7 @@ def test_what_lies_after_the_validation_span_changes_nothing_at_all(
     learner.run(silent)
 
     assert different(bits(learner), whole[1]) == []
+    assert learner.key == whole[0].key, "a checkpoint knows nothing of later prices either"
 
 
 def test_episodes_and_their_last_observations_are_of_training_rows(

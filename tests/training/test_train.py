@@ -135,6 +135,34 @@ def test_the_bundle_says_how_it_came_about(
     assert provenance.torch_version == torch.__version__
 
 
+def test_the_held_out_span_decides_no_score(
+    four_weeks: Scenario, four_week_spans: Spans, tiny_training: TrainingConfig, tmp_path: Path
+) -> None:
+    """After a dear evening, a start in the last hour pays only if what follows is cheap."""
+    end = four_week_spans.validate[1]
+    ppo = tiny_training.ppo.model_copy(update={"n_iterations": 0})
+    config = tiny_training.model_copy(update={"ppo": ppo})
+    scores = []
+    planned = []
+    for later_price in (0.02, 0.4):
+        prices = four_weeks.trace.column("price_per_kwh")
+        prices[end - 6 : end] = [0.2, 0.2, 0.2, 0.2, 0.2, 0.049]
+        prices[end:] = later_price
+        trace = four_weeks.trace.with_columns({"price_per_kwh": prices})
+        scenario = build_scenario(four_weeks.site, trace)
+        folder = tmp_path / str(later_price)
+        result = train_on(
+            scenario, four_week_spans, config, folder, resume=False, console=console()
+        )
+        key = read_public_key(result.public_key)
+        manifest = load_bundle(result.bundle, site=scenario.site, trusted_keys=[key])[1]
+        scores.append(manifest.provenance.scores)
+        planned.append(play(scenario, DayAheadDP(scenario.site), four_week_spans.validate).profit)
+
+    assert scores[0] == scores[1]
+    assert planned[0] != planned[1], "who sees the held-out prices plans otherwise"
+
+
 def test_the_curve_on_disk_is_the_curve_returned(run: Run) -> None:
     curve = pd.read_csv(run.folder / CURVE_NAME)
 
