@@ -23,7 +23,7 @@ def block_value_per_kwh(
     else:
         phs = params.level_phs[g, level] - params.level_phs[g, level - 1]
         kw = params.level_kw[g, level] - params.level_kw[g, level - 1]
-    return float(phs / kw * revenue_per_phs_day / 24.0 / params.pue_for_planning)
+    return float(phs / kw * (revenue_per_phs_day / (24.0 * params.pue_for_planning)))
 
 
 @njit
@@ -57,6 +57,17 @@ def dispatch_by_merit(
     for g in range(n_groups):
         target_kw[g] = 0.0
         next_level[g] = 0.0
+    if surplus_kw <= 0.0 or params.surplus_price_per_kwh >= import_price_per_kwh:
+        # One price for all energy: no group takes anything from another.
+        for g in range(n_groups):
+            for level in range(params.n_levels[g]):
+                value = block_value_per_kwh(params, g, level, revenue_per_phs_day)
+                if value - shadow_per_kwh[g] <= import_price_per_kwh:
+                    break
+                site_kw = block_kw(params, g, level) * pue
+                target_kw[g] += site_kw / pue
+                profit_per_h += site_kw * (value - import_price_per_kwh)
+        return float(profit_per_h)
     while True:
         best = -1
         best_value = -np.inf

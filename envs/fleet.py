@@ -105,8 +105,9 @@ def run_interval(
         count = state.down[i, g, a]
         rig_kw += count * standby_kw
         mean_chip_c += count * state.down_temp_c[i, g, a]
-    mean_chip_c /= n_rigs
-    mean_heat_kw = rig_kw / n_rigs
+    per_rig = 1.0 / n_rigs
+    mean_chip_c *= per_rig
+    mean_heat_kw = rig_kw * per_rig
     rejection_kw_per_k = held_heat_rejection(
         rig_kw,
         outdoor_temp_c,
@@ -114,11 +115,14 @@ def run_interval(
         params.heat_rejection_min_kw_per_k[g],
         params.heat_rejection_kw_per_k[g],
     )
-    fans_kw = fan_power_kw(
-        params.fan_kw[g],
-        rejection_kw_per_k / params.heat_rejection_kw_per_k[g],
-        params.heat_rejection_exponent[g],
-    )
+    if rejection_kw_per_k <= params.heat_rejection_min_kw_per_k[g]:
+        fans_kw = params.fan_min_kw[g]
+    else:
+        fans_kw = fan_power_kw(
+            params.fan_kw[g],
+            rejection_kw_per_k / params.heat_rejection_kw_per_k[g],
+            params.heat_rejection_exponent[g],
+        )
     chip_after_c, coolant_after_c = loop_after(
         mean_chip_c,
         state.coolant_c[i, g],
@@ -177,7 +181,8 @@ def shift(count: Floats, temp_c: Floats, i: int, g: int) -> None:
             count[i, g, last] * temp_c[i, g, last] + count[i, g, last - 1] * temp_c[i, g, last - 1]
         ) / merged
     count[i, g, last] = merged
-    for a in range(last - 1, 0, -1):
-        count[i, g, a] = count[i, g, a - 1]
-        temp_c[i, g, a] = temp_c[i, g, a - 1]
-    count[i, g, 0] = 0.0
+    younger, younger_c = 0.0, temp_c[i, g, 0]
+    for a in range(last):
+        own, own_c = count[i, g, a], temp_c[i, g, a]
+        count[i, g, a], temp_c[i, g, a] = younger, younger_c
+        younger, younger_c = own, own_c

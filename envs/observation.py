@@ -184,7 +184,7 @@ def rig_margin_per_h(
         margin = params.level_phs[g, level] * revenue_per_phs_day / 24.0
         margin -= params.level_kw[g, level] * params.pue_for_planning * price_per_kwh
         best = max(best, margin)
-    return best + params.standby_kw[g] * params.pue_for_planning * price_per_kwh
+    return float(best + params.standby_kw[g] * params.pue_for_planning * price_per_kwh)
 
 
 @njit
@@ -297,13 +297,14 @@ def observe(
     for g in range(n_groups):
         n_rigs = params.n_rigs[g]
         full_kw = n_rigs * params.level_kw[g, params.n_levels[g] - 1]
+        per_rig = 1.0 / n_rigs
         summary = state.summary[i, g]
         later, period = market[row, N_MARKET + 2 * g], market[row, N_MARKET + 2 * g + 1]
         observation[k] = squash(later + left / params.intervals_per_period * period)
-        observation[k + 1] = summary[RUNNING] / n_rigs
-        observation[k + 2] = summary[STARTING] / n_rigs
-        observation[k + 3] = summary[LOCKED_UP] / n_rigs
-        observation[k + 4] = 0.0 if state.tripped[i, g] > 0.0 else summary[STARTABLE] / n_rigs
+        observation[k + 1] = summary[RUNNING] * per_rig
+        observation[k + 2] = summary[STARTING] * per_rig
+        observation[k + 3] = summary[LOCKED_UP] * per_rig
+        observation[k + 4] = 0.0 if state.tripped[i, g] > 0.0 else summary[STARTABLE] * per_rig
         observation[k + 5] = summary[UP_LOCK] * interval_min
         observation[k + 6] = summary[DOWN_LOCK] * interval_min
         observation[k + 7] = state.setpoint_kw[i, g] / full_kw

@@ -62,6 +62,8 @@ class SiteParameters(NamedTuple):
     heat_rejection_min_kw_per_k: Floats
     heat_rejection_exponent: Floats
     fan_kw: Floats
+    fan_min_kw: Floats
+    """(G,) fan power at the slowest speed."""
     pump_kw: Floats
     pump_idle_kw: Floats
     coolant_setpoint_c: Floats
@@ -150,6 +152,7 @@ def compile_site(site: SiteConfig) -> SiteParameters:
         ),
         heat_rejection_exponent=per_group([c.heat_rejection_exponent for c in cooling]),
         fan_kw=per_group([c.fan_kw for c in cooling]),
+        fan_min_kw=per_group([c.fan_kw * c.fan_min_speed_frac**3 for c in cooling]),
         pump_kw=per_group([c.pump_kw for c in cooling]),
         pump_idle_kw=per_group([c.pump_kw * c.pump_idle_flow_frac**3 for c in cooling]),
         coolant_setpoint_c=per_group([c.coolant_setpoint_c for c in cooling]),

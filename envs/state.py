@@ -58,7 +58,8 @@ def summarise(state: FleetState, params: SiteParameters, i: int, g: int) -> None
     youngest_up = params.n_up_lock[g]
     youngest_down = params.n_down_lock[g]
     hottest_c = -273.15
-    for a in range(state.up.shape[2] - 1, -1, -1):
+    # Upwards: a compiled loop that counts down checks each index for being negative.
+    for a in range(state.up.shape[2]):
         count = state.up[i, g, a]
         if count > 1e-9:
             running += count
@@ -68,7 +69,7 @@ def summarise(state: FleetState, params: SiteParameters, i: int, g: int) -> None
                 locked_up += count
                 youngest_up = min(youngest_up, a)
             hottest_c = max(hottest_c, state.up_temp_c[i, g, a])
-    for a in range(state.down.shape[2] - 1, -1, -1):
+    for a in range(state.down.shape[2]):
         count = state.down[i, g, a]
         if count > 1e-9:
             if a >= params.n_down_lock[g]:
