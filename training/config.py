@@ -41,7 +41,7 @@ class PpoSettings(Block):
     n_steps: int = Field(default=64, gt=0)
     batch_size: int = Field(default=8192, gt=0)
     n_epochs: int = Field(default=4, gt=0)
-    learning_rate: float = Field(default=3e-5, gt=0)
+    learning_rate: float = Field(default=1e-4, gt=0)
     gamma: float = Field(default=0.9995, gt=0, le=1)
     gae_lambda: float = Field(default=0.97, gt=0, le=1)
     clip_range: float = Field(default=0.1, gt=0)

@@ -16,6 +16,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 from gridhash.agents.day_ahead_dp import GRID, KEEP, START, DayAheadDP
 from gridhash.agents.policy import ObservationReader
+from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.training.config import ImitationSettings, TrainingConfig
@@ -25,6 +26,8 @@ from gridhash.training.spans import Rows
 POOL = 4
 """States drawn for each that is kept."""
 CHUNK = 10_000
+MOVED_INTERVALS = 7
+"""Intervals after a change in which states are drawn."""
 MIN_START_HOURS = 0.01
 """Cost of a start below which decisions are not made sharper [h of revenue]."""
 
@@ -99,11 +102,45 @@ def shift_prices(scenario: Scenario, sd: float, rng: np.random.Generator) -> Sce
 
 
 def _draw(scenario: Scenario, rows: Rows, n: int, rng: np.random.Generator) -> DecisionSample:
+    """Draw n states: half of fleets at rest, half of fleets that were just told something else."""
+    n_moved = n // 2
+    parts = [_at_rest(scenario, rows, n - n_moved, rng)]
+    if n_moved:
+        parts.append(_just_moved(scenario, rows, n_moved, rng))
+    return label(scenario, np.concatenate(parts))
+
+
+def _at_rest(
+    scenario: Scenario, rows: Rows, n: int, rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
     one_interval_days = scenario.site.dispatch_interval_s / 86400.0
     sites = BatchedSite(scenario, n, EpisodeRules(episode_days=one_interval_days, rows=rows))
     sites.draw_starts(np.arange(n), rng)
     sites.state.substep[:] = rng.integers(0, scenario.steps_per_row, n)
-    return label(scenario, sites.observe())
+    return sites.observe()
+
+
+def _just_moved(
+    scenario: Scenario, rows: Rows, n: int, rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """Return what fleets see some intervals after random groups were started or stopped.
+
+    So the clone learns from groups that start, or are bound to minimum times, beside others that
+    are free to choose. A site is seen at a random one of the intervals it is stepped through.
+    """
+    days = (MOVED_INTERVALS + scenario.steps_per_row) * scenario.site.dispatch_interval_s / 86400.0
+    rules = EpisodeRules(episode_days=days, rows=rows, action_kind=ActionKind.POWER)
+    sites = BatchedSite(scenario, n, rules)
+    sites.draw_starts(np.arange(n), rng)
+    sites.state.substep[:] = rng.integers(0, scenario.steps_per_row, n)
+    action = rng.integers(0, 2, (n, scenario.n_groups)).astype(np.float64)
+    seen_after = rng.integers(1, MOVED_INTERVALS + 1, n)
+    observation = np.empty((n, len(scenario.features)), dtype=np.float32)
+    for step in range(1, MOVED_INTERVALS + 1):
+        output = sites.step(action)
+        now = seen_after == step
+        observation[now] = output.observation[now]
+    return observation
 
 
 def label(scenario: Scenario, observation: npt.NDArray[np.float32]) -> DecisionSample:
