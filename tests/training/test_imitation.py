@@ -133,14 +133,17 @@ def test_a_shadow_price_on_the_side_that_the_label_names_does_what_the_teacher_d
     observation, margin = decisions.observation, decisions.margin.astype(np.float64)
     runs = decisions.advantage > 0.0
     action = np.where(runs, margin - 1e-3, margin + 1e-3)
-    running = ObservationReader(scenario.site).of_groups(observation, "running_frac")
+    reader = ObservationReader(scenario.site)
+    running = reader.of_groups(observation, "running_frac")
+    free = running - reader.of_groups(observation, "locked_up_frac")
+    free += reader.of_groups(observation, "startable_frac")
     # A group that runs in part may keep its rigs and start no others: one label cannot say both.
-    whole = np.isin(running, (0.0, 1.0)) & (decisions.advantage != 0.0) & (np.abs(margin) < 0.99)
+    whole = np.isin(running, (0.0, 1.0)) & (free > 1.0 - 1e-6) & (np.abs(margin) < 0.99)
 
     wanted_kw = power_at(scenario, observation, action)
     teacher = DayAheadDP(scenario.site).act(observation)
 
-    assert whole.mean() > 0.6
+    assert whole.mean() > 0.3, "the others run in part, or were just told something else"
     np.testing.assert_array_equal((wanted_kw > 0.0)[whole], (teacher > 0.0)[whole])
     assert 0.05 < runs[whole].mean() < 0.95
     static = margin > 0.0
