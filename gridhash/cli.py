@@ -59,6 +59,10 @@ TestFrom = Annotated[
     str | None, typer.Option("--test-from", help="Local day on which the held-out span begins.")
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random number.")]
+TrainSeed = Annotated[
+    int | None,
+    typer.Option("--seed", min=0, help="Seed of every random number; else that of --settings."),
+]
 
 
 def _version(wanted: bool) -> None:
@@ -114,7 +118,7 @@ def train(
     work_levels: WorkLevels = False,
     validate_from: ValidateFrom = None,
     test_from: TestFrom = None,
-    seed: Seed = 0,
+    seed: TrainSeed = None,
     settings: Annotated[
         Path | None, typer.Option("--settings", help="TOML file of training settings.")
     ] = None,
@@ -149,7 +153,9 @@ def train(
         resume=resume,
         console=console,
     )
-    console.print(f"bundle      {result.bundle}\nTensorBoard tensorboard --logdir {out}")
+    console.print(
+        f"bundle      {result.bundle}\nTensorBoard tensorboard --logdir {out}", soft_wrap=True
+    )
 
 
 @app.command()

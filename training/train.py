@@ -56,7 +56,7 @@ def train_policy(
     *,
     folder: Path,
     settings: Path | None,
-    seed: int,
+    seed: int | None,
     validate_from: str | None,
     test_from: str | None,
     resume: bool,
