@@ -20,7 +20,11 @@ LEARNED = "learned"
 BOUND_LABEL = "perfect-foresight bound"
 MINUS = "−"
 
-_LABELS = {PLANNER: "day-ahead DP", "break_even_on_off": "break-even on/off"}
+_LABELS = {
+    PLANNER: "day-ahead DP",
+    "break_even_on_off": "break-even on/off",
+    "look_ahead_rule": "look-ahead rule",
+}
 
 
 def label(name: str) -> str:
@@ -206,6 +210,7 @@ def verdict(reading: Reading) -> list[str]:
     focus, currency = reading.score(reading.focus), reading.currency
     who = subject(focus.name)
     sentences = [_against_rule(reading, who)]
+    sentences += _against_best_rule(reading, who)
     if focus.name != PLANNER:
         sentences.append(_against_planner(reading, who))
     best = reading.ranked[0]
@@ -233,6 +238,27 @@ def _against_rule(reading: Reading, who: str) -> str:
     return (
         f"no winner between {who} and the level rule: {amount} {more}, but the {ends} holds zero."
     )
+
+
+def _against_best_rule(reading: Reading, who: str) -> list[str]:
+    """Return where a policy stands beside the best rule, if that is not the level rule itself."""
+    rules = [
+        score
+        for score in reading.ranked
+        if score.name not in (PLANNER, reading.focus) and not score.name.startswith(LEARNED)
+    ]
+    if not rules or rules[0].name == RULE:
+        return []
+    best = subject(rules[0].name)
+    gain = against(reading, reading.focus, rules[0].name)
+    ends = f"95 % interval {interval_text(gain, reading.money_digits)}"
+    amount = f"{reading.money(abs(gain.estimate))} {reading.currency}"
+    if gain.low > 0:
+        return [f"beside the best rule, {best}, it earned {amount} more ({ends})."]
+    if gain.high < 0:
+        return [f"the best rule, {best}, wins: {who} earned {amount} less ({ends})."]
+    more = "more" if gain.estimate >= 0 else "less"
+    return [f"no winner between {who} and the best rule, {best}: {amount} {more} ({ends})."]
 
 
 def _against_planner(reading: Reading, who: str) -> str:
