@@ -40,8 +40,8 @@ def score_table(evaluation: Evaluation) -> Table:
         title=escape(_title(evaluation)),
         title_justify="left",
         caption=(
-            "± half a 95 % interval, paired by day. The level rule is the action zero. gap: from it "
-            "to the day-ahead DP. of bound: from always on to the bound."
+            "± half a 95 % interval, paired by day. The level rule is the action zero. gap: from "
+            "it to the day-ahead DP. of bound: from always on to the bound."
         ),
         caption_justify="left",
     )
