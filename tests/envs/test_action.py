@@ -46,6 +46,15 @@ def test_zero_shadow_price_is_the_level_rule_and_one_is_a_break_even(
     assert lowered == pytest.approx([1.0, 0.0, 0.0, 0.0])
 
 
+def test_a_shadow_price_is_clipped_at_one_break_even(
+    japan: SiteConfig, make_scenario: MakeScenario
+) -> None:
+    """At 25.0 + 5.5 JPY a kWh costs more than twice the break-even of 13.54 JPY."""
+    beyond = make_scenario(japan, prices=25.0)
+
+    assert wanted(beyond, ActionKind.SHADOW_PRICE, [-1.0, -1.3, -9.0, 0.0]).tolist() == [0.0] * 4
+
+
 def test_action_hash_tells_kinds_and_groups_apart(
     japan: SiteConfig, edit_site: Callable[..., SiteConfig]
 ) -> None:
