@@ -293,8 +293,10 @@ def demo(
 ) -> None:
     """Train, judge, and run one market day on simulated rigs, each command verified by watts."""
     from gridhash.demo import run_demo
+    from gridhash.training.config import TrainingConfig
 
-    run_demo(_request(site=site, prices=prices, area=area), out, seed, rigs, console)
+    request = _request(site=site, prices=prices, area=area)
+    run_demo(request, out, TrainingConfig(seed=seed), rigs, console)
 
 
 def main() -> None:
