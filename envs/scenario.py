@@ -25,7 +25,7 @@ from gridhash.envs.observation import (
 )
 from gridhash.envs.parameters import Floats, Floats32, Ints, SiteParameters, compile_site
 from gridhash.errors import DataError, LookAheadError
-from gridhash.time_grid import epoch_s
+from gridhash.time_grid import epoch_s, published_the_day_before
 from gridhash.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 
@@ -109,7 +109,7 @@ def build_scenario(site: SiteConfig, trace: Trace) -> Scenario:
             f"{trace.source} holds {trace.n_rows} periods; at least two days ({2 * per_day}) are "
             "needed, one of them before the first decision"
         )
-    published_until = _known_until(trace, "price_per_kwh")
+    published_until = _published_until(site, trace)
     for name in ("hashprice_usd_per_phs_day", "currency_per_usd"):
         if name in trace.frame:
             _known_until(trace, name)
@@ -199,6 +199,19 @@ def _known_until(trace: Trace, name: str) -> Ints:
             f"{trace.available_at[name][row]}, after its period starts"
         )
     return until
+
+
+def _published_until(site: SiteConfig, trace: Trace) -> Ints:
+    """Return the first row whose price the site does not have yet, at the start of each row.
+
+    Prices reach the site when they are published, and not before its own time of day for that.
+    """
+    starts = pd.DatetimeIndex(trace.frame.index)
+    at_site = published_the_day_before(
+        starts, timezone=site.timezone, at=site.market.price_published_local
+    )
+    reached = np.searchsorted(epoch_s(at_site), epoch_s(starts), side="right").astype(np.int64)
+    return np.minimum(_known_until(trace, "price_per_kwh"), reached)
 
 
 def _calendar(trace: Trace, timezone: str) -> Floats:

@@ -142,7 +142,7 @@ class MarketConfig(Block):
 
     settlement_period_s: int = Field(gt=0)
     price_published_local: time = Field(
-        description="local time of day at which the prices of the whole next day are published"
+        description="local time of day at which the site has the prices of the whole next day"
     )
     adders_per_kwh: float = Field(ge=0, description="levy, wheeling, tax: added to each import kWh")
     surplus_price_per_kwh: float = Field(

@@ -42,13 +42,11 @@ def published_the_day_before(
     Holds for JEPX spot (all 48 slots of tomorrow at once) and for the European day-ahead auction.
     """
     zone = ZoneInfo(timezone)
-    days = starts.tz_convert(zone).normalize().unique()
-    published = {
-        day: pd.Timestamp(datetime.combine((day - timedelta(hours=6)).date(), at, zone))
-        for day in days
-    }
-    local_days = starts.tz_convert(zone).normalize()
-    return pd.DatetimeIndex([published[day] for day in local_days]).tz_convert("UTC").as_unit("s")
+    codes, days = pd.factorize(starts.tz_convert(zone).normalize())
+    published = [
+        pd.Timestamp(datetime.combine((day - timedelta(hours=6)).date(), at, zone)) for day in days
+    ]
+    return pd.DatetimeIndex(published).tz_convert("UTC").as_unit("s")[codes]
 
 
 def epoch_s(index: pd.DatetimeIndex) -> npt.NDArray[np.int64]:

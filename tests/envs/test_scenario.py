@@ -108,3 +108,20 @@ def test_every_preset_builds(preset: str, make_trace: MakeTrace) -> None:
 
     assert np.isfinite(scenario.market).all()
     assert np.isfinite(scenario.rows).all()
+
+
+def test_a_site_that_gets_prices_later_sees_less_of_tomorrow(
+    japan: SiteConfig, edit_site: EditSite, make_trace: MakeTrace
+) -> None:
+    """At 13:00 tomorrow's prices, published 12:30, are known for 35 h, elsewhere from 18:00 on."""
+    trace = make_trace(japan, prices=np.full(4 * 48, 10.0))
+    late = edit_site(japan, {"market.price_published_local": "18:00:00"})
+    scenario = build_scenario(japan, trace)
+    column = [feature.name for feature in scenario.features].index("published_h")
+
+    on_time_h = scenario.rows[:, column]
+    late_h = build_scenario(late, trace).rows[:, column]
+
+    assert on_time_h[48 + 26] == 35.0
+    assert late_h[48 + 26] == 11.0
+    assert late_h[48 + 36] == on_time_h[48 + 36] == 30.0
