@@ -128,7 +128,7 @@ def train(
 ) -> None:
     """Train a policy and write its signed bundle.
 
-    Clones the clairvoyant plan of the training span, improves the clone with PPO, and keeps the
+    Clones the day-ahead plan on the training span, improves the clone with PPO, and keeps the
     policy that earns most on the validation span. The held-out span is not looked at. Without
     --site and --prices that is the embedded sample: Netherlands day-ahead 2018.
     """
