@@ -15,6 +15,7 @@ from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.kernel import RECORD
 from gridhash.envs.ledger import LEDGER_NAMES
+from gridhash.envs.open_scenario import ScenarioRequest, open_scenario
 from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.errors import ConfigError
 
@@ -39,13 +40,18 @@ def resolve_scenario(
 ) -> Scenario:
     """Return the scenario that the arguments of an environment name.
 
+    Without a trace, the data that ship with gridhash for the preset; without anything, the
+    embedded sample.
+
     Raises
     ------
     ConfigError
-        If neither a scenario nor a site with its trace is given.
+        If a trace is given without a site, or a site of one's own without a trace.
     """
     if scenario is not None:
         return scenario
+    if trace is None and (site is None or isinstance(site, str)):
+        return open_scenario(ScenarioRequest(site=site))
     if site is None or trace is None:
         raise ConfigError("give the environment a scenario, or a site and a trace")
     return build_scenario(load_site(site) if isinstance(site, str) else site, trace)

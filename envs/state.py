@@ -144,8 +144,3 @@ def place_at_rest(
     state.setpoint_kw[which] = running_frac * params.n_rigs * top_kw
     state.tripped[which] = 0.0
     summarise_sites(state, params, which)
-
-
-def copy_state(state: FleetState) -> FleetState:
-    """Return a state that shares no memory with the first."""
-    return state._replace(**{name: array.copy() for name, array in state._asdict().items()})

@@ -10,7 +10,7 @@ from gridhash.errors import ConfigError
 
 
 class ImitationSettings(Block):
-    """Cloning of the clairvoyant plan."""
+    """Cloning of the day-ahead dynamic program."""
 
     n_samples: int = Field(default=320_000, gt=0, description="states drawn from the training span")
     n_epochs: int = Field(default=28, ge=0)

@@ -16,8 +16,6 @@ from gridhash.training.report_text import (
 )
 from gridhash.training.statistics import Interval
 
-WIDTH = 100
-"""Columns that the table fits in."""
 UNITS = ((1e9, 1e-6, "million "), (1e6, 1e-3, "1000 "), (0.0, 1.0, ""))
 """From which amount on amounts are multiplied by what, and what that is called."""
 
@@ -59,7 +57,7 @@ def score_table(evaluation: Evaluation) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for score in reading.ranked:
         table.add_row(
-            *_cells(reading, score, scale, digits),
+            *_cells(score, scale, digits),
             style="bold" if score.name == reading.focus else "",
         )
     over_rule = evaluation.bound.value - reading.score(RULE).profit
@@ -85,7 +83,7 @@ def _title(evaluation: Evaluation) -> str:
     )
 
 
-def _cells(reading: Reading, score: PolicyScore, scale: float, digits: int) -> list[str]:
+def _cells(score: PolicyScore, scale: float, digits: int) -> list[str]:
     is_rule = score.name == RULE
     cells = [
         label(score.name),

@@ -62,9 +62,18 @@ def test_stable_baselines_check_env_finds_nothing(env_id: str, busy_scenario: Sc
         checker.check_env(env.unwrapped)
 
 
-def test_make_without_data_says_what_to_give() -> None:
+def test_make_without_data_plays_the_data_that_ship_with_the_package() -> None:
+    for site, source in ((None, "nl_2018"), ("japan_pilot", "synthetic kyushu")):
+        env = gymnasium.make(SITE_ID, site=site).unwrapped
+        assert isinstance(env, MiningSiteEnv)
+        assert source in env.scenario.trace.source
+        observation, _ = env.reset(seed=0)
+        assert env.observation_space.contains(observation)
+
+
+def test_make_of_a_site_of_ones_own_without_prices_says_what_to_give(japan: SiteConfig) -> None:
     with pytest.raises(ConfigError, match="a scenario, or a site and a trace"):
-        gymnasium.make(SITE_ID)
+        gymnasium.make(SITE_ID, site=japan)
 
 
 def test_an_episode_is_truncated_at_its_end_and_never_terminated(env: MiningSiteEnv) -> None:
