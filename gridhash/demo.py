@@ -47,6 +47,7 @@ from gridhash.training.train import TrainingResult, train_on
 
 MARKER = "gridhash-demo.json"
 """Says that a folder was made by this command and may be made anew by it."""
+WANTED_TRANSITIONS = 6
 HISTORY_DAYS = 3
 MISMATCH = RigMismatch(power_lag_s=8.0, power_factor=1.03, efficiency_factor=1.02)
 SETTINGS = ControllerSettings(settled_supervision_s=30.0)
@@ -107,6 +108,11 @@ def run_demo(
     console.print(score_table(evaluation))
     console.rule("3 of 3: run one market day on simulated rigs")
     day = liveliest_day(scenario, evaluation.run(POLICY_NAME))
+    if day.n_transitions < WANTED_TRANSITIONS:
+        console.print(
+            f"On no 24 held-out hours does the policy turn the fleet {WANTED_TRANSITIONS} times; "
+            f"the liveliest have {day.n_transitions} transitions."
+        )
     result = asyncio.run(_run_day(scenario, site, training, day, out, config.seed, console))
     console.print(_summary(scenario, day, result, site.n_rigs))
     console.print(
