@@ -58,7 +58,10 @@ def group_state(
 
 
 class TripLatch:
-    """Whether a group is tripped: from a chip at the trip temperature until its loop has cooled."""
+    """Whether a group is tripped: from a chip at the trip temperature until its loop has cooled.
+
+    While no rig tells the temperature of the loop, the group stays as it is.
+    """
 
     def __init__(self, group: RigGroupConfig) -> None:
         self._group = group
@@ -67,24 +70,30 @@ class TripLatch:
     def update(self, rigs: Sequence[RigStatus]) -> bool:
         """Take in the rigs' temperatures; return whether the group trips now."""
         cooling = self._group.cooling
-        coolant_c = coolant_of(self._group, rigs)
-        chips_c = [chip_temp_of(rig, coolant_c) for rig in rigs if rig.measured]
+        coolant_c = coolant_told(rigs)
+        chips_c = [chip_temp_of(rig, coolant_of(self._group, rigs)) for rig in rigs if rig.measured]
         was_tripped = self.tripped
         if chips_c and max(chips_c) >= cooling.chip_trip_c:
             self.tripped = True
-        elif coolant_c <= cooling.coolant_restart_c:
+        elif coolant_c is not None and coolant_c <= cooling.coolant_restart_c:
             self.tripped = False
         return self.tripped and not was_tripped
 
 
 def coolant_of(group: RigGroupConfig, rigs: Sequence[RigStatus]) -> float:
     """Return the mean coolant temperature of the rigs that tell it, else its setpoint [°C]."""
+    told_c = coolant_told(rigs)
+    return group.cooling.coolant_setpoint_c if told_c is None else told_c
+
+
+def coolant_told(rigs: Sequence[RigStatus]) -> float | None:
+    """Return the mean coolant temperature of the measured rigs that tell it [°C], or None."""
     told = [
         rig.reading.inlet_temp_c
         for rig in rigs
         if rig.measured and rig.reading is not None and rig.reading.inlet_temp_c is not None
     ]
-    return sum(told) / len(told) if told else group.cooling.coolant_setpoint_c
+    return sum(told) / len(told) if told else None
 
 
 def chip_temp_of(rig: RigStatus, coolant_c: float) -> float:

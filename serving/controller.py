@@ -22,9 +22,10 @@ from gridhash.serving.drivers.concurrency import command_rigs, gather_bounded, r
 from gridhash.serving.drivers.protocol import Command, RigDriver
 from gridhash.serving.findings import Alarm, AlarmRaised, Finding
 from gridhash.serving.journal import Journal, Row
+from gridhash.serving.pending import Pending
 from gridhash.serving.reconcile import PlannedCommand, Reconciler
 from gridhash.serving.recorder import NO_INTENT, Recorder
-from gridhash.serving.rig_status import Pending, RigStatus
+from gridhash.serving.rig_status import RigStatus
 from gridhash.serving.settings import ControllerSettings
 from gridhash.serving.site_state import SiteModel, SiteSnapshot, market_row_at
 from gridhash.serving.site_status import Mode, SiteStatus

@@ -190,9 +190,13 @@ class Reconciler:
         for planned in raises:
             if len(packet) == self._settings.start_packet_rigs:
                 break
-            if planned.power_kw <= headroom_kw + SAME_KW:
+            # A rig that may still obey an earlier start is in the potential power already.
+            starts = planned.command is Command.RESUME
+            counted_kw = planned.rig.potential_kw() if starts else 0.0
+            more_kw = max(planned.power_kw - counted_kw, 0.0)
+            if more_kw <= headroom_kw + SAME_KW:
                 packet.append(planned)
-                headroom_kw -= planned.power_kw
+                headroom_kw -= more_kw
         if not packet:
             return [], now + timedelta(seconds=self._settings.check_s)
         self._packet_at = now + timedelta(seconds=self._settings.start_packet_pause_s)

@@ -4,13 +4,14 @@ Power alone decides whether a rig runs. An acknowledgement starts a deadline and
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from gridhash.config import RigGroupConfig
 from gridhash.serving.allocator import RigView
 from gridhash.serving.drivers.protocol import Command, CommandResult, Outcome
 from gridhash.serving.findings import Alarm, AlarmRaised, Cause, Changed, Finding, Verdict, Verified
+from gridhash.serving.pending import Pending
 from gridhash.serving.settings import ControllerSettings
 from gridhash.serving.snapshot import RigReading
 from gridhash.serving.verification import RUNNING_FRAC, Wanted, power_confirms, stopped_below_w
@@ -25,27 +26,6 @@ LEVEL_TOLERANCE_FRAC = 0.08
 
 EXCESS_FRAC = 0.005
 """Readings of whole watts may lie so far above the model without meaning anything."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pending:
-    """A command under way."""
-
-    intent_id: int
-    command: Command
-    level: int | None
-    """Load level after the command; None to stand."""
-    sent_at: datetime
-    deadline_at: datetime
-    before_kw: float | None
-    effective_at: datetime | None = None
-    """When the rig was told to act; None until it answered."""
-    check_at: datetime | None = None
-
-    @property
-    def running(self) -> bool:
-        """Whether the rig runs once it has obeyed."""
-        return self.level is not None
 
 
 class RigStatus:
@@ -84,11 +64,14 @@ class RigStatus:
         self.counted = False
         """Whether the last decision was made with this rig at command."""
         self.reference_kw: float | None = None
-        """Power before our stop was obeyed; None unless the rig stands by our command."""
+        """Power before our stop; None unless the rig stands by it and told its power before."""
         self._last_change = last_change
         self._last_pending: Pending | None = None
         self._running_kw = level_kw[-1]
         self._booting_until: datetime | None = None
+        self._late_start_until: datetime | None = None
+        """A start that missed its deadline may still be obeyed; a rig that stands so late did not.
+        """
         self._skewed = False
 
     @property
@@ -109,10 +92,10 @@ class RigStatus:
 
     @property
     def stands_by_command(self) -> bool:
-        """Whether watts show that the rig stands and we stopped it: only this is claimed."""
+        """Whether we stopped a rig in use, and watts show it: only this is claimed."""
         starting = self.pending is not None and self.pending.running
         stands = self.running is False and self.measured and not starting
-        return stands and self.reference_kw is not None
+        return stands and self.reference_kw is not None and not self.flag
 
     def takes_commands(self, now: datetime) -> bool:
         """Whether the rig can be used for a setpoint now."""
@@ -129,8 +112,12 @@ class RigStatus:
         if not self.measured or self.flag:
             return self.level_kw[-1] + self.excess_kw
         levels = [self.level if self.running else None]
-        if self.pending is not None:
-            levels.append(self.pending.level)
+        if self._late_start_until is not None:
+            levels.append(len(self.level_kw) - 1)
+        if self.pending is not None and self.pending.level is not None:
+            # A start says nothing of levels: the rig may come up at the one it had.
+            starts = self.pending.command is Command.RESUME
+            levels.append(max(self.pending.level, self.level) if starts else self.pending.level)
         powers_kw = [self.level_kw[level] for level in levels if level is not None]
         return max(powers_kw) + self.excess_kw if powers_kw else 0.0
 
@@ -188,7 +175,10 @@ class RigStatus:
         seen = self._seen(reading)
         if seen is True:
             self._running_kw = reading.power_w / W_PER_KW
-            self._booting_until = None
+            self._booting_until = self._late_start_until = None
+        late_until = self._late_start_until
+        if seen is False and late_until is not None and reading.read_at >= late_until:
+            self._late_start_until = None
         if self.pending is not None:
             findings += self._check_pending(self.pending, reading, now)
         elif seen is not None and seen is not self.running:
@@ -218,7 +208,8 @@ class RigStatus:
             )
             return []
         findings: list[Finding] = [self._judged(pending, now, Verdict.NOT_SENT)]
-        self.pending = None
+        # What stops or starts the rig from now on is not ours.
+        self.pending = self._last_pending = None
         self.n_failures += 1
         wait_s = max(self.settings.retry_after_s(self.n_failures), self.settings.check_s)
         self.next_try_at = now + timedelta(seconds=wait_s)
@@ -237,6 +228,8 @@ class RigStatus:
             return []
         findings: list[Finding] = [self._judged(pending, now, Verdict.MISSED)]
         self.pending = None
+        if pending.command is Command.RESUME:
+            self._late_start_until = now + (pending.deadline_at - pending.sent_at)
         self.n_failures += 1
         self.next_try_at = now + timedelta(seconds=self.settings.retry_after_s(self.n_failures))
         within_s = (now - pending.sent_at).total_seconds()
@@ -360,7 +353,7 @@ class RigStatus:
         if self.running is not pending.running or verdict is Verdict.LATE:
             self.running, self.changed_at = pending.running, reading.read_at
             self.n_starts += pending.running
-            self.reference_kw = None if pending.running else (pending.before_kw or self._running_kw)
+            self.reference_kw = None if pending.running else pending.before_kw
             findings.append(
                 Changed(
                     at=reading.read_at,

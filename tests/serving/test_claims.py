@@ -58,3 +58,12 @@ def test_a_rig_that_draws_more_than_before_claims_nothing_rather_than_less() -> 
     book.update(read(rig, 0.0, 20.0))
     book.update(read(rig, 1.0, 20.0))
     assert [claim.reduced_kwh for claim in book.close()] == [0.0]
+
+
+def test_a_flagged_rig_is_not_claimed() -> None:
+    book, rig = ClaimBook(), standing()
+    book.update(read(rig, 0.0, 0.0))
+    rig.flag = "acknowledges and disobeys"
+    (claim,) = book.update(read(rig, 1.0, 0.0))
+    assert claim.reduced_kwh == 0.0
+    assert book.claimed_kw == 0.0
