@@ -247,7 +247,7 @@ class AvalonPyasicDriver:
         reply = await self._send("estats")
         try:
             machine = self._library.parse_estats(reply)["STATS"][0]["MM ID0"]
-        except (LookupError, TypeError, ValueError, AttributeError) as err:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as err:
             raise NoReply(f"{self._place()} answered without telemetry ({err!r})") from err
         hashrate_mhs: float | str | None = None
         if "GHSspd" not in machine:
@@ -358,8 +358,9 @@ class AvalonPyasicDriver:
             raise RefusedByRig(f"{self._place()} refused {err!s:.200}") from err
         except OSError as err:
             raise NoReply(f"{self._place()} broke the connection: {err}") from err
-        except (LookupError, TypeError, AttributeError) as err:
-            # pyasic's own check of a reply stumbles over JSON that is no reply.
+        except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as err:
+            # pyasic's own check of a reply stumbles over JSON that is no reply, and Python's
+            # reader over integers of thousands of digits.
             raise NoReply(f"{self._place()} gave an unreadable reply: {err!r}") from err
         if self._rpc.last_reply == NO_CONNECTION:
             raise RigUnreachable(f"nothing answers at {self._place()}")

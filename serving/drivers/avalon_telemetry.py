@@ -14,6 +14,7 @@ from gridhash.serving.snapshot import RigReading
 
 GHS_PER_THS = 1e3
 MHS_PER_THS = 1e6
+LONGEST_UPTIME_S = 1e9
 ABSENT_SENSOR_C = -100.0
 """Sensors that are not there report -273."""
 
@@ -46,15 +47,15 @@ class Telemetry:
         """Return the value if it is a finite number; else note it and return None."""
         if value is None:
             return None
-        if isinstance(value, int | float) and math.isfinite(value):
-            return float(value)
         try:
-            number = float(str(value))
-        except ValueError:
+            number = float(value) if isinstance(value, int | float) else float(str(value))
+        except (ValueError, OverflowError):
             number = math.nan
         if math.isfinite(number):
             return number
-        self.not_numbers.append(f"{name}={value}")
+        # Python refuses to write integers of thousands of digits.
+        shown = "an integer out of range" if isinstance(value, int) else f"{value!s:.40}"
+        self.not_numbers.append(f"{name}={shown}")
         return None
 
 
@@ -97,7 +98,7 @@ def reading_from(
         working=working,
         soft_off=None if soft_off is None else soft_off != 0.0,
         work_level=None if level is None else int(level),
-        uptime_s=telemetry.number("Elapsed"),
+        uptime_s=_uptime_s(telemetry),
         not_numbers=tuple(telemetry.not_numbers),
     )
 
@@ -112,6 +113,15 @@ def _temp_c(telemetry: Telemetry, *names: str) -> float | None:
         value = telemetry.number(name)
         if value is not None and value > ABSENT_SENSOR_C:
             return value
+    return None
+
+
+def _uptime_s(telemetry: Telemetry) -> float | None:
+    """Return the time since the rig booted [s]; None if no rig can be that old."""
+    value = telemetry.number("Elapsed")
+    if value is None or 0.0 <= value <= LONGEST_UPTIME_S:
+        return value
+    telemetry.not_numbers.append(f"Elapsed={value:g}")
     return None
 
 
@@ -146,7 +156,7 @@ def status_of(reply: Mapping[str, Any]) -> Mapping[str, Any]:
 def rig_clock_of(reply: Mapping[str, Any]) -> datetime | None:
     """Return the rig's clock from a reply; without NTP it may count from 1970."""
     when = status_of(reply).get("When")
-    if not isinstance(when, int | float) or not math.isfinite(when):
+    if not isinstance(when, int | float):
         return None
     try:
         return datetime.fromtimestamp(when, UTC)

@@ -1,6 +1,7 @@
 """Many rigs at once, but never too many."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import TypeVar
@@ -9,6 +10,8 @@ from gridhash.errors import RigUnreachable
 from gridhash.serving.clock import Clock
 from gridhash.serving.drivers.protocol import CommandResult, RigDriver
 from gridhash.serving.snapshot import RigReading
+
+log = logging.getLogger(__name__)
 
 CONCURRENT_RIGS = 48
 """Rigs spoken to at once; a rig that hangs holds its slot until its deadline."""
@@ -32,12 +35,13 @@ async def gather_bounded(
 async def read_rigs(
     drivers: Sequence[RigDriver], clock: Clock, *, limit: int = CONCURRENT_RIGS
 ) -> dict[str, RigReading | None]:
-    """Read every rig; None for one that did not answer. The clock stands while it lasts."""
+    """Read every rig; None for one without a readable answer. The clock stands while it lasts."""
 
     async def read(driver: RigDriver) -> RigReading | None:
         try:
             return await driver.read()
-        except RigUnreachable:
+        except (RigUnreachable, ValueError, ArithmeticError) as err:
+            log.info("%s: no reading: %s", driver.rig_id, err)
             return None
 
     with clock.outstanding(f"read {len(drivers)} rigs"):

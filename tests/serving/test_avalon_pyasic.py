@@ -13,7 +13,12 @@ from gridhash.config import load_site
 from gridhash.errors import RigUnreachable, ServingError
 from gridhash.serving.clock import SimulatedClock
 from gridhash.serving.drivers.avalon_pyasic import AvalonPyasicDriver
-from gridhash.serving.drivers.avalon_telemetry import library_model, mac_of, reading_from
+from gridhash.serving.drivers.avalon_telemetry import (
+    library_model,
+    mac_of,
+    reading_from,
+    rig_clock_of,
+)
 from gridhash.serving.drivers.capabilities import NO_COMMANDS, capability_of
 from gridhash.serving.drivers.protocol import Outcome
 from gridhash.serving.simulated_avalon import SimulatedFleet
@@ -367,3 +372,38 @@ def test_firmware_that_reports_little_leaves_none_not_zero() -> None:
     assert reading.working is None
     assert reading.soft_off is None
     assert reading.not_numbers == ()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [10**400, 10**5000, -(10**400), "1e999"],
+    ids=["400 digits", "5000 digits", "negative", "text"],
+)
+def test_numbers_beyond_all_bounds_are_no_readings(value: object) -> None:
+    reading = reading_from(
+        {"WALLPOWER": value, "Elapsed": value},
+        rig_id="rig",
+        read_at=START,
+        rig_clock_at=rig_clock_of({"STATUS": [{"When": value}]}),
+    )
+    assert reading.power_w is None
+    assert reading.uptime_s is None
+    assert reading.rig_clock_at is None
+    assert len(reading.not_numbers) == 2
+
+
+def test_an_uptime_that_no_rig_has_is_no_reading() -> None:
+    reading = reading_from({"Elapsed": 1e12}, rig_id="rig", read_at=START, rig_clock_at=None)
+    assert reading.uptime_s is None
+    assert reading.not_numbers == ("Elapsed=1e+12",)
+
+
+def test_a_reply_with_an_integer_of_thousands_of_digits_is_no_answer(base_address: str) -> None:
+    reply = b'{"STATUS":[{"STATUS":"S","When":' + b"9" * 5000 + b"}]}\x00"
+
+    async def scenario(driver: AvalonPyasicDriver) -> None:
+        with pytest.raises(RigUnreachable, match="unreadable"):
+            await driver.read()
+        assert (await driver.stop()).outcome is Outcome.UNREACHABLE
+
+    answer_with(base_address, reply, scenario)
