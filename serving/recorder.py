@@ -31,6 +31,8 @@ class Recorder:
         """Write to a journal; `begin` opens the run."""
         self._journal = journal
         self.run_id = 0
+        self.decision_lost = False
+        """Whether the last commit held a decision and failed: decide again."""
         self._decision_id = 0
 
     def begin(
@@ -78,6 +80,7 @@ class Recorder:
         If the journal cannot be written only stops may be sent: load may fall without a record,
         never rise. They are then written to the log.
         """
+        decision_id, self.decision_lost = self._decision_id, False
         try:
             with self._journal.transaction():
                 self._journal.append_all(rows)
@@ -88,6 +91,7 @@ class Recorder:
                 )
                 return list(zip(commands, ids, strict=True))
         except JournalError as err:
+            self._decision_id, self.decision_lost = decision_id, snapshot is not None
             stops = [planned for planned in commands if planned.command is Command.STOP]
             names = ", ".join(planned.rig.rig_id for planned in stops) or "none"
             log.critical("%s. No rig is started until then; stopped without record: %s", err, names)
