@@ -81,7 +81,7 @@ class Controller:
         self._bundle_hash = bundle_hash
         self._note = note
         self._drivers = drivers_by_rig(site, drivers)
-        changes = journal.last_changes()
+        changes, lockouts = journal.last_changes(), journal.last_lockouts()
         self.groups = [
             [
                 RigStatus(
@@ -90,6 +90,7 @@ class Controller:
                     tuple(group.level_power_kw(level) for level in site.levels_of(group)),
                     self.settings,
                     last_change=changes.get(driver.rig_id),
+                    lockout=lockouts.get(driver.rig_id, ""),
                 )
                 for driver in drivers[group.name]
             ]
@@ -169,6 +170,8 @@ class Controller:
             rows += [finding.row(self.run_id) for finding in findings]
             rows.append(self.status().row(self.run_id))
             sent = self._recorder.commit(rows, snapshot, self.decision, commands, now)
+            if self._recorder.decision_lost:
+                self._dispatch_at = None
             await self._send(sent, now)
             return self._next_at(now, plan.next_at if self.mode is Mode.LIVE else None)
 

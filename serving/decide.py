@@ -7,11 +7,12 @@ replaced in the same call by the level rule.
 """
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from threading import Thread
 
 import numpy as np
 
@@ -27,6 +28,9 @@ LEVEL_RULE = "level rule"
 """Name of what decides when no policy does: zero shadow price through the merit order."""
 
 SAME_KW = 1e-9
+
+_CALLS: list[tuple[Policy, Thread]] = []
+"""Policies that were given up and the threads in which they may still work."""
 
 
 class Authority(StrEnum):
@@ -172,17 +176,27 @@ def ask(
 ) -> Answer:
     """Return the policy's action for one site, checked; never raises.
 
-    The policy runs in a thread of its own, because only there it can be given up; what it raises
-    is the future's result.
+    The policy runs in a thread of its own, because only there it can be given up. A thread that
+    was given up keeps nobody from leaving, and its policy is not asked again until it has ended.
     """
-    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="policy")
-    future = thread.submit(policy.act, observation.copy())
+    _CALLS[:] = [(own, thread) for own, thread in _CALLS if thread.is_alive()]
+    if any(own is policy for own, _ in _CALLS):
+        return Answer(action=None, fault="is late", late=True)
+    future: Future[Floats] = Future()
+
+    def answer(own: Floats32) -> None:
+        try:
+            future.set_result(policy.act(own))
+        except BaseException as err:  # noqa: BLE001  # handed to whoever asked
+            future.set_exception(err)
+
+    thread = Thread(target=answer, args=(observation.copy(),), name="policy", daemon=True)
+    thread.start()
     try:
         error = future.exception(timeout=deadline_s)
     except FutureTimeout:
+        _CALLS.append((policy, thread))
         return Answer(action=None, fault="is late", late=True)
-    finally:
-        thread.shutdown(wait=False)
     if error is not None:
         return Answer(action=None, fault=f"raised {type(error).__name__}: {error}")
     try:

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from gridhash.serving.drivers.protocol import Command
-from gridhash.serving.journal import Row
+from gridhash.serving.journal import CLEARED, LOCKOUT, Row
 
 
 class Alarm(StrEnum):
@@ -21,8 +21,8 @@ class Alarm(StrEnum):
     MISSED = "command not obeyed in time"
     DISOBEYS = "acknowledges and disobeys"
     REFUSES = "refuses commands"
-    LOCKOUT = "lockout"
-    CLEARED = "cleared"
+    LOCKOUT = LOCKOUT
+    CLEARED = CLEARED
     POLICY_REPLACED = "policy replaced"
     NO_PRICE = "no price"
     TRIPPED = "temperature trip"

@@ -61,6 +61,9 @@ TABLES: Mapping[str, str] = {
 }
 """Columns of each table after its ``id``. Instants are ISO 8601 in UTC."""
 
+LOCKOUT, CLEARED = "lockout", "cleared"
+"""Kinds of alarm that outlive a run."""
+
 INSTANT_COLUMNS = ("at", "effective_at", "start_at", "end_at", "rig_clock_at")
 
 
@@ -223,15 +226,28 @@ class Journal:
         return int(newest)
 
     def last_changes(self) -> dict[str, tuple[datetime, bool]]:
-        """Return when each rig last started or stopped, in any run, and whether it ran then."""
+        """Return when each rig last started or stopped, in any run, and whether it ran then.
+
+        A rig that was only found running or standing did not change then.
+        """
         found = self.rows(
             "SELECT rig_id, at, running FROM changes WHERE id IN "
-            "(SELECT max(id) FROM changes GROUP BY rig_id)"
+            "(SELECT max(id) FROM changes WHERE cause != 'first seen' GROUP BY rig_id)"
         )
         return {
             row["rig_id"]: (datetime.fromisoformat(row["at"]), bool(row["running"]))
             for row in found
         }
+
+    def last_lockouts(self) -> dict[str, str]:
+        """Return who locked which rig out and why, in any run, if nobody has cleared it since."""
+        found = self.rows(
+            "SELECT rig_id, kind, text FROM alarms WHERE id IN "
+            "(SELECT max(id) FROM alarms WHERE kind IN (?, ?) GROUP BY rig_id)",
+            LOCKOUT,
+            CLEARED,
+        )
+        return {row["rig_id"]: row["text"] for row in found if row["kind"] == LOCKOUT}
 
     def _connect(self) -> sqlite3.Connection:
         if self.read_only:

@@ -122,7 +122,7 @@ class Reconciler:
         self, rig: RigStatus, target: GroupTarget, why: str, now: datetime
     ) -> PlannedCommand | None:
         if rig.lockout:
-            return self._stop_for_lockout(rig, now)
+            return self._forced_stop(rig, now, f"locked out: {rig.lockout}")
         if rig.rig_id not in target.level:
             return None
         level, forced = target.level[rig.rig_id], rig.rig_id in target.forced
@@ -160,9 +160,12 @@ class Reconciler:
             reason=why,
         )
 
-    def _stop_for_lockout(self, rig: RigStatus, now: datetime) -> PlannedCommand | None:
+    def _forced_stop(self, rig: RigStatus, now: datetime, reason: str) -> PlannedCommand | None:
+        """Return a stop for a rig that runs or starts, unless one is under way or must wait."""
+        pending = rig.pending
+        runs = pending.running if pending is not None else rig.running
         waiting = rig.next_try_at is not None and now < rig.next_try_at
-        if not rig.running or waiting or (rig.pending is not None and not rig.pending.running):
+        if not runs or waiting:
             return None
         return PlannedCommand(
             rig=rig,
@@ -170,7 +173,7 @@ class Reconciler:
             level=None,
             power_kw=-rig.level_kw[rig.level],
             forced=True,
-            reason=f"locked out: {rig.lockout}",
+            reason=reason,
         )
 
     def _within_reach(

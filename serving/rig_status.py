@@ -39,8 +39,9 @@ class RigStatus:
         settings: ControllerSettings,
         *,
         last_change: tuple[datetime, bool] | None = None,
+        lockout: str = "",
     ) -> None:
-        """Know nothing yet but when the rig last changed, if an earlier run saw it."""
+        """Know nothing yet but what an earlier run saw: last change, lockout by a person."""
         self.rig_id = rig_id
         self.group = group
         self.level_kw = level_kw
@@ -58,7 +59,7 @@ class RigStatus:
         self.n_failures = 0
         self.next_try_at: datetime | None = None
         self.flag = ""
-        self.lockout = ""
+        self.lockout = lockout
         self.hold_until: datetime | None = None
         self.n_starts = 0
         self.counted = False

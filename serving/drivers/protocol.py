@@ -23,11 +23,9 @@ class Command(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of a command. Only `APPLIED` is done; a driver alone never returns it."""
+    """What became of a command. None of them is done: only a reading of watts tells that."""
 
     ACCEPTED = "accepted"  # the rig acknowledged; whether it obeys is not known yet
-    APPLIED = "applied"  # read back from the rig's measured power
-    PENDING = "pending"  # acknowledged, and its effect is not yet visible in a reading
     REFUSED = "refused"  # the rig, or the driver for it, said no
     UNSUPPORTED = "unsupported"  # our capability table has no such command for this model
     UNKNOWN = "unknown"  # sent, no acknowledgement: it may have been obeyed, so verify
@@ -36,7 +34,7 @@ class Outcome(StrEnum):
     @property
     def may_have_reached_rig(self) -> bool:
         """Whether the rig may act on the command, so that a reading must tell."""
-        return self in {Outcome.ACCEPTED, Outcome.APPLIED, Outcome.PENDING, Outcome.UNKNOWN}
+        return self in {Outcome.ACCEPTED, Outcome.UNKNOWN}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -299,7 +299,7 @@ def test_others_stop_in_the_place_of_a_rig_that_disobeys(bench_of: Build) -> Non
     assert float.fromhex(setpoints[0]) == pytest.approx(2 * RIG_KW)
 
 
-@pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.PENDING])
+@pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.ACCEPTED])
 def test_what_becomes_of_a_command_is_decided_by_watts_not_by_its_answer(
     bench_of: Build, outcome: Outcome
 ) -> None:
@@ -527,6 +527,58 @@ def test_without_a_journal_rigs_may_stop_but_none_is_started(bench_of: Build, fo
     assert bench.n_running() == 0
     sent = {own for rig in bench.rigs.values() for _, own in rig.commands}
     assert sent == {Command.STOP}
+
+
+def test_no_intent_names_a_decision_that_was_rolled_back(bench_of: Build, folder: Path) -> None:
+    journal = FullDisk(folder / "journal.sqlite")
+    bench = bench_of((0.0, 1.0), (0.5, 0.5), journal=journal)
+
+    def free() -> None:
+        journal.full = False
+        journal._db.execute("PRAGMA query_only = OFF")
+
+    bench.play(0.7, (0.48, lambda: setattr(journal, "full", True)), (0.51, free))
+    decisions = journal.frame("decisions")
+    intents = journal.frame("intents")
+    assert set(intents.decision_id) <= set(decisions.index)
+    # The decision at 0.5 h was lost and is made again as soon as it can be written.
+    lost = decisions[decisions["at"] == pd.Timestamp(START + timedelta(hours=0.5))]
+    assert lost.empty
+    again_at = decisions[decisions["at"] > pd.Timestamp(START + timedelta(hours=0.5))]["at"].min()
+    assert (again_at - pd.Timestamp(START)).total_seconds() % 300 != 0
+
+
+def test_a_locked_out_rig_stays_locked_out_in_the_next_run(bench_of: Build, folder: Path) -> None:
+    first = bench_of((0.0, 1.0))
+    first.play(
+        0.3,
+        (0.1, lambda: first.controller.lock_out("loop_a-0", person="Aoki", reason="hose")),
+        (0.1, lambda: first.controller.lock_out("loop_a-1", person="Aoki", reason="hose")),
+        (0.2, lambda: first.controller.clear("loop_a-1", person="Aoki")),
+    )
+    first.journal.close()
+    again = bench_of((0.0, 1.0), journal=Journal(folder / "journal.sqlite"), running=False)
+    asyncio.run(again.clock.advance(1800.0))
+    again.play(2.0)
+    assert "Aoki" in again.controller.rigs["loop_a-0"].lockout
+    assert [rig.rig_id for rig in again.rigs.values() if not rig.running] == ["loop_a-0"]
+    assert again.rigs["loop_a-0"].commands == []
+
+
+def test_a_rig_that_is_locked_out_while_it_starts_is_stopped(bench_of: Build) -> None:
+    bench = bench_of((0.0, 1.0), running=False)
+    rig = bench.rigs["loop_a-0"]
+
+    def lock() -> None:
+        if rig.commands and not bench.controller.rigs["loop_a-0"].lockout:
+            assert not rig.running
+            bench.controller.lock_out("loop_a-0", person="Aoki", reason="hose")
+
+    bench.play(0.5, *((k / 3600.0, lock) for k in range(600)))
+    assert [command for _, command in rig.commands] == [Command.RESUME, Command.STOP]
+    gap = rig.commands[1][0] - rig.commands[0][0]
+    assert gap <= timedelta(seconds=10.0)
+    assert not rig.running
 
 
 def test_a_policy_that_fails_raises_one_alarm_and_the_rule_decides(bench_of: Build) -> None:

@@ -252,3 +252,28 @@ def test_replay_finds_equal_decisions_and_the_one_that_is_not(
         assert "setpoint_kw" in result.differences[0]
         with pytest.raises(ServingError, match="give the policy of the run"):
             replay(journal, None)
+
+
+def test_a_policy_that_hangs_is_not_asked_again_until_it_has_ended(
+    scenario: Scenario, model: SiteModel
+) -> None:
+    release = threading.Event()
+    calls: list[threading.Thread] = []
+
+    def hang(_: Observations) -> Floats:
+        calls.append(threading.current_thread())
+        assert release.wait(30.0)
+        return np.zeros((1, 4))
+
+    hung, snapshot = Told(hang), at_rest(scenario)
+    first = decide(snapshot, model, hung, policy_deadline_s=0.05)
+    again = decide(snapshot, model, hung, policy_deadline_s=30.0)
+    assert len(calls) == 1
+    assert calls[0].daemon
+    assert first.late
+    assert again.to_text() == first.to_text()
+    other = decide(snapshot, model, Told(always(np.zeros((1, 4)))), policy_deadline_s=30.0)
+    assert other.authority is Authority.POLICY
+    release.set()
+    calls[0].join(30.0)
+    assert decide(snapshot, model, hung, policy_deadline_s=30.0).authority is Authority.POLICY
