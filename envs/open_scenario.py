@@ -91,6 +91,8 @@ def _trace(request: ScenarioRequest, site: SiteConfig | None) -> Trace:
         trace = synthetic_japan(area=area, seed=request.seed)
     elif prices in sample_names():
         trace = load_sample(prices)
+        if request.area not in (None, trace.area):
+            raise ConfigError(f"the sample {prices} holds {trace.area} only, not {request.area!r}")
     elif Path(prices).exists():
         return open_prices(Path(prices), area=request.area, start=start, end=end)
     else:

@@ -120,7 +120,11 @@ def train(
     test_from: TestFrom = None,
     seed: TrainSeed = None,
     settings: Annotated[
-        Path | None, typer.Option("--settings", help="TOML file of training settings.")
+        Path | None,
+        typer.Option(
+            "--settings",
+            help="TOML file of training settings, such as [imitation] n_samples = 100000.",
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")

@@ -43,6 +43,8 @@ def evaluate_policies(
     BundleError
         If a bundle does not fit the site or is not intact.
     """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file: --out names a folder for results and report")
     scenario = open_scenario(request)
     spans = spans_by_date(scenario, validate_from=validate_from, test_from=test_from)
     learned: list[Policy] = []

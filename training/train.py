@@ -95,6 +95,16 @@ def train_on(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as err:
         raise TrainingError(f"{folder} cannot be made a run folder: {err.strerror}") from err
+    dates = [
+        f"{scenario.trace.frame.index[row].tz_convert(scenario.site.timezone):%Y-%m-%d}"
+        for row in (spans.train[0], spans.validate[0], spans.test[0])
+    ]
+    console.print(
+        f"{scenario.site.name} on {scenario.trace.source}, seed {config.seed}: train from "
+        f"{dates[0]}, validate from {dates[1]}, never look beyond {dates[2]}; run folder {folder}",
+        highlight=False,
+        soft_wrap=True,
+    )
     scenario = ending_before(scenario, spans.validate[1])  # the held-out span is not looked at
     validation = {
         policy.name: play(scenario, policy, spans.validate).profit
@@ -112,7 +122,12 @@ def train_on(
                 note = _standing(profit, validation, scenario.site.currency)
                 bar.update(tasks[phase], note=note)
 
-        policy = learner.run(show, resume=resume)
+        try:
+            policy = learner.run(show, resume=resume)
+        except KeyboardInterrupt:
+            bar.stop()
+            console.print(f"Stopped; the same command with --resume goes on from {folder}")
+            raise
     curve = pd.DataFrame(
         [{"phase": r.phase, "step": r.step, **r.values} for r in learner.state.records]
     )
@@ -121,32 +136,38 @@ def train_on(
     key = read_key(key_path) if key_path.exists() else generate_key(key_path)
     scores = {f"validation_profit_{name}": value for name, value in validation.items()}
     scores[f"validation_profit_{POLICY_NAME}"] = learner.state.best_validation
-    now = datetime.now(UTC)
-    bundle = write_bundle(
-        folder,
-        policy,
-        name=_bundle_name(scenario.site.name, now, config.seed),
-        site=scenario.site,
-        key=key,
-        created_at=now,
-        provenance=Provenance(
-            seed=config.seed,
-            data=tuple(_data_spans(scenario, spans)),
-            training=config.model_dump(mode="json"),
-            scores=scores,
-            git_commit=_git_commit(),
-            torch_version=torch.__version__,
-        ),
-    )
+    name = _bundle_name(scenario.site.name, config.seed)
+    bundle = folder / f"{name}.bundle"
+    if bundle.exists():
+        console.print(f"This run had finished before; its bundle is kept: {bundle}")
+    else:
+        bundle = write_bundle(
+            folder,
+            policy,
+            name=name,
+            site=scenario.site,
+            key=key,
+            created_at=datetime.now(UTC),
+            provenance=Provenance(
+                seed=config.seed,
+                data=tuple(_data_spans(scenario, spans)),
+                training=config.model_dump(mode="json"),
+                scores=scores,
+                git_commit=_git_commit(),
+                torch_version=torch.__version__,
+            ),
+        )
+    kept = _standing(learner.state.best_validation, validation, scenario.site.currency)
+    console.print(f"Kept the policy of {kept}", highlight=False)
     return TrainingResult(
         policy=policy, bundle=bundle, public_key=key_path.with_suffix(".pub"), curve=curve
     )
 
 
-def _bundle_name(site: str, now: datetime, seed: int) -> str:
+def _bundle_name(site: str, seed: int) -> str:
     """Return a name that bundles may have, whatever the site is called."""
     plain = re.sub(r"[^a-z0-9_-]+", "-", site.lower()).strip("_-")
-    return f"{plain[:24] or 'site'}-{now:%Y%m%dt%H%M%S}-seed{seed}"
+    return f"{plain[:40] or 'site'}-seed{seed}"
 
 
 def _bar(console: Console) -> Bar:
@@ -166,7 +187,7 @@ def _standing(profit: float, validation: dict[str, float], currency: str) -> str
     rule, planner = validation["level_rule"], validation["day_ahead_dp"]
     text = f"validation {profit:,.0f} {currency}"
     if planner > rule:
-        text += f", {(profit - rule) / (planner - rule):.0%} of rule → DP"
+        text += f", {(profit - rule) / (planner - rule):.0%} of the way from rule to DP"
     return text
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from gridhash.serving.findings import Cause
 from gridhash.serving.journal import FORMAT_VERSION, Journal, JournalError, Row
 
 AT = datetime(2024, 4, 1, tzinfo=UTC)
@@ -26,11 +27,11 @@ def begin(journal: Journal) -> int:
     )
 
 
-def change(run_id: int, rig_id: str, at: datetime, *, running: bool) -> Row:
-    return Row(
-        table="changes",
-        values={"run_id": run_id, "at": at, "rig_id": rig_id, "running": running, "cause": "x"},
-    )
+def change(
+    run_id: int, rig_id: str, at: datetime, *, running: bool, cause: Cause = Cause.COMMAND
+) -> Row:
+    values = {"run_id": run_id, "at": at, "rig_id": rig_id, "running": running, "cause": cause}
+    return Row(table="changes", values=values)
 
 
 def test_what_was_appended_is_there_after_opening_again(tmp_path: Path) -> None:
@@ -171,3 +172,14 @@ def test_the_last_change_of_each_rig_spans_runs(tmp_path: Path) -> None:
             ]
         )
         assert journal.last_changes() == {"a-001": (later, False), "a-002": (AT, True)}
+
+
+def test_a_rig_that_was_found_running_did_not_start_then(tmp_path: Path) -> None:
+    """Else a shadow run would bind the rigs of the next live run to their minimum up time."""
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        run_id = begin(journal)
+        later = AT + timedelta(hours=1)
+        found = change(run_id, "a-001", later, running=True, cause=Cause.FIRST_SEEN)
+        journal.append_all([change(run_id, "a-002", AT, running=True), found])
+
+        assert journal.last_changes() == {"a-002": (AT, True)}
