@@ -65,6 +65,7 @@ class TripLatch:
 
     def __init__(self, group: RigGroupConfig) -> None:
         self._group = group
+        self.name = group.name
         self.tripped = False
 
     def update(self, rigs: Sequence[RigStatus]) -> bool:

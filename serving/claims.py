@@ -74,7 +74,8 @@ class ClaimBook:
                 reduced_kw=reduced_kw,
             )
             return ended
-        hours = (reading.read_at - claim.end_at).total_seconds() / SECONDS_PER_HOUR
+        # A clock that was set back claims nothing for the step.
+        hours = max((reading.read_at - claim.end_at).total_seconds(), 0.0) / SECONDS_PER_HOUR
         claim.reduced_kwh += min(claim.reduced_kw, reduced_kw) * hours
         claim.reduced_kw, claim.end_at = reduced_kw, reading.read_at
         return ended

@@ -53,9 +53,16 @@ class RealClock:
         return time.monotonic()
 
     async def sleep_until(self, instant: datetime) -> None:
-        """Return when the host's clock has reached the instant, also if it is set meanwhile."""
+        """Return when the host's clock has reached the instant, also if it is set meanwhile.
+
+        A clock that is set back makes the sleep no longer than it was to be at first.
+        """
         require_aware(instant, "instant")
+        wake_at_s = self.monotonic() + (instant - self.now()).total_seconds()
         while (remaining_s := (instant - self.now()).total_seconds()) > 0.0:
+            remaining_s = min(remaining_s, wake_at_s - self.monotonic())
+            if remaining_s <= 0.0:
+                return
             await asyncio.sleep(min(remaining_s, 60.0))
 
     def outstanding(self, what: str) -> AbstractContextManager[None]:

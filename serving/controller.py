@@ -102,6 +102,7 @@ class Controller:
         self._trips = [TripLatch(group) for group in site.groups]
         self._dispatch_at: datetime | None = None
         self._read_at: datetime | None = None
+        self._last_tick: tuple[datetime, float] | None = None
         self._recorder = Recorder(journal)
         self._standing: set[Alarm] = set()
 
@@ -158,6 +159,7 @@ class Controller:
             raise ServingError("the controller was not started: await start() first")
         with self._clock.outstanding("tick"):
             now = self._clock.now()
+            self._notice_clock_set(now)
             due = self._due(now)
             readings = await read_rigs([self._drivers[rig_id] for rig_id in due], self._clock)
             rows = self._take_in(readings, now)
@@ -165,7 +167,8 @@ class Controller:
             snapshot = self._decide_if_due(now)
             assert self.decision is not None
             findings += self._site_alarms(self.decision, now)
-            plan = self._reconciler.plan(self.decision, now)
+            tripped = {trip.name for trip in self._trips if trip.tripped}
+            plan = self._reconciler.plan(self.decision, now, tripped)
             commands = plan.commands if self.mode is Mode.LIVE else ()
             rows += [finding.row(self.run_id) for finding in findings]
             rows.append(self.status().row(self.run_id))
@@ -215,6 +218,18 @@ class Controller:
             cap_kw=float(self._model.params.rig_cap_kw),
             claimed_kw=self._claims.claimed_kw,
         )
+
+    def _notice_clock_set(self, now: datetime) -> None:
+        """Wait no longer than meant after the host's clock was set back."""
+        monotonic_s = self._clock.monotonic()
+        if self._last_tick is not None:
+            last_at, last_s = self._last_tick
+            by = now - last_at - timedelta(seconds=monotonic_s - last_s)
+            if by < -SHORTEST_STEP:
+                self._read_at = self._dispatch_at = None
+                for rig in self.rigs.values():
+                    rig.clock_set(by)
+        self._last_tick = now, monotonic_s
 
     def _due(self, now: datetime) -> list[str]:
         """Return the rigs to read now: all when it is time, else those with a command under way."""

@@ -1,7 +1,8 @@
 """A command under way to a rig: from its intent until watts or its deadline judge it."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Self
 
 from gridhash.serving.drivers.protocol import Command
 
@@ -25,3 +26,18 @@ class Pending:
     def running(self) -> bool:
         """Whether the rig runs once it has obeyed."""
         return self.level is not None
+
+    def moved(self, by: timedelta) -> Self:
+        """Return the same command on a clock that was set by so much."""
+        return replace(
+            self,
+            sent_at=self.sent_at + by,
+            deadline_at=self.deadline_at + by,
+            effective_at=moved(self.effective_at, by),
+            check_at=moved(self.check_at, by),
+        )
+
+
+def moved(instant: datetime | None, by: timedelta) -> datetime | None:
+    """Return an instant on a clock that was set by so much; None stays None."""
+    return None if instant is None else instant + by

@@ -5,7 +5,7 @@ what was sent before. So a crash at any point, a lost reply or a rig that comes 
 case of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -70,8 +70,13 @@ class Reconciler:
         """Return what all rigs may draw above standby [kW]; never less than they do."""
         return sum(rig.potential_kw() for rigs in self._groups for rig in rigs)
 
-    def plan(self, decision: Decision, now: datetime) -> Plan:
-        """Return the commands that bring the rigs to the decision's setpoints."""
+    def plan(
+        self, decision: Decision, now: datetime, tripped: Collection[str] = frozenset()
+    ) -> Plan:
+        """Return the commands that bring the rigs to the decision's setpoints.
+
+        `tripped` names groups in which no rig may run, not even one that is left to others.
+        """
         targets = self._targets(decision, now)
         stops: list[PlannedCommand] = []
         raises: list[PlannedCommand] = []
@@ -83,6 +88,7 @@ class Reconciler:
                 planned = self._command_for(rig, target, why, now)
                 if planned is not None:
                     (stops if planned.power_kw <= 0.0 else raises).append(planned)
+        stops += self._beyond_limits(targets, tripped, now)
         started, next_at = self._within_reach(raises, now)
         delays_s = [target.retry_after_s for target in targets if target.retry_after_s is not None]
         times = [now + timedelta(seconds=delay_s) for delay_s in delays_s]
@@ -159,6 +165,29 @@ class Reconciler:
             forced=False,
             reason=why,
         )
+
+    def _beyond_limits(
+        self, targets: Sequence[GroupTarget], tripped: Collection[str], now: datetime
+    ) -> list[PlannedCommand]:
+        """Return stops for rigs outside the targets that a limit does not allow to run.
+
+        Limits rank above whatever leaves a rig alone: a flag, a retry, a start by somebody else.
+        """
+        over_kw = self.uncontrolled_kw(now) - self._model.params.rig_cap_kw
+        stops: list[PlannedCommand] = []
+        for g in reversed(self._model.params.merit_order.tolist()):
+            for rig in self._groups[g]:
+                trips = targets[g].name in tripped
+                if rig.rig_id in targets[g].level or rig.lockout or not rig.measured:
+                    continue
+                if not trips and over_kw <= SAME_KW:
+                    continue
+                why = "temperature trip" if trips else f"power cap exceeded by {over_kw:.1f} kW"
+                planned = self._forced_stop(rig, now, f"{targets[g].name}: {why}")
+                stops += [planned] if planned is not None else []
+                if planned is not None or (rig.pending is not None and not rig.pending.running):
+                    over_kw -= rig.potential_kw()
+        return stops
 
     def _forced_stop(self, rig: RigStatus, now: datetime, reason: str) -> PlannedCommand | None:
         """Return a stop for a rig that runs or starts, unless one is under way or must wait."""

@@ -11,18 +11,21 @@ from gridhash.config import RigGroupConfig
 from gridhash.serving.allocator import RigView
 from gridhash.serving.drivers.protocol import Command, CommandResult, Outcome
 from gridhash.serving.findings import Alarm, AlarmRaised, Cause, Changed, Finding, Verdict, Verified
-from gridhash.serving.pending import Pending
+from gridhash.serving.pending import Pending, moved
 from gridhash.serving.settings import ControllerSettings
 from gridhash.serving.snapshot import RigReading
-from gridhash.serving.verification import RUNNING_FRAC, Wanted, power_confirms, stopped_below_w
+from gridhash.serving.verification import (
+    RUNNING_FRAC,
+    Wanted,
+    at_level,
+    nearest_level,
+    power_confirms,
+    stopped_below_w,
+)
 from gridhash.units import W_PER_KW
 
 BOOT_MARGIN_S = 30.0
 """A rebooted rig may stand so much longer than its boot time before it counts as stopped."""
-
-LEVEL_TOLERANCE_FRAC = 0.08
-"""A rig is at a work level if its power is this close to it, or nearer than half a step."""
-
 
 EXCESS_FRAC = 0.005
 """Readings of whole watts may lie so far above the model without meaning anything."""
@@ -71,8 +74,7 @@ class RigStatus:
         self._running_kw = level_kw[-1]
         self._booting_until: datetime | None = None
         self._late_start_until: datetime | None = None
-        """A start that missed its deadline may still be obeyed; a rig that stands so late did not.
-        """
+        """A start that missed its deadline may be obeyed until then."""
         self._skewed = False
 
     @property
@@ -242,6 +244,15 @@ class RigStatus:
             findings.append(self._alarm(now, Alarm.DISOBEYS, text))
         return findings
 
+    def clock_set(self, by: timedelta) -> None:
+        """Move every instant that the rig waits for, or counts from, with the host's clock."""
+        self.changed_at, self.probe_at = moved(self.changed_at, by), moved(self.probe_at, by)
+        self.next_try_at, self.hold_until = moved(self.next_try_at, by), moved(self.hold_until, by)
+        self._booting_until = moved(self._booting_until, by)
+        self._late_start_until = moved(self._late_start_until, by)
+        if self.pending is not None:
+            self.pending = self._last_pending = self.pending.moved(by)
+
     def _miss(self, now: datetime) -> list[Finding]:
         self.n_misses += 1
         if self.n_misses < self.settings.unreachable_after:
@@ -339,18 +350,19 @@ class RigStatus:
         if pending.command is not Command.SET_WORK_LEVEL or pending.level is None:
             return True
         assert reading.power_w is not None
-        others = (kw for k, kw in enumerate(self.level_kw) if k != pending.level)
-        own_kw = self.level_kw[pending.level]
-        half_step_kw = min((abs(kw - own_kw) for kw in others), default=math.inf) / 2.0
-        tolerance_kw = max(half_step_kw, LEVEL_TOLERANCE_FRAC * own_kw)
-        return abs(reading.power_w / W_PER_KW - own_kw) <= tolerance_kw
+        return at_level(reading.power_w / W_PER_KW, pending.level, self.level_kw)
 
     def _obeyed(self, pending: Pending, reading: RigReading, verdict: Verdict) -> list[Finding]:
         findings: list[Finding] = [self._judged(pending, reading.read_at, verdict)]
         if pending.level is not None:
+            assert reading.power_w is not None
             # A start that says nothing of levels leaves the rig at the one it had.
             is_level = pending.command is Command.SET_WORK_LEVEL
-            self.level = pending.level if is_level else self._level_of(reading)
+            self.level = (
+                pending.level
+                if is_level
+                else nearest_level(reading.power_w / W_PER_KW, self.level_kw)
+            )
         if self.running is not pending.running or verdict is Verdict.LATE:
             self.running, self.changed_at = pending.running, reading.read_at
             self.n_starts += pending.running
@@ -364,12 +376,6 @@ class RigStatus:
                 )
             )
         return findings
-
-    def _level_of(self, reading: RigReading) -> int:
-        """Return the level whose power is nearest; the top one where there is no other."""
-        assert reading.power_w is not None
-        power_kw = reading.power_w / W_PER_KW
-        return min(range(len(self.level_kw)), key=lambda k: abs(self.level_kw[k] - power_kw))
 
     def _judged(self, pending: Pending, at: datetime, verdict: Verdict) -> Verified:
         return Verified(

@@ -4,6 +4,8 @@ Acknowledgements and state words are not evidence: firmware acknowledges what it
 hash-rate averages stay high in standby.
 """
 
+import math
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -17,6 +19,9 @@ STOPPED_FRAC = 0.10
 
 RUNNING_FRAC = 0.80
 """A running rig draws at least this share of the rated power of its level."""
+
+LEVEL_TOLERANCE_FRAC = 0.08
+"""A rig is at a work level if its power is this close to it, or nearer than half a step."""
 
 
 class Wanted(StrEnum):
@@ -57,3 +62,16 @@ def power_confirms(
 def stopped_below_w(rated_power_w: float, standby_w: float) -> float:
     """Return the highest power of a rig that counts as stopped [W]."""
     return max(STOPPED_PER_STANDBY * standby_w, STOPPED_FRAC * rated_power_w)
+
+
+def at_level(power_kw: float, level: int, level_kw: Sequence[float]) -> bool:
+    """Return whether a rig's power is that of a work level."""
+    own_kw = level_kw[level]
+    others = (kw for k, kw in enumerate(level_kw) if k != level)
+    half_step_kw = min((abs(kw - own_kw) for kw in others), default=math.inf) / 2.0
+    return abs(power_kw - own_kw) <= max(half_step_kw, LEVEL_TOLERANCE_FRAC * own_kw)
+
+
+def nearest_level(power_kw: float, level_kw: Sequence[float]) -> int:
+    """Return the work level whose power is nearest."""
+    return min(range(len(level_kw)), key=lambda k: abs(level_kw[k] - power_kw))

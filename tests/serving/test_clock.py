@@ -180,3 +180,18 @@ def test_real_clock_is_aware_and_sleeps_until_the_instant() -> None:
 
     assert clock.now() >= due
     assert clock.now().utcoffset() == timedelta(0)
+
+
+def test_a_sleep_lasts_no_longer_when_the_clock_is_set_back() -> None:
+    class SetBack(RealClock):
+        def __init__(self) -> None:
+            self.n_asked = 0
+
+        def now(self) -> datetime:
+            self.n_asked += 1
+            return super().now() - timedelta(hours=self.n_asked > 1)
+
+    clock = SetBack()
+    instant = RealClock().now() + timedelta(seconds=0.1)
+    asyncio.run(asyncio.wait_for(clock.sleep_until(instant), 5.0))
+    assert clock.n_asked > 1

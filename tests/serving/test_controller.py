@@ -476,6 +476,52 @@ def test_a_chip_at_its_trip_temperature_stops_the_group_at_once(bench_of: Build)
     assert (tripped_at - pd.Timestamp(START)).total_seconds() % 300 != 0
 
 
+def test_a_trip_stops_also_rigs_that_are_flagged_or_were_started_by_others(
+    bench_of: Build,
+) -> None:
+    bench = bench_of((0.0, 1.0), (0.3, 0.0))
+    flagged, held = bench.rigs["loop_a-0"], bench.rigs["loop_a-1"]
+    flagged.obeys = False
+
+    def trip() -> None:
+        assert bench.controller.rigs["loop_a-0"].flag
+        flagged.obeys = True
+        held.restart_by_hand()
+        held.chip_temp_c = 86.0
+
+    bench.play(1.1, (1.0 + 10.0 / 3600.0, trip))
+    tripped_at = START + timedelta(hours=1.0)
+    for rig in (flagged, held):
+        stops = [at for at, command in rig.commands if command is Command.STOP and at > tripped_at]
+        assert len(stops) == 1
+        assert not rig.running
+    assert stops[0] < tripped_at + timedelta(minutes=3)
+    forced = bench.journal.frame("intents").query("reason.str.contains('temperature trip')")
+    assert set(forced.rig_id) == {"loop_a-0", "loop_a-1"}
+    assert forced.forced.all()
+    assert bench.controller.rigs["loop_a-0"].flag
+    assert bench.claimed_kwh("loop_a-0") == 0.0
+
+
+def test_rigs_that_others_start_above_the_cap_are_stopped_at_once(bench_of: Build) -> None:
+    bench = bench_of((0.0, 0.0))
+    contract_kw = 250.0 - float(bench.controller.status().cap_kw) + 2.4 * RIG_KW
+    bench.journal.close()
+    tight = bench_of((0.0, 0.0), contract_power_kw=contract_kw, running=False)
+
+    def start() -> None:
+        for name in ("loop_a-0", "loop_a-1", "loop_b-0", "loop_b-1"):
+            tight.rigs[name].restart_by_hand()
+
+    tight.play(0.56, (0.501, start))
+    # Two fit below the cap: these are left to whoever started them until the next dispatch.
+    stopped = [rig for rig in tight.rigs.values() if rig.commands]
+    assert len(stopped) == 2
+    assert all(own is Command.STOP for rig in stopped for _, own in rig.commands)
+    assert all(rig.commands[0][0] <= START + timedelta(hours=0.54) for rig in stopped)
+    assert tight.n_running() == 2
+
+
 def test_a_locked_out_rig_is_stopped_and_never_started_until_cleared(bench_of: Build) -> None:
     bench = bench_of((0.0, 1.0))
     rig = bench.rigs["loop_a-0"]
@@ -579,6 +625,44 @@ def test_a_rig_that_is_locked_out_while_it_starts_is_stopped(bench_of: Build) ->
     gap = rig.commands[1][0] - rig.commands[0][0]
     assert gap <= timedelta(seconds=10.0)
     assert not rig.running
+
+
+def test_a_clock_that_is_set_back_stops_neither_supervision_nor_verification(
+    bench_of: Build,
+) -> None:
+    bench = bench_of((-10.0, 1.0), (0.5, 0.0))
+    step_h = 1.0
+
+    def set_back() -> None:
+        # The rigs are told by the same clock: the one under way acts at once.
+        assert bench.n_running() == 8
+        assert all(rig.pending is not None for rig in bench.controller.rigs.values())
+        bench.clock._start -= timedelta(hours=step_h)
+        for rig in bench.rigs.values():
+            assert rig._due is not None
+            rig._due = rig._due[0] - timedelta(hours=step_h), rig._due[1]
+            rig._booted_at -= timedelta(hours=step_h)
+
+    asyncio.run(bench.controller.start())
+    asyncio.run(drive(bench, 1800.0))
+    set_back()
+    before = bench.journal.count("supervisions")
+    asyncio.run(drive(bench, 90.0))
+    assert bench.journal.count("supervisions") - before >= 2
+    verdicts = set(bench.journal.frame("verifications").verdict)
+    assert verdicts == {"verified"}
+    assert bench.alarms(Alarm.EXTERNAL_CHANGE) == []
+
+
+async def drive(bench: Bench, seconds: float) -> None:
+    """Tick for so long, with the clock's own monotonic time."""
+    end_s = bench.clock.monotonic() + seconds
+    while True:
+        next_at = await bench.controller.tick()
+        wait_s = (next_at - bench.clock.now()).total_seconds()
+        if bench.clock.monotonic() + wait_s > end_s:
+            return
+        await bench.clock.advance(wait_s)
 
 
 def test_a_policy_that_fails_raises_one_alarm_and_the_rule_decides(bench_of: Build) -> None:
