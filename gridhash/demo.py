@@ -30,6 +30,7 @@ from gridhash.serving.drivers.avalon_pyasic import AvalonPyasicDriver
 from gridhash.serving.history import RunCheck, check_run, rig_fates, transitions
 from gridhash.serving.journal import Journal
 from gridhash.serving.replay import Replay, replay
+from gridhash.serving.service import hash_of_bundle
 from gridhash.serving.settings import ControllerSettings
 from gridhash.serving.simulated_avalon import AVALON_PORT, SimulatedFleet
 from gridhash.serving.simulated_rig import RigFaults, RigMismatch
@@ -244,7 +245,7 @@ async def _run_day(
             journal,
             mode=Mode.LIVE,
             settings=SETTINGS,
-            bundle_hash=training.bundle.name,
+            bundle_hash=hash_of_bundle(training.bundle),
             note="demo: simulated rigs, simulated clock",
         )
         with Bar(

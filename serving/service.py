@@ -134,7 +134,7 @@ def prepare(
     return Service(
         policy=policy,
         manifest=manifest,
-        bundle_hash=hashlib.sha256((bundle / MANIFEST).read_bytes()).hexdigest(),
+        bundle_hash=hash_of_bundle(bundle),
         site=site,
         site_changes=site_changes(manifest, scenario.site),
         market=market,
@@ -142,6 +142,11 @@ def prepare(
         mode=mode,
         journal=journal,
     )
+
+
+def hash_of_bundle(bundle: Path) -> str:
+    """Return the SHA-256 of a bundle's manifest, under which runs name the bundle."""
+    return hashlib.sha256((bundle / MANIFEST).read_bytes()).hexdigest()
 
 
 async def run_service(

@@ -116,5 +116,6 @@ def test_the_demo_ends_with_every_command_verified_and_every_fault_named(tmp_pat
         "training",
     }
     with Journal(tmp_path / "demo" / "journal.sqlite", read_only=True) as journal:
+        assert len(journal.frame("runs").bundle_hash.iloc[0]) == 64
         decided = pd.to_datetime(journal.frame("decisions")["at"])
     assert decided.max() - decided.min() >= timedelta(hours=23)
