@@ -23,6 +23,9 @@ class ImitationSettings(Block):
         "revenue that a start costs",
     )
     shadow_penalty: float = Field(default=0.003, ge=0, description="keeps shadow prices small")
+    level_shadow_penalty: float = Field(
+        default=0.1, ge=0, description="the same where rigs take levels, which shadow prices shift"
+    )
     weight_decay: float = Field(default=1e-4, ge=0)
     n_price_shifts: int = Field(
         default=60, ge=0, description="copies of the prices at other levels to draw states from"

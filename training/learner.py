@@ -65,6 +65,10 @@ class Learner:
         What is learned from ends with the training span, what chooses with the validation span.
         """
         torch.set_num_threads(config.torch_threads)
+        if scenario.params.n_levels.max() > 1:
+            settings = config.imitation
+            settings = settings.model_copy(update={"shadow_penalty": settings.level_shadow_penalty})
+            config = config.model_copy(update={"imitation": settings})
         taught = ending_before(scenario, spans.train[1])
         self.scenario = scenario = ending_before(scenario, spans.validate[1])
         self.spans = spans
