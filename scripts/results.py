@@ -155,7 +155,7 @@ def page(cells: list[dict[str, Any]]) -> str:
     words = [
         "",
         "On prices that are published a day ahead, the look-ahead rule, which needs no training, "
-        "earns what the dynamic program earns, and the learned policy matches both at best. That "
+        "earns nearly what the dynamic program earns, and so does the learned policy. That "
         "is what theory says of this problem: it is the consistency test of the learning, not its "
         "selling point.",
     ]

@@ -30,8 +30,10 @@ def begin(journal: Journal) -> int:
 def change(
     run_id: int, rig_id: str, at: datetime, *, running: bool, cause: Cause = Cause.COMMAND
 ) -> Row:
-    values = {"run_id": run_id, "at": at, "rig_id": rig_id, "running": running, "cause": cause}
-    return Row(table="changes", values=values)
+    return Row(
+        table="changes",
+        values={"run_id": run_id, "at": at, "rig_id": rig_id, "running": running, "cause": cause},
+    )
 
 
 def test_what_was_appended_is_there_after_opening_again(tmp_path: Path) -> None:
