@@ -77,6 +77,11 @@ def read_text_file(path: str | Path) -> TextFile:
         content = path.read_bytes()
     except OSError as err:
         raise DataError(f"{path}: cannot be read: {err.strerror}; check the path") from err
+    return decode_text(path, content)
+
+
+def decode_text(path: Path, content: bytes) -> TextFile:
+    """Return the text of a file's content; raise FileFormatError as `read_text_file` does."""
     if not content.strip():
         raise FileFormatError(f"{path}: the file is empty; download it again")
     for start, meaning in BINARY_STARTS:
