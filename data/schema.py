@@ -39,12 +39,62 @@ COLUMNS = (
         known="publication",
     ),
     Column(
+        name="real_time_price_per_kwh",
+        unit="currency/kWh",
+        dtype="float64",
+        low=-50.0,
+        high=5000.0,
+        meaning="price of energy of the real-time or intraday market",
+        required=False,
+        known="end",
+    ),
+    Column(
+        name="imbalance_surplus_price_per_kwh",
+        unit="currency/kWh",
+        dtype="float64",
+        low=-50.0,
+        high=5000.0,
+        meaning="paid for energy above the nominated plan",
+        required=False,
+        known="publication",
+    ),
+    Column(
+        name="imbalance_shortage_price_per_kwh",
+        unit="currency/kWh",
+        dtype="float64",
+        low=-50.0,
+        high=5000.0,
+        meaning="charged for energy below the nominated plan",
+        required=False,
+        known="publication",
+    ),
+    Column(
         name="surplus_frac",
         unit="1",
         dtype="float64",
         low=0.0,
         high=1.0,
         meaning="surplus renewable power available to the site, share of its nameplate power",
+        required=False,
+        known="end",
+    ),
+    Column(
+        name="curtailment_order",
+        unit="1",
+        dtype="float64",
+        low=0.0,
+        high=1.0,
+        meaning="whether renewables of the area are ordered down: 1 or 0",
+        required=False,
+        known="publication",
+    ),
+    Column(
+        name="behind_meter_pv_frac",
+        unit="1",
+        dtype="float64",
+        low=0.0,
+        high=2.0,
+        meaning="solar power behind the site's meter, share of the site's nameplate power",
         required=False,
         known="end",
     ),
@@ -59,6 +109,26 @@ COLUMNS = (
         known="end",
     ),
     Column(
+        name="relative_humidity_frac",
+        unit="1",
+        dtype="float64",
+        low=0.0,
+        high=1.1,
+        meaning="outdoor relative humidity",
+        required=False,
+        known="end",
+    ),
+    Column(
+        name="ghi_w_per_m2",
+        unit="W/m²",
+        dtype="float64",
+        low=0.0,
+        high=1500.0,
+        meaning="global horizontal irradiance",
+        required=False,
+        known="end",
+    ),
+    Column(
         name="hashprice_usd_per_phs_day",
         unit="USD/(PH/s)/day",
         dtype="float64",
@@ -69,6 +139,26 @@ COLUMNS = (
         known="start",
     ),
     Column(
+        name="difficulty",
+        unit="1",
+        dtype="float64",
+        low=1.0,
+        high=1e16,
+        meaning="difficulty of the Bitcoin network",
+        required=False,
+        known="start",
+    ),
+    Column(
+        name="btc_price_usd",
+        unit="USD",
+        dtype="float64",
+        low=0.01,
+        high=10000000.0,
+        meaning="price of a bitcoin",
+        required=False,
+        known="end",
+    ),
+    Column(
         name="currency_per_usd",
         unit="currency/USD",
         dtype="float64",
@@ -77,6 +167,76 @@ COLUMNS = (
         meaning="exchange rate; narrower bounds per currency",
         required=False,
         known="start",
+    ),
+    Column(
+        name="carbon_g_per_kwh",
+        unit="g/kWh",
+        dtype="float64",
+        low=0.0,
+        high=2000.0,
+        meaning="carbon intensity of the area's generation",
+        required=False,
+        known="end",
+    ),
+    Column(
+        name="demand_kw",
+        unit="kW",
+        dtype="float64",
+        low=0.0,
+        high=200000000.0,
+        meaning="mean demand of the area",
+        required=False,
+        known="end",
+    ),
+    Column(
+        name="solar_kw",
+        unit="kW",
+        dtype="float64",
+        low=-80000000.0,
+        high=80000000.0,
+        meaning="mean solar generation of the area after curtailment",
+        required=False,
+        known="end",
+    ),
+    Column(
+        name="solar_curtailed_kw",
+        unit="kW",
+        dtype="float64",
+        low=0.0,
+        high=80000000.0,
+        meaning="mean curtailed solar power of the area",
+        required=False,
+        known="end",
+    ),
+    Column(
+        name="wind_kw",
+        unit="kW",
+        dtype="float64",
+        low=-80000000.0,
+        high=80000000.0,
+        meaning="mean wind generation of the area after curtailment",
+        required=False,
+        known="end",
+    ),
+    Column(
+        name="wind_curtailed_kw",
+        unit="kW",
+        dtype="float64",
+        low=0.0,
+        high=80000000.0,
+        meaning="mean curtailed wind power of the area",
+        required=False,
+        known="end",
+    ),
+    Column(
+        name="interconnector_kw",
+        unit="kW",
+        dtype="float64",
+        low=-80000000.0,
+        high=80000000.0,
+        meaning="mean exchange of the area, positive = import",
+        required=False,
+        known="end",
     ),
 )
 """Every column that a trace may hold, in order."""
@@ -144,7 +304,7 @@ def currency_band(currency: str) -> CurrencyBand:
 def bounds(column: Column, currency: str) -> tuple[float, float]:
     """Return the lowest and highest plausible value of a column in a currency."""
     band = currency_band(currency)
-    if column.name == "price_per_kwh":
+    if column.unit == "currency/kWh":
         return band.price_low, band.price_high
     if column.name == "currency_per_usd":
         return band.per_usd_low, band.per_usd_high
@@ -169,11 +329,11 @@ def first_fault(
         )
     low, high = bounds(column, currency)
     outside = np.flatnonzero((values < low) | (values > high))
-    if column.name == "price_per_kwh":
+    if column.unit == "currency/kWh":
         factor = unit_slip(values, currency=currency, period_s=period_s, any_outside=outside.size)
         if factor is not None:
             row = int(outside[0]) if outside.size else int(np.argmax(np.abs(values)))
-            return Fault(row, _slip_problem(values, row, factor, currency))
+            return Fault(row, _slip_problem(column.name, values, row, factor, currency))
     if outside.size:
         row = int(outside[0])
         return Fault(
@@ -203,11 +363,13 @@ def unit_slip(
     return None
 
 
-def _slip_problem(values: npt.NDArray[np.float64], row: int, factor: float, currency: str) -> str:
+def _slip_problem(
+    name: str, values: npt.NDArray[np.float64], row: int, factor: float, currency: str
+) -> str:
     median = float(np.median(np.abs(values)))
     times = f"{factor:g} times" if factor > 1 else f"1/{1 / factor:g} of"
     return (
-        f"price_per_kwh {values[row]:g} {currency}/kWh, and the median of the whole series is "
+        f"{name} {values[row]:g} {currency}/kWh, and the median of the whole series is "
         f"{median:g}: about {times} what is usual, so the unit looks wrong (per MWh, or in cents, "
         f"instead of per kWh?); convert the prices to {currency}/kWh"
     )

@@ -19,7 +19,7 @@ Values = npt.ArrayLike | pd.Series
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Trace:
-    """Validated series of one market area; nothing in it was filled in.
+    """Validated series of one market area; nothing in it was filled in unless `notes` says so.
 
     Attributes
     ----------
@@ -34,6 +34,8 @@ class Trace:
     available_at
         For each column the instant from which each row's value is known; never falls from row to
         row, so that what is known at an instant is always a prefix.
+    notes
+        Explicit choices made on the way here, one line each: what was filled, scaled or assumed.
 
     Raises
     ------
@@ -49,6 +51,7 @@ class Trace:
     area: str
     source: str
     available_at: Mapping[str, pd.DatetimeIndex]
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Validate everything and take copies."""
@@ -64,7 +67,14 @@ class Trace:
         frame = pd.DataFrame({name: self._numbers(name) for name in names}, index=starts)
         for name in names:
             self._check_values(COLUMN_BY_NAME[name], frame[name].to_numpy(), starts)
-        known = {name: self._checked_known(name, starts) for name in names}
+        checked: dict[int, pd.DatetimeIndex] = {}
+        known: dict[str, pd.DatetimeIndex] = {}
+        for name in names:
+            # Columns mostly share their instants, and a check of a year of them takes time.
+            given = id(self.available_at.get(name))
+            if given not in checked:
+                checked[given] = self._checked_known(name, starts)
+            known[name] = checked[given]
         object.__setattr__(self, "frame", frame)
         object.__setattr__(self, "available_at", known)
 
@@ -186,7 +196,7 @@ class Trace:
         return replace(
             self,
             frame=self.frame.iloc[first:stop],
-            available_at={name: known[first:stop] for name, known in self.available_at.items()},
+            available_at=_rows_of(self.available_at, first, stop),
         )
 
     def _row_at(self, instant: datetime, name: str) -> int:
@@ -283,7 +293,16 @@ def concat(traces: Sequence[Trace]) -> Trace:
             )
             for name in first.available_at
         },
+        notes=tuple(dict.fromkeys(note for trace in traces for note in trace.notes)),
     )
+
+
+def _rows_of(
+    available_at: Mapping[str, pd.DatetimeIndex], first: int, stop: int
+) -> dict[str, pd.DatetimeIndex]:
+    """Return the rows [first, stop); columns that share their instants go on sharing them."""
+    distinct = {id(known): known[first:stop] for known in available_at.values()}
+    return {name: distinct[id(known)] for name, known in available_at.items()}
 
 
 def describe_row(starts: pd.DatetimeIndex, position: int) -> str:
