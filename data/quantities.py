@@ -64,7 +64,7 @@ QUANTITIES = {
         Quantity("n_trades", "1", 0.0, 1e7, "trades of a delivery period"),
         Quantity("imbalance_surplus_flag", "1", 0.0, 99.0, "publisher's mark of a surplus price"),
         Quantity("imbalance_shortage_flag", "1", 0.0, 99.0, "publisher's mark of a shortage price"),
-        Quantity("demand_kw", "kW", 0.0, 200 * _GW, "mean demand of the area"),
+        Quantity("demand_kw", "kW", -_GW, 200 * _GW, "mean demand of the area"),
         Quantity("nuclear_kw", *_GENERATION, "mean nuclear generation"),
         Quantity("thermal_kw", *_GENERATION, "mean thermal generation"),
         Quantity("thermal_lng_kw", *_GENERATION, "mean generation from liquefied gas"),
