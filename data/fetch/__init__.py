@@ -1,0 +1,1 @@
+"""Fetch the publishers' files over the network, byte for byte, with their provenance."""
