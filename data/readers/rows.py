@@ -204,10 +204,11 @@ def widen(
     return Wide(unique, row_of)
 
 
-def check_whole_days(cells: Cells, wide: Wide, names: list[str], *, timezone: str) -> None:
+def check_whole_days(
+    cells: Cells, wide: Wide, names: list[str], *, period_s: int, timezone: str
+) -> None:
     """Raise TimeGridError unless each column begins at a local midnight and ends at one."""
     held = wide.row_of >= 0
-    period_s = int(wide.starts_s[1] - wide.starts_s[0]) if len(wide.starts_s) > 1 else 3600
     first = wide.starts_s[held.argmax(axis=0)]
     end = wide.starts_s[len(held) - 1 - held[::-1].argmax(axis=0)] + period_s
     for edges, verb in ((first, "begins"), (end, "ends")):
