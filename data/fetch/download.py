@@ -172,7 +172,7 @@ class Downloader:
 
     def _backoff_s(self, failures: int) -> float:
         longest = self.settings.backoff_s * 2.0 ** (failures - 1)
-        share = self.timing.random.uniform(0.5, 1.0)
+        share = self.timing.chance.uniform(0.5, 1.0)
         return min(self.settings.backoff_max_s, longest) * share
 
     def _ask(

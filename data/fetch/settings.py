@@ -67,11 +67,11 @@ class Timing:
         Returns seconds that never fall, for intervals and deadlines.
     sleep
         Waits so many seconds.
-    random
+    chance
         Spreads the waits between attempts.
     """
 
     clock: Callable[[], datetime] = _utc_now
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    random: random.Random = field(default_factory=random.Random)
+    chance: random.Random = field(default_factory=random.Random)
