@@ -86,7 +86,7 @@ WriteSmard = Callable[..., Path]
 
 @pytest.fixture
 def write_smard(tmp_path: Path) -> WriteSmard:
-    """Return a writer of SMARD files of the 2018 layout; prices are 10.5, 11.5 … EUR/MWh."""
+    """Return a writer of SMARD files of the 2018 layout; prices are 10.57, 11.57 … EUR/MWh."""
 
     def write(
         first: date,
@@ -100,7 +100,7 @@ def write_smard(tmp_path: Path) -> WriteSmard:
     ) -> Path:
         rows = []
         for i, (day, hour) in enumerate(wall_hours(first, n_days)):
-            price = (cells or {}).get(i, f"{10.5 + i}")
+            price = (cells or {}).get(i, f"{10.57 + i:.2f}")
             rows.append(";".join([*english(day, hour), *([price] * len(zones))]))
         if swap is not None:
             rows[swap[0]], rows[swap[1]] = rows[swap[1]], rows[swap[0]]

