@@ -1,0 +1,319 @@
+"""The store: datasets as imported and traces as joined, committed whole or not at all."""
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+
+from gridhash.data.source_table import SourceTable
+from gridhash.data.store.block import block_of, join_rows
+from gridhash.data.store.folder import StoreFolder
+from gridhash.data.store.manifest import (
+    DatasetRecord,
+    Manifest,
+    TraceRecord,
+)
+from gridhash.data.store.merge import merge
+from gridhash.data.store.records import check_same_kind, record_after, refuse_conflicts
+from gridhash.data.trace import Trace
+from gridhash.errors import DataError, TimeGridError
+from gridhash.time_grid import require_aware
+
+FOLDER_VARIABLE = "GRIDHASH_DATA"
+TRACES_FOLDER = "_traces"
+LOCK_WAIT_S = 10.0
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppendResult:
+    """What became of an import.
+
+    Attributes
+    ----------
+    rows_new, rows_same, rows_filled, rows_revised
+        Rows of the table that were not there, were there and agree, got values where none were,
+        and got other values; they add up to the rows of the table.
+    columns_new
+        Columns that the dataset did not have.
+    partitions_written
+        Years whose file was written anew.
+    """
+
+    rows_new: int
+    rows_same: int
+    rows_filled: int
+    rows_revised: int
+    columns_new: tuple[str, ...]
+    partitions_written: int
+
+
+def default_folder() -> Path:
+    """Return the user's store: environment GRIDHASH_DATA, else the data folder of the system."""
+    named = os.environ.get(FOLDER_VARIABLE)
+    return Path(named) if named else platformdirs.user_data_path("gridhash") / "store"
+
+
+class Store:
+    """Datasets and traces in a folder: Parquet files and the manifest that says which count.
+
+    Readers need no lock and see one manifest; a writer holds the lock. Every method raises
+    DataError where the store cannot be read or written; what was stored before is then intact.
+
+    Parameters
+    ----------
+    folder
+        Made by the first append; default `default_folder`.
+    lock_wait_s
+        How long to wait for another writer [s].
+    """
+
+    def __init__(self, folder: Path | None = None, *, lock_wait_s: float = LOCK_WAIT_S) -> None:
+        """Open the store; nothing is read or made yet."""
+        self.folder = StoreFolder(
+            default_folder() if folder is None else folder, lock_wait_s=lock_wait_s
+        )
+
+    def manifest(self) -> Manifest:
+        """Return what the store holds; an empty manifest where there is no store."""
+        return self.folder.manifest()
+
+    def names(self) -> list[str]:
+        """Return the names of the datasets."""
+        return sorted(self.manifest().datasets)
+
+    def trace_names(self) -> list[str]:
+        """Return the names of the traces."""
+        return sorted(self.manifest().traces)
+
+    def info(self, dataset: str) -> DatasetRecord:
+        """Return what the manifest says of a dataset."""
+        return self._dataset(self.manifest(), dataset)
+
+    def trace_info(self, name: str) -> TraceRecord:
+        """Return what the manifest says of a trace."""
+        return self._trace(self.manifest(), name)
+
+    def read(
+        self,
+        dataset: str,
+        columns: list[str] | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> SourceTable:
+        """Return a dataset, or its `columns`, or its rows that start in [start, end).
+
+        A value that no file ever gave is NaN; its row says that it is known at the end of the
+        period.
+
+        Raises
+        ------
+        DataError
+            If the store has no such dataset or column, or a file is missing or damaged.
+        TimeGridError
+            If no row starts in the span, or `start` or `end` has no time zone.
+        """
+        for instant in (start, end):
+            if instant is not None and instant.utcoffset() is None:
+                raise TimeGridError(f"{dataset}: {instant} has no time zone; add it")
+
+        def work(manifest: Manifest) -> SourceTable:
+            record = self._dataset(manifest, dataset)
+            return self._read(record, dataset, columns or list(record.columns), start, end)
+
+        return self.folder.reading(work)
+
+    def load_trace(self, name: str) -> Trace:
+        """Return a trace; raise DataError if there is none or its file is missing or damaged."""
+
+        def work(manifest: Manifest) -> Trace:
+            record = self._trace(manifest, name)
+            block = self.folder.block(record.partition)
+            # JSON knows no tuples.
+            fields: dict[str, Any] = {
+                key: tuple(value) if isinstance(value, list) else value
+                for key, value in record.fields.items()
+            }
+            return Trace(frame=block.frame(), available_at=block.available_at(), **fields)
+
+        return self.folder.reading(work)
+
+    def append(
+        self, table: SourceTable, *, imported_at: datetime, revise: bool = False
+    ) -> AppendResult:
+        """Store a table beside what its dataset holds, wholly or not at all.
+
+        The same table twice changes nothing. Missing values may be filled, columns and rows
+        added; gaps stay gaps.
+
+        Parameters
+        ----------
+        imported_at
+            Now, with time zone; goes into the manifest.
+        revise
+            Replace stored values by those of the table, and note it in the manifest.
+
+        Raises
+        ------
+        ConflictError
+            If the table has other values for instants that are stored, and not `revise`.
+        DataError
+            If the table differs in period or currency, names no origin, or cannot be written.
+        """
+        require_aware(imported_at, "imported_at")
+        if not table.origins:
+            raise DataError(f"{table.name}: names no file that it comes from; give its origins")
+        with self.folder.writing() as manifest:
+            self._check_free(table.dataset, manifest.traces, "trace")
+            record = manifest.datasets.get(table.dataset)
+            if record is not None:
+                check_same_kind(record, table)
+            stored = record.partitions if record is not None else {}
+            merged = {
+                year: merge(
+                    self.folder.checked_block(stored[year]) if year in stored else None,
+                    new,
+                    table.period_s,
+                )
+                for year, new in block_of(table).years().items()
+            }
+            if record is not None and not revise:
+                refuse_conflicts(record, table, merged)
+            changed = {year: one for year, one in merged.items() if one.is_changed}
+            if changed:
+                partitions = {
+                    year: self.folder.write(one.block, table.dataset, str(year))
+                    for year, one in changed.items()
+                }
+                now = record_after(
+                    record,
+                    table,
+                    changed=changed,
+                    partitions=partitions,
+                    imported_at=imported_at,
+                )
+                self.folder.commit(manifest.with_dataset(table.dataset, now))
+        known = record.columns if record is not None else {}
+        return AppendResult(
+            rows_new=sum(one.rows_new for one in merged.values()),
+            rows_same=sum(one.rows_same for one in merged.values()),
+            rows_filled=sum(one.rows_filled for one in merged.values()),
+            rows_revised=sum(one.rows_revised for one in merged.values()),
+            columns_new=tuple(name for name in table.columns if name not in known),
+            partitions_written=len(changed),
+        )
+
+    def save_trace(self, name: str, trace: Trace, *, replace: bool = False) -> None:
+        """Store a trace under a name such as ``kyushu-2016-2023``.
+
+        Raises
+        ------
+        DataError
+            If the name is no name, is that of a dataset, or is that of another trace and not
+            `replace`.
+        """
+        fields = {
+            field.name: getattr(trace, field.name)
+            for field in dataclasses.fields(trace)
+            if field.name not in ("frame", "available_at")
+        }
+        with self.folder.writing() as manifest:
+            self._check_free(name, manifest.datasets, "dataset")
+            record = TraceRecord(
+                fields=json.loads(json.dumps(fields)),
+                partition=self.folder.write(block_of(trace), TRACES_FOLDER, name),
+            )
+            stored = manifest.traces.get(name)
+            if stored == record:
+                return
+            if stored is not None and not replace:
+                raise DataError(
+                    f"{self.folder.path}: there is another trace {name}; remove it, or choose "
+                    "another name, or ask for it to be replaced"
+                )
+            self.folder.commit(manifest.with_trace(name, record))
+
+    def remove(self, name: str) -> None:
+        """Remove a dataset or a trace; raise DataError if there is none of that name."""
+        with self.folder.writing() as manifest:
+            if name not in manifest.traces:
+                self._dataset(manifest, name)
+            self.folder.commit(manifest.without(name))
+
+    def _read(
+        self,
+        record: DatasetRecord,
+        dataset: str,
+        columns: list[str],
+        start: datetime | None,
+        end: datetime | None,
+    ) -> SourceTable:
+        unknown = [name for name in columns if name not in record.columns]
+        if unknown:
+            raise DataError(
+                f"{dataset}: there is no column {unknown[0]}; it holds {', '.join(record.columns)}"
+            )
+        blocks = [
+            self.folder.block(partition, columns)
+            for partition in record.partitions.values()
+            if (start is None or partition.last >= start) and (end is None or partition.first < end)
+        ]
+        nothing = TimeGridError(
+            f"{dataset}: no rows from {start} to {end}; it holds {record.first} … {record.last}"
+        )
+        if not blocks:
+            raise nothing
+        block = join_rows(blocks, columns, record.period_s)
+        first, stop = (
+            default
+            if instant is None
+            else int(np.searchsorted(block.starts_s, instant.timestamp()))
+            for instant, default in ((start, 0), (end, len(block)))
+        )
+        if stop <= first:
+            raise nothing
+        block = block.rows(first, stop)
+        span = (block.starts_s[0], block.starts_s[-1])
+        return SourceTable(
+            dataset=dataset,
+            frame=block.frame(),
+            period_s=record.period_s,
+            currency=record.currency,
+            origins=tuple(
+                origin.origin
+                for origin in record.origins
+                if not set(columns).isdisjoint(origin.columns)
+                and origin.first.timestamp() <= span[1]
+                and origin.last.timestamp() >= span[0]
+            ),
+            available_at=block.available_at(),
+        )
+
+    def _dataset(self, manifest: Manifest, dataset: str) -> DatasetRecord:
+        if dataset not in manifest.datasets:
+            held = ", ".join(sorted(manifest.datasets)) or "nothing yet"
+            raise DataError(f"{self.folder.path}: there is no dataset {dataset}; it holds {held}")
+        return manifest.datasets[dataset]
+
+    def _trace(self, manifest: Manifest, name: str) -> TraceRecord:
+        if name not in manifest.traces:
+            held = ", ".join(sorted(manifest.traces)) or "none yet"
+            raise DataError(f"{self.folder.path}: there is no trace {name}; traces: {held}")
+        return manifest.traces[name]
+
+    def _check_free(self, name: str, others: Collection[str], kind: str) -> None:
+        if not _NAME.fullmatch(name):
+            raise DataError(
+                f"{name!r} is no name for the store; use up to 100 of a-z, 0-9, '-', '_' and '.', "
+                "a letter or digit first"
+            )
+        if name in others:
+            raise DataError(f"{self.folder.path}: {name} is the name of a {kind}; choose another")
