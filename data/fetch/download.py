@@ -262,7 +262,7 @@ class Downloader:
             part.begin(request, headers, resumable=plain)
             self._receive(request, part, response, deadline_s)
             length = headers.get("content-length", "")
-            self._check_length(part, int(length) if plain and length.isdigit() else None)
+            self._check_length(part, int(length) if plain and length.isdecimal() else None)
             return _Answer("whole", final_url, headers)
         self._refused(request, response)
 
@@ -272,7 +272,7 @@ class Downloader:
         largest = self.settings.max_bytes
         size = part.size
         length = response.headers.get("content-length", "")
-        if length.isdigit() and size + int(length) > largest:
+        if length.isdecimal() and size + int(length) > largest:
             part.discard()
             raise request.failure(f"the file has {size + int(length)} bytes, more than {largest}")
         with part.path.open("ab", buffering=0) as file:
@@ -320,7 +320,7 @@ class Downloader:
 
     def _retry_after_s(self, response: httpx.Response) -> float | None:
         value = response.headers.get("retry-after", "").strip()
-        if value.isdigit():
+        if value.isdecimal():
             return float(value)
         try:
             moment = email.utils.parsedate_to_datetime(value)

@@ -5,13 +5,13 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from gridhash.data.fetch.provenance import write_json
 from gridhash.data.fetch.request import Request
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 
 
 class PartFile:
@@ -59,7 +59,8 @@ class PartFile:
         """Whether a 206 answer goes on exactly where these bytes end, in the same version."""
         match = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
         same = strong_validator(headers) in ("", self._validator(request))
-        return match is not None and int(match[1]) == self.size and same
+        plain = headers.get("content-encoding", "identity") == "identity"
+        return match is not None and int(match[1]) == self.size and same and plain
 
     def discard(self) -> None:
         """Forget the bytes."""
@@ -99,6 +100,7 @@ def total_bytes(headers: Mapping[str, str]) -> int | None:
 
 def _http_date(headers: Mapping[str, str], name: str) -> datetime | None:
     try:
-        return email.utils.parsedate_to_datetime(headers.get(name, ""))
+        moment = email.utils.parsedate_to_datetime(headers.get(name, ""))
     except ValueError:
         return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
