@@ -1,0 +1,1 @@
+"""Forecasts that know only what was known: persistence, seasonal, and boosted quantiles."""
