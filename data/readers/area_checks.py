@@ -246,7 +246,8 @@ def check_bounds(rows: AreaRows) -> None:
     for name, source in CURTAILED.items():
         if name in rows.mw:
             _check_range(rows, name, rows.mw[name], 0.0, area.capacity_mw[source])
-            check_tick(rows.cells, rows.at[name], rows.mw[name], tick=rows.step_mw)
+            if rows.step_mw >= 1.0:
+                check_tick(rows.cells, rows.at[name], rows.mw[name], tick=rows.step_mw)
             given = np.nan_to_num(rows.mw[source]) if source in rows.mw else 0.0
             potential = np.nan_to_num(rows.mw[name]) + given
             _check_range(rows, name, potential, -np.inf, area.capacity_mw[source])
