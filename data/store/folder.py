@@ -27,6 +27,7 @@ from gridhash.errors import DataError
 MANIFEST_NAME = "manifest.json"
 LOCK_NAME = ".lock"
 _PARTITION = re.compile(r".+-[0-9a-f]{16}\.parquet")
+_UNFINISHED = re.compile(rf"\.(manifest\.json|.+-[0-9a-f]{{16}}\.parquet)\.\d+\{TEMPORARY_SUFFIX}")
 
 Result = TypeVar("Result")
 
@@ -47,6 +48,10 @@ class StoreFolder:
     def manifest_path(self) -> Path:
         """The file that says what the store holds."""
         return self.path / MANIFEST_NAME
+
+    def exists(self) -> bool:
+        """Whether there is a store, damaged or not; raises DataError as `manifest` does."""
+        return self.manifest_path.exists() or self.manifest() != Manifest()
 
     def manifest(self) -> Manifest:
         """Return the manifest as it is now; an empty one where there is no store.
@@ -83,7 +88,7 @@ class StoreFolder:
                 raise DataError(f"{self.path}: cannot be read ({err})") from err
 
     @contextmanager
-    def writing(self) -> Iterator[Manifest]:
+    def writing(self, *, sweep_first: bool = True) -> Iterator[Manifest]:
         """Hold the lock and give the manifest; afterwards remove files that do not count.
 
         Raises
@@ -98,7 +103,8 @@ class StoreFolder:
                 if not self.manifest_path.exists():
                     # Partitions without a manifest are a fault from here on, never leftovers.
                     write_manifest(self.manifest_path, manifest)
-                self.sweep(manifest)
+                if sweep_first:
+                    self.sweep(manifest)
                 try:
                     yield manifest
                 finally:
@@ -156,11 +162,8 @@ class StoreFolder:
         """Remove and return files of ours that do not count; only for who holds the lock."""
         counts = {self.path / file for file in manifest.files()}
         removed = [path for path in self._partitions() if path not in counts]
-        hidden = (
-            *self.path.glob(f".*{TEMPORARY_SUFFIX}"),
-            *self.path.glob(f"*/.*{TEMPORARY_SUFFIX}"),
-        )
-        removed += [path for path in hidden if path.is_file()]
+        hidden = (*self.path.glob(".*"), *self.path.glob("*/.*"))
+        removed += [path for path in hidden if _UNFINISHED.fullmatch(path.name)]
         for path in removed:
             path.unlink()
         for folder in {path.parent for path in removed} - {self.path}:

@@ -351,19 +351,16 @@ def test_trace_comes_back_exactly(store: Store) -> None:
     assert (store.names(), store.trace_names()) == ([], ["kyushu-synthetic"])
 
 
-def small_trace(price: float = 1.0, **fields: object) -> Trace:
+def small_trace(price: float = 1.0) -> Trace:
     index = grid(pd.Timestamp("2024-01-01T00:00Z"), pd.Timestamp("2024-01-02T00:00Z"), 1800)
     return Trace(
         frame=pd.DataFrame({"price_per_kwh": np.full(48, price)}, index=index),
-        **{
-            "period_s": 1800,
-            "currency": "JPY",
-            "area": "kyushu",
-            "source": "測定",
-            "notes": ("one hour filled", "scaled by 2"),
-            "available_at": {"price_per_kwh": index},
-            **fields,
-        },
+        period_s=1800,
+        currency="JPY",
+        area="kyushu",
+        source="測定",
+        notes=("one hour filled", "scaled by 2"),
+        available_at={"price_per_kwh": index},
     )
 
 
