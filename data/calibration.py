@@ -295,6 +295,8 @@ def _notes(
         "Powers are as the rigs report them, often 5-20 % off a meter; R is per kW so reported. "
         "Compare the sum with a site meter before relying on rig_power_w."
     ]
+    if telemetry.n_older:
+        notes.append(f"{telemetry.n_older} older readings of the journal were not read.")
     if telemetry.other_groups:
         notes.append(
             f"Left out, as {site.name} has no such group: {', '.join(telemetry.other_groups)}."
@@ -322,5 +324,5 @@ def _table_of(own: GroupCalibration) -> RenderableType:
     lost = sum(e.result.n_rigs_left_out for e in own.estimates if isinstance(e.result, Fit))
     if lost:
         below.append(f"{lost} estimates of single rigs lie far from all others and were left out")
-    lines = [Line(e.name, e.unit, e.configured, e.result) for e in own.estimates]
+    lines = [Line(e.name, e.configured, e.result) for e in own.estimates]
     return group_table(f"{own.group}: {own.n_rigs} x {own.model}", lines, below)

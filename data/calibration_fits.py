@@ -25,7 +25,10 @@ from gridhash.data.calibration_statistics import (
 SPAN_FOR_CURVE = 0.2
 """A rig's least and greatest load must lie so far apart to tell the slope of its curve."""
 
-OVER_RIGS = "per rig, combined over rigs (random effects, Hartung-Knapp t)"
+CLOCK_STEP_S = 1.0
+"""Rigs schedule by their own clocks in whole seconds: a start may come so much earlier."""
+
+OVER_RIGS = "mean of one fit per rig, Student's t over rigs"
 CENSORED = "interval-censored likelihood of single starts, profile interval"
 
 
@@ -82,25 +85,51 @@ def reference_power_kw(points: Sequence[SettledPoint]) -> float:
 
 
 def fit_nameplate(points: Sequence[SettledPoint]) -> tuple[Result, Result]:
-    """Return power [kW] and hash rate [TH/s] of a rig at load fraction 1."""
-    power, hashrate = [], []
-    used = []
+    """Return power [kW] and hash rate [TH/s] of a rig at load fraction 1.
+
+    Power by `reference_power_kw`; hash rate by the line of the rig's own curve where it ran at
+    loads far enough apart, else as it settled at load fraction 1.
+    """
+    power_kw, hashrate_ths, used = [], [], []
     for own in points_by_rig(points):
         reference_kw = reference_power_kw(own)
-        top = [p for p in own if p.dwell.level_frac == 1.0 and p.power_kw > 0.0]
-        if not top or not math.isfinite(reference_kw):
+        if not math.isfinite(reference_kw):
             continue
-        power.append(_mean_and_error(np.array([p.power_kw for p in top]), 1e-4 * reference_kw))
-        rates = np.array([p.hashrate_ths for p in top])
-        rates = rates[np.isfinite(rates) & (rates > 0.0)]
-        if rates.size:
-            hashrate.append(_mean_and_error(rates, 1e-4 * float(rates.mean())))
-        used += top
-    why = "no rig is known to have settled at load fraction 1: run three rigs there for 20 minutes"
-    return (
-        _over_rigs(power, used, why, unit="kW"),
-        _over_rigs(hashrate, used, why, unit="TH/s"),
-    )
+        power_kw.append(reference_kw)
+        used += own
+        line = curve_line(own)
+        if line is not None:
+            hashrate_ths.append(reference_kw / (line.alpha + line.beta))
+            continue
+        rates = [p.hashrate_ths for p in own if p.dwell.level_frac == 1.0 and p.hashrate_ths > 0.0]
+        if rates:
+            hashrate_ths.append(float(np.mean(rates)))
+    return _over_rigs(power_kw, used, "kW"), _over_rigs(hashrate_ths, used, "TH/s")
+
+
+@dataclass(frozen=True)
+class CurveLine:
+    """The line e = alpha + beta p of one rig [kW per TH/s]."""
+
+    alpha: float
+    beta: float
+    load_frac: Floats
+    efficiency: Floats
+
+
+def curve_line(points: Sequence[SettledPoint]) -> CurveLine | None:
+    """Return the line of one rig; None where its loads are too few or too close to each other."""
+    reference_kw = reference_power_kw(points)
+    own = [p for p in points if math.isfinite(p.power_kw) and p.hashrate_ths > 0.0]
+    if len(own) < 3 or not math.isfinite(reference_kw):
+        return None
+    p = np.array([point.power_kw for point in own]) / reference_kw
+    if np.ptp(p) < SPAN_FOR_CURVE:
+        return None
+    e = np.array([point.power_kw / point.hashrate_ths for point in own])
+    weights = np.array([point.n for point in own], dtype=np.float64)
+    beta, alpha = np.polyfit(p, e, 1, w=np.sqrt(weights))
+    return CurveLine(float(alpha), float(beta), p, e)
 
 
 def fit_curve(points: Sequence[SettledPoint]) -> Result:
@@ -110,35 +139,25 @@ def fit_curve(points: Sequence[SettledPoint]) -> Result:
     that a rig that reports too much power at all levels does no harm; weighted least squares of
     e = alpha + beta p over dwells, b = beta / (alpha + beta).
     """
-    slopes, errors, used, shown = [], [], [], []
-    widest = 0.0
+    slopes, used, shown = [], [], []
     for own in points_by_rig(points):
-        reference_kw = reference_power_kw(own)
-        own = [p for p in own if math.isfinite(p.power_kw) and p.hashrate_ths > 0.0]
-        if not own or not math.isfinite(reference_kw):
+        line = curve_line(own)
+        if line is None:
             continue
-        p = np.array([point.power_kw for point in own]) / reference_kw
-        widest = max(widest, float(np.ptp(p)))
-        if np.ptp(p) < SPAN_FOR_CURVE or len(own) < 3:
-            continue
-        e = np.array([point.power_kw / point.hashrate_ths for point in own])
-        weights = np.array([point.n for point in own], dtype=np.float64)
-        alpha, beta, covariance = _line(p, e, weights)
-        at_one = alpha + beta
-        slopes.append(beta / at_one)
-        gradient = np.array([-beta, alpha]) / at_one**2
-        errors.append(math.sqrt(max(float(gradient @ covariance @ gradient), 1e-10)))
-        fitted = 1.0 + slopes[-1] * (p - 1.0)
-        shown.append(np.stack([p, e / at_one, e / at_one - fitted]))
+        at_one = line.alpha + line.beta
+        slopes.append(line.beta / at_one)
+        relative = line.efficiency / at_one
+        fitted = 1.0 + slopes[-1] * (line.load_frac - 1.0)
+        shown.append(np.stack([line.load_frac, relative, relative - fitted]))
         used += own
     if len(slopes) < FEWEST_RIGS:
         return NotIdentified(
-            f"{len(slopes)} rigs settled at loads {SPAN_FOR_CURVE:g} or more apart (widest seen: "
-            f"{widest:.2f}), and {FEWEST_RIGS} are needed: commission work levels and run some "
-            "rigs at three of them for 20 minutes each; for on/off rigs a and b do not matter"
+            f"{len(slopes)} rigs settled at known loads {SPAN_FOR_CURVE:g} of nameplate or more "
+            f"apart, and {FEWEST_RIGS} are needed: commission work levels and run some rigs at "
+            "three of them for 20 minutes each; for on/off rigs a and b do not matter"
         )
-    combined = combine_rigs(np.array(slopes), np.array(errors))
-    p, e, residual = np.concatenate(shown, axis=1)
+    combined = combine_rigs(np.array(slopes))
+    p, e, _ = np.concatenate(shown, axis=1)
     return Fit(
         interval=combined.interval,
         n_readings=sum(point.n for point in used),
@@ -146,7 +165,7 @@ def fit_curve(points: Sequence[SettledPoint]) -> Result:
         n_rigs=int(combined.used.sum()),
         n_rigs_left_out=int((~combined.used).sum()),
         method=OVER_RIGS,
-        residuals=_residuals("e/e(1)", [own[2] for own in shown]),
+        residuals=_residuals("1", [own[2] for own in shown]),
         points={"load_frac": p, "relative_efficiency": e},
     )
 
@@ -157,7 +176,7 @@ def fit_resistance(points: Sequence[SettledPoint]) -> Result:
     Per rig a line through the origin over dwells. All rigs share the coolant and the step in which
     it is read, so that step is part of the interval.
     """
-    pairs, used, shown = [], [], []
+    found, used, shown = [], [], []
     for own in points_by_rig(points):
         resistance = resistance_of(own)
         if resistance is None:
@@ -166,21 +185,19 @@ def fit_resistance(points: Sequence[SettledPoint]) -> Result:
         power_kw = np.array([p.power_kw for p in own])
         rise_k = np.array([p.rise_k for p in own])
         residual = rise_k - resistance * power_kw
-        # Rounding and reading errors of a dwell's mean; more from residuals where there are some.
-        scatter_k = max(0.1, float(np.sqrt(np.sum(residual**2) / max(len(own) - 1, 1))))
-        pairs.append((resistance, scatter_k / float(np.sqrt(np.sum(power_kw**2)))))
+        found.append(resistance)
         shown.append(np.stack([power_kw, rise_k, residual]))
         used += own
-    if len(pairs) < FEWEST_RIGS:
+    if len(found) < FEWEST_RIGS:
         return NotIdentified(
-            f"{len(pairs)} rigs tell chip and coolant temperature while they run settled, and "
+            f"{len(found)} rigs tell chip and coolant temperature while they run settled, and "
             f"{FEWEST_RIGS} are needed: let rigs run for more than {SETTLE_S / 60:.0f} minutes"
         )
-    values, errors = np.array(pairs).T
+    values = np.array(found)
     power_kw, rise_k, _ = np.concatenate(shown, axis=1)
     coolant_c = np.concatenate([p.coolant_c for p in used])
     common = rounding_error(coolant_c) / float(rise_k.mean()) * float(values.mean())
-    combined = combine_rigs(values, errors, common)
+    combined = combine_rigs(values, common)
     return Fit(
         interval=combined.interval,
         n_readings=sum(p.n for p in used),
@@ -204,7 +221,7 @@ def resistance_of(points: Sequence[SettledPoint]) -> float | None:
 
 def fit_standby(dwells: Sequence[Dwell]) -> Result:
     """Return the power of a stopped rig [W], from readings a while after the stop."""
-    pairs, residuals, shown = [], [], []
+    found, residuals = [], []
     n_readings = n_events = 0
     for own in _by_rig_of_dwells([d for d in dwells if d.does == "stop"]):
         parts = [d.rig.power_kw[d.settled(60.0)] * 1000.0 for d in own]
@@ -215,16 +232,15 @@ def fit_standby(dwells: Sequence[Dwell]) -> Result:
         n_readings += power_w.size
         n_events += sum(part.size > 0 for part in parts)
         mean_w = float(power_w.mean())
-        pairs.append((mean_w, max(rounding_error(power_w), 1e-3)))
+        found.append(mean_w)
         residuals.append(power_w - mean_w)
-        shown.append(mean_w)
-    if len(pairs) < FEWEST_RIGS:
+    if len(found) < FEWEST_RIGS:
         return NotIdentified(
-            f"{len(pairs)} rigs were stopped by command and read in standby, and {FEWEST_RIGS} are "
+            f"{len(found)} rigs were stopped by command and read in standby, and {FEWEST_RIGS} are "
             "needed: stop some rigs for ten minutes"
         )
-    values, errors = np.array(pairs).T
-    combined = combine_rigs(values, errors, rounding_error(np.round(values)))
+    values = np.array(found)
+    combined = combine_rigs(values, rounding_error(np.round(values)))
     return Fit(
         interval=combined.interval,
         n_readings=n_readings,
@@ -233,7 +249,7 @@ def fit_standby(dwells: Sequence[Dwell]) -> Result:
         n_rigs_left_out=int((~combined.used).sum()),
         method=OVER_RIGS + ", step of the power reading",
         residuals=_residuals("W", residuals),
-        points={"standby_w": np.array(shown)},
+        points={"standby_w": values},
     )
 
 
@@ -254,14 +270,17 @@ def fit_delay(brackets: Floats, n_readings: int, what: str) -> Result:
             "are needed: stop and start some rigs while the controller reads them"
         )
     delays: Delays = mean_delay(brackets[:, 0], brackets[:, 1], brackets[:, 2].astype(np.int64))
+    found = delays.interval
+    # By how much a rig acts before its command is due is the same for the starts of a dispatch.
+    interval = Interval(found.value + 0.5 * CLOCK_STEP_S, found.low, found.high + CLOCK_STEP_S)
     middle_s = 0.5 * (brackets[:, 0] + brackets[:, 1])
-    residual_s = middle_s - delays.interval.value
+    residual_s = middle_s - interval.value
     return Fit(
-        interval=delays.interval,
+        interval=interval,
         n_readings=n_readings,
         n_events=len(brackets),
         n_rigs=len(rigs),
-        method=CENSORED,
+        method=CENSORED + ", whole seconds of the rig's clock",
         residuals=_residuals("s", [residual_s[brackets[:, 2] == rig] for rig in rigs]),
         points={"low_s": brackets[:, 0], "high_s": brackets[:, 1]},
     )
@@ -283,19 +302,15 @@ def _by_rig_of_dwells(dwells: Sequence[Dwell]) -> list[list[Dwell]]:
     return list(grouped.values())
 
 
-def _mean_and_error(values: Floats, error_at_least: float) -> tuple[float, float]:
-    error = float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-    return float(values.mean()), max(error, error_at_least)
-
-
-def _over_rigs(
-    pairs: Sequence[tuple[float, float]], used: Sequence[SettledPoint], why: str, unit: str
-) -> Result:
-    if len(pairs) < FEWEST_RIGS:
-        return NotIdentified(why)
-    values, errors = np.array(pairs).T
-    # One dwell says nothing of its own error, and rigs differ by far more than that: equal weights.
-    combined = combine_rigs(values, np.full_like(errors, float(np.median(errors))))
+def _over_rigs(values: Sequence[float], used: Sequence[SettledPoint], unit: str) -> Result:
+    """Return the mean of one value per rig."""
+    if len(values) < FEWEST_RIGS:
+        return NotIdentified(
+            f"{len(values)} rigs are known to have settled at a load level, and {FEWEST_RIGS} are "
+            "needed: run rigs at load fraction 1 for 20 minutes"
+        )
+    rigs = np.array(values)
+    combined = combine_rigs(rigs)
     return Fit(
         interval=combined.interval,
         n_readings=sum(p.n for p in used),
@@ -303,19 +318,8 @@ def _over_rigs(
         n_rigs=int(combined.used.sum()),
         n_rigs_left_out=int((~combined.used).sum()),
         method=OVER_RIGS,
-        residuals=_residuals(unit, [values - combined.interval.value]),
+        residuals=_residuals(unit, [rigs - combined.interval.value]),
     )
-
-
-def _line(x: Floats, y: Floats, weights: Floats) -> tuple[float, float, Floats]:
-    """Return alpha, beta of y = alpha + beta x and their covariance, weighted least squares."""
-    design = np.stack([np.ones_like(x), x], axis=1)
-    inverse = np.linalg.inv(design.T @ (weights[:, None] * design))
-    alpha, beta = inverse @ design.T @ (weights * y)
-    residual = y - alpha - beta * x
-    freedom = max(len(x) - 2, 1)
-    variance = float(np.sum(weights * residual**2)) / freedom
-    return float(alpha), float(beta), inverse * variance
 
 
 def _residuals(unit: str, by_rig: Sequence[Floats]) -> Residuals:

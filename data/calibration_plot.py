@@ -127,7 +127,7 @@ def _brackets(ax: Axes, fit: Fit, configured_s: float) -> None:
     ax.set_xlabel("time after the start [s]")
     ax.set_ylabel("starts, by the readings that enclose it")
     ax.set_yticks([])
-    ax.legend(frameon=False, fontsize=9)
+    ax.legend(frameon=False, fontsize=9, loc="lower left")
 
 
 def _standby(ax: Axes, fit: Fit, group: RigGroupConfig) -> None:
@@ -138,7 +138,8 @@ def _standby(ax: Axes, fit: Fit, group: RigGroupConfig) -> None:
     ax.axvline(group.standby_w, color=CONFIGURED, ls="--", label=f"configured {group.standby_w:g}")
     ax.set_xlabel("power of a stopped rig, as reported [W]")
     ax.set_ylabel("rigs")
-    ax.legend(frameon=False, fontsize=9)
+    ax.set_ylim(0.5, 1.25 * len(values_w) + 1.0)
+    ax.legend(frameon=False, fontsize=9, loc="upper left")
 
 
 def _dots(ax: Axes, x: object, y: object) -> None:

@@ -9,6 +9,7 @@ from scipy.optimize import least_squares
 
 from gridhash.data.calibration_dwells import Dwell, SettledPoint, usable
 from gridhash.data.calibration_fits import (
+    CLOCK_STEP_S,
     OVER_RIGS,
     Fit,
     NotIdentified,
@@ -27,8 +28,6 @@ from gridhash.data.calibration_statistics import (
 )
 from gridhash.data.calibration_telemetry import RESUME, SET_LEVEL
 
-CLOCK_STEP_S = 1.0
-"""Rigs schedule by their own clocks in whole seconds: a start may come so much earlier."""
 STEADY_S = 600.0
 """A rig must have been left alone for so long before a step."""
 WINDOW_S = 600.0
@@ -36,6 +35,8 @@ LEAD_S = 300.0
 """From so long before a step the coolant's way is followed."""
 WIDEST_S = 60.0
 """A step whose instant is known no better does not show how fast chips warm up."""
+MOST_STEPS = 24
+"""The newest so many steps of a rig are fitted: more would take long and tell little."""
 SHORTEST_S, LONGEST_S = 5.0, 1200.0
 """Bounds of the time constant."""
 
@@ -68,7 +69,7 @@ def start_brackets(dwells: Sequence[Dwell], quantity: str) -> tuple[Floats, int]
         if bracket is not None:
             number = numbers.setdefault(dwell.rig.rig_id, len(numbers))
             low_s = max(bracket[0] - dwell.start_s, 0.0)
-            rows.append((low_s, bracket[1] - dwell.start_s + CLOCK_STEP_S, float(number)))
+            rows.append((low_s, bracket[1] - dwell.start_s, float(number)))
     return np.array(rows, dtype=np.float64).reshape(-1, 3), n_readings
 
 
@@ -109,7 +110,7 @@ def fit_time_constant(
     fitted = []
     for own in points_by_rig(points):
         resistance = resistance_of(own)
-        steps = steps_of.get(own[0].dwell.rig.rig_id, [])
+        steps = steps_of.get(own[0].dwell.rig.rig_id, [])[-MOST_STEPS:]
         if steps and resistance is not None:
             fitted.append(_RigFit(steps, resistance))
     if len(fitted) < FEWEST_RIGS:
@@ -121,12 +122,12 @@ def fit_time_constant(
         )
         return missing, missing
     tau_s = np.array([rig.tau_s for rig in fitted])
-    error_s = np.array([rig.error_s for rig in fitted])
     resistance_k_per_kw = np.array([rig.resistance for rig in fitted])
     steps = [step for rig in fitted for step in rig.steps]
     rise_k = np.concatenate([np.abs(rig.settled_rise_k) for rig in fitted])
     coolant_c = np.concatenate([step.coolant_c for step in steps])
-    common_frac = rounding_error(coolant_c) / float(rise_k.mean())
+    # Least squares weighs a step by the square of its rise.
+    common_frac = rounding_error(coolant_c) * float(np.sum(rise_k) / np.sum(rise_k**2))
     residuals = Residuals(
         unit="K",
         rms=float(np.sqrt(np.mean(np.concatenate([rig.residual_k for rig in fitted]) ** 2))),
@@ -135,11 +136,8 @@ def fit_time_constant(
     )
     shown = np.concatenate([rig.shown for rig in fitted], axis=1)
     results = []
-    for values, errors in (
-        (tau_s, error_s),
-        (tau_s / resistance_k_per_kw, error_s / resistance_k_per_kw),
-    ):
-        combined = combine_rigs(values, errors, common_frac * float(values.mean()))
+    for values in (tau_s, tau_s / resistance_k_per_kw):
+        combined = combine_rigs(values, common_frac * float(values.mean()))
         results.append(
             Fit(
                 interval=combined.interval,
@@ -176,11 +174,6 @@ class _RigFit:
         )
         self.tau_s = float(found.x[0])
         self.residual_k = self._residuals(found.x)
-        jacobian = self._jacobian(found.x)
-        freedom = max(len(self.residual_k) - len(found.x), 1)
-        variance = float(np.sum(np.minimum(np.abs(self.residual_k), 3.0) ** 2)) / freedom
-        inverse = np.linalg.pinv(jacobian.T @ jacobian)
-        self.error_s = max(math.sqrt(variance * float(inverse[0, 0])), 1e-2)
         self.settled_rise_k = np.array(
             [resistance * (float(np.median(s.power_kw)) - s.before_kw) for s in steps]
         )

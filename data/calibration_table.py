@@ -18,7 +18,7 @@ class Line:
     """One parameter."""
 
     name: str
-    unit: str
+    """Its suffix is its unit."""
     configured: float
     result: Result
 
@@ -28,22 +28,21 @@ def group_table(title: str, lines: Sequence[Line], below: Sequence[str]) -> Rend
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        padding=(0, 1, 0, 0),
+        padding=0,
         title=escape(title),
         title_justify="left",
-        caption="* the configured value lies outside the interval",
+        caption="* the value of the site file lies outside the interval",
         caption_justify="left",
     )
     table.add_column("parameter", no_wrap=True)
-    table.add_column("unit", no_wrap=True)
-    for name in ("configured", "measured", "95 % interval", "rigs", "events", "readings", "rms"):
+    for name in ("site file", "measured", "95 % interval", "rigs", "events", "readings", "rms"):
         table.add_column(name, justify="right", no_wrap=True)
     reasons: dict[str, list[str]] = {}
     for line in lines:
         if isinstance(line.result, Fit):
             table.add_row(*_cells(line, line.result))
         else:
-            table.add_row(line.name, line.unit, f"{line.configured:g}", "not identifiable")
+            table.add_row(line.name, f"{line.configured:g}", "", "not identifiable")
             reasons.setdefault(line.result.why, []).append(line.name)
     texts = [f"{', '.join(names)}: {why}." for why, names in reasons.items()]
     return Group(table, *(Text(f"- {text}") for text in (*texts, *below)), Text(""))
@@ -54,12 +53,11 @@ def _cells(line: Line, fit: Fit) -> list[str]:
     outside = "" if own.low <= line.configured <= own.high else "*"
     return [
         line.name,
-        line.unit,
         f"{line.configured:g}{outside}",
         plain(own.value, own),
         f"{plain(own.low, own)} … {plain(own.high, own)}",
         str(fit.n_rigs),
         str(fit.n_events),
         str(fit.n_readings),
-        "" if residuals is None else f"{residuals.rms:.2g} {residuals.unit}",
+        "" if residuals is None else f"{residuals.rms:.2g} {residuals.unit}".removesuffix(" 1"),
     ]

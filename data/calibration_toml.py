@@ -33,8 +33,10 @@ def site_toml(site: SiteConfig, measured: Mapping[str, Mapping[str, Interval]], 
         What the figures come from, for `figures`.
     """
     parts = [
-        f"# Measured from {source}. Put this in place of all [[groups]] of the site file; figures",
-        "# without an interval stay as they were. Keep rig_power_w unless a meter agrees.",
+        f"# {source[:1].upper()}{source[1:]}.",
+        "# Put this in place of all [[groups]] of the site file. Lines with an interval were",
+        "# measured, the others are as before. rig_power_w is as rigs report it: compare it with a",
+        "# meter.",
     ]
     keys = [
         key for key in (*GROUP_KEYS, *COOLING_KEYS) if any(key in own for own in measured.values())
