@@ -150,7 +150,7 @@ def read_cells(
     if names is None:
         names = header_cells(file, header_line, delimiter)
     head, body = _split_after(text, header_line)
-    body = re.sub(rf"(?:[\s\"{re.escape(delimiter)}]*\n)+\Z", "\n", "\n" + body)[1:]
+    body = re.sub(rf"\n(?:[\s\"{re.escape(delimiter)}]*\n)+\Z", "\n", "\n" + body)[1:]
     if not body.strip():
         raise FileFormatError(f"{file.path}: no rows below line {header_line}; download it again")
     width = len(names)
