@@ -42,7 +42,7 @@ PUBLICATION_LAG_S = 3600
 """A 30-minute value of Tokyo is published within about an hour; taken for every area."""
 
 _UNIX_DAY = date(1970, 1, 1).toordinal()
-_FIRST_YEAR, _LAST_YEAR = 2016, 2099
+FIRST_YEAR, LAST_YEAR = 2016, 2099
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +93,7 @@ class AreaRows:
 
     def starts(self) -> pd.DatetimeIndex:
         """Return the starts of the rows in UTC."""
-        seconds = (self.ordinals - _UNIX_DAY * self.slots_per_day) * self.period_s - UTC_OFFSET_S
-        return pd.DatetimeIndex(seconds.astype("datetime64[s]"), tz="UTC")
+        return slot_starts(self.ordinals, self.slots_per_day)
 
     def to_table(self, dataset: str, file: SourceFile) -> SourceTable:
         """Return the rows as a source table [kW], known an hour after the end of each period."""
@@ -139,16 +138,24 @@ def slot_label(ordinal: int, slots_per_day: int) -> str:
     return f"{day} {minutes // 60:02d}:{minutes % 60:02d}"
 
 
-def check_consecutive(cells: Cells, ordinals: Ordinals, slots_per_day: int) -> None:
+def slot_starts(ordinals: Ordinals, slots_per_day: int) -> pd.DatetimeIndex:
+    """Return the instants, in UTC, of slots of Japanese days that are counted through all days."""
+    seconds = (ordinals - _UNIX_DAY * slots_per_day) * (86400 // slots_per_day) - UTC_OFFSET_S
+    return pd.DatetimeIndex(seconds.astype("datetime64[s]"), tz="UTC")
+
+
+def check_consecutive(
+    cells: Cells, ordinals: Ordinals, slots_per_day: int, *, first_year: int = FIRST_YEAR
+) -> None:
     """Raise TimeGridError unless rows begin with a day and follow each other.
 
     The last day may be cut short, as in the file of a running month.
     """
     years = [date.fromordinal(int(ordinals[i]) // slots_per_day).year for i in (0, -1)]
-    if years[0] < _FIRST_YEAR or years[1] > _LAST_YEAR:
+    if years[0] < first_year or years[1] > LAST_YEAR:
         raise TimeGridError(
             f"{cells.path}: dates from {years[0]} to {years[1]}; these files begin in "
-            f"{_FIRST_YEAR}: get the original file"
+            f"{first_year}: get the original file"
         )
     if ordinals[0] % slots_per_day:
         raise TimeGridError(
