@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from gridhash.config import SiteConfig, load_site, parse_site
 from gridhash.data.readers.recognise import open_prices
 from gridhash.data.samples import load_sample, sample_names
+from gridhash.data.store.store import Store
 from gridhash.data.synthetic import synthetic_japan
 from gridhash.data.trace import Trace
 from gridhash.envs.scenario import Scenario, build_scenario
@@ -26,7 +27,7 @@ class ScenarioRequest:
     site: str | None = None
     """Preset or site file."""
     prices: str | None = None
-    """Price file, ``synthetic``, or the name of a sample."""
+    """Price file, ``synthetic``, or the name of a sample or of a trace in the store."""
     area: str | None = None
     """Market area, where the file holds several."""
     start: str | None = None
@@ -96,10 +97,16 @@ def _trace(request: ScenarioRequest, site: SiteConfig | None) -> Trace:
     elif Path(prices).exists():
         return open_prices(Path(prices), area=request.area, start=start, end=end)
     else:
-        raise ConfigError(
-            f"no price file {prices!r}; give a path, {SYNTHETIC!r}, or one of the samples "
-            f"{', '.join(sample_names())}"
-        )
+        store = Store()
+        if prices not in store.trace_names():
+            raise ConfigError(
+                f"no price file {prices!r}; give a path, {SYNTHETIC!r}, one of the samples "
+                f"{', '.join(sample_names())}, or a trace of the store "
+                f"({', '.join(store.trace_names()) or 'none yet, see `gridhash data join`'})"
+            )
+        trace = store.load_trace(prices)
+        if request.area not in (None, trace.area):
+            raise ConfigError(f"the trace {prices} holds {trace.area} only, not {request.area!r}")
     if start is not None or end is not None:
         return trace.between(start or trace.start, end or trace.end)
     return trace

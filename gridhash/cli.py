@@ -4,18 +4,17 @@ Every error that the user can mend ends in one message on stderr and exit code 2
 """
 
 import logging
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from gridhash import __version__
+from gridhash import __version__, cli_data
 from gridhash.errors import GridhashError
+from gridhash.terminal import console, errors, screen
 
 app = typer.Typer(
     help="Run bitcoin-mining rigs as a grid resource: train, judge and serve dispatch policies.",
@@ -24,11 +23,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-# Tables need 100 columns; on a narrower screen lines wrap, which loses less than cut numbers.
-console = Console(width=max(100, shutil.get_terminal_size(fallback=(100, 24)).columns))
-screen = Console()
-"""For displays that are drawn over themselves, which must know the true width."""
-errors = Console(stderr=True)
+app.add_typer(cli_data.app, name="data")
 TRAINING_MODULES = {"torch", "stable_baselines3", "sb3_contrib", "tensorboard"}
 """What only the extra `train` installs."""
 
@@ -39,7 +34,8 @@ Prices = Annotated[
     str | None,
     typer.Option(
         "--prices",
-        help="JEPX or SMARD file, `synthetic` (a Japanese year) or `nl_2018` (embedded sample).",
+        help="Price file of any known market, `synthetic` (a Japanese year), `nl_2018` (embedded "
+        "sample), or a trace saved by `gridhash data join`.",
     ),
 ]
 Area = Annotated[str | None, typer.Option("--area", help="Market area, if the file has several.")]

@@ -1,13 +1,79 @@
-"""Open a price file whatever its publisher, recognised by its content."""
+"""Open an official file whatever its publisher, recognised by its content."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from gridhash.data.readers.jepx import AREAS, is_spot_summary, parse_spot_summary
-from gridhash.data.readers.smard import find_layout, parse_day_ahead
-from gridhash.data.readers.text_file import read_text_file
+from gridhash.data.quantities import split_field
+from gridhash.data.readers import aemo, area_supply, ercot, jepx, smard
+from gridhash.data.readers.formats import Format, ReadOptions
+from gridhash.data.readers.price_trace import price_trace
+from gridhash.data.readers.source_file import SourceFile
+from gridhash.data.source_table import SourceTable
 from gridhash.data.trace import Trace
 from gridhash.errors import DataError, FileFormatError
+
+FORMATS: tuple[Format, ...] = (
+    *jepx.FORMATS,
+    *area_supply.FORMATS,
+    *smard.FORMATS,
+    *ercot.FORMATS,
+    *aemo.FORMATS,
+)
+"""Every format that gridhash reads."""
+
+PRICES = ("price_per_kwh", "real_time_price_per_kwh")
+"""Quantities that a trace may take for its price; the first one that a file has is used."""
+
+
+@dataclass(frozen=True)
+class FileReading:
+    """What a file was recognised as, why, and its tables."""
+
+    file: SourceFile
+    format: Format
+    reason: str
+    tables: tuple[SourceTable, ...]
+
+
+def recognise(file: SourceFile) -> tuple[Format, str]:
+    """Return the format of a file and what gave it away.
+
+    Raises
+    ------
+    FileFormatError
+        If no format fits, or more than one does; the message says what was seen.
+    """
+    hits = [(form, reason) for form in FORMATS if (reason := form.sign(file)) is not None]
+    if len(hits) == 1:
+        return hits[0]
+    if hits:
+        seen = "; ".join(f"{form.title}, because {reason}" for form, reason in hits)
+        raise FileFormatError(f"{file.path}: the format is ambiguous: {seen}")
+    if file.text is None:
+        raise FileFormatError(file.text_problem)
+    raise FileFormatError(
+        f"{file.path}: the format is not recognised: the first line, read as {file.text.encoding}, "
+        f"is {file.text.first_line[:120]!r}. Known are: "
+        f"{', '.join(form.title for form in FORMATS)}"
+    )
+
+
+def read_file(path: str | Path, options: ReadOptions | None = None) -> FileReading:
+    """Read a file of any known format.
+
+    Raises
+    ------
+    FileFormatError
+        If the format is unknown or ambiguous, or the file is damaged.
+    DataError
+        If a row or a value is wrong, or the file leaves something open that `options` must say.
+    """
+    file = SourceFile.load(path)
+    form, reason = recognise(file)
+    tables = form.read(file, options or ReadOptions())
+    return FileReading(file, form, reason, tables)
 
 
 def open_prices(
@@ -17,14 +83,14 @@ def open_prices(
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> Trace:
-    """Read a price file of any known publisher: JEPX spot summary or SMARD day-ahead.
+    """Read the prices of one area from a file of any known publisher.
 
     Parameters
     ----------
     path
-        The file as downloaded; its name does not matter.
+        The file as downloaded; its name does not matter where its content names the area.
     area
-        Market area or bidding zone; may be left out where the file has one only.
+        Market area or bidding zone, in any case; may be left out where the file has one only.
     start, end
         Keep only the intervals in [start, end); aware.
 
@@ -33,21 +99,42 @@ def open_prices(
     FileFormatError
         If the format is not recognised; the message says what was seen.
     DataError
-        If the area is missing or unknown (the message lists those of the file), or a value or a
-        slot is wrong.
+        If the area is missing or unknown (the message lists those of the file), there are no
+        prices, or a value or a slot is wrong.
     """
-    file = read_text_file(path)
-    if is_spot_summary(file):
-        if area is None:
-            raise DataError(f"{path}: choose an area of this JEPX file: {', '.join(AREAS)}")
-        return parse_spot_summary(file, area, start=start, end=end)
-    layout = find_layout(file)
-    if layout is not None:
-        zones = list(layout.zones)
-        if area is None and len(zones) > 1:
-            raise DataError(f"{path}: choose a zone of this SMARD file: {', '.join(zones)}")
-        return parse_day_ahead(file, area or "".join(zones), start=start, end=end)
-    raise FileFormatError(
-        f"{path}: the format is not recognised. Known are JEPX spot_summary_YYYY.csv and SMARD "
-        f"day-ahead prices; the first line, read as {file.encoding}, is {file.first_line[:120]!r}"
-    )
+    reading = read_file(path, ReadOptions(area=area))
+    table, column = _price_column(reading, area)
+    return price_trace(table, column, start=start, end=end)
+
+
+def _price_column(reading: FileReading, area: str | None) -> tuple[SourceTable, str]:
+    path, title = reading.file.path, reading.format.title
+    for quantity in PRICES:
+        found = [
+            (table, column)
+            for table in reading.tables
+            for column in table.columns
+            if split_field(column)[0] == quantity
+        ]
+        if found:
+            return _choose_area(found, area, f"{path}: {title}")
+    held = ", ".join(column for table in reading.tables for column in table.columns)
+    raise DataError(f"{path}: {title} holds no prices of energy but {held}")
+
+
+def _choose_area(
+    found: Sequence[tuple[SourceTable, str]], area: str | None, where: str
+) -> tuple[SourceTable, str]:
+    areas = {column: split_field(column)[1] for _, column in found}
+    if area is not None:
+        wanted = area.strip().casefold()
+        found = [(t, column) for t, column in found if areas[column].casefold() == wanted]
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(dict.fromkeys(areas.values()))
+    if area is not None and not found:
+        raise DataError(f"{where}: unknown area {area!r}; the file has {listed}")
+    if len(set(areas.values())) > 1:
+        raise DataError(f"{where}: choose an area with --area: {listed}")
+    periods = ", ".join(f"{table.period_s} s" for table, _ in found)
+    raise DataError(f"{where}: prices of several period lengths ({periods}); import the file")
