@@ -68,6 +68,7 @@ QUANTITIES = {
         Quantity("nuclear_kw", *_GENERATION, "mean nuclear generation"),
         Quantity("thermal_kw", *_GENERATION, "mean thermal generation"),
         Quantity("thermal_lng_kw", *_GENERATION, "mean generation from liquefied gas"),
+        Quantity("thermal_gas_kw", *_GENERATION, "mean generation from natural gas"),
         Quantity("thermal_coal_kw", *_GENERATION, "mean generation from coal"),
         Quantity("thermal_oil_kw", *_GENERATION, "mean generation from oil"),
         Quantity("thermal_other_kw", *_GENERATION, "mean generation from other fuels"),
