@@ -82,13 +82,20 @@ def _cells(change: Callable[[list[list[str]], random.Random], None]) -> Bytes:
     return _rows(mutate_rows)
 
 
-def _numeric_columns(table: list[list[str]]) -> list[int]:
-    """Return the columns of numbers that vary, without dates, times and slots."""
+MANY = 10
+"""Distinct values from which a column shows that it was multiplied; see `check_tick`."""
+
+
+def _numeric_columns(
+    table: list[list[str]], *, at_least: int = 2, at_most: int = 1_000_000
+) -> list[int]:
+    """Return the columns of so many distinct numbers, without dates, times and slots."""
     found = []
     for at in range(2, min(len(row) for row in table)):
         values = {row[at].strip().strip('"') for row in table}
         numbers = {value for value in values if _NUMBER.fullmatch(value)}
-        if len(numbers) > 1 and len(numbers) >= len(values) - 2:
+        is_numeric = len(numbers) >= len(values) - 2
+        if is_numeric and at_least <= len(numbers - {"0", "0.0", "0.00"}) <= at_most:
             found.append(at)
     if not found:
         raise Undamageable("no columns of numbers")
@@ -106,9 +113,10 @@ def _times(cell: str, factor: Decimal) -> str:
     return cell.replace(bare, f"{scaled:f}")
 
 
-def _scaled(factor: str, *, whole_file: bool) -> Bytes:
+def _scaled(factor: str, *, whole_file: bool = False, few: bool = False) -> Bytes:
     def change(table: list[list[str]], rng: random.Random) -> None:
-        columns = _numeric_columns(table)
+        span = {"at_most": MANY - 1} if few else {} if whole_file else {"at_least": MANY}
+        columns = _numeric_columns(table, **span)
         for at in columns if whole_file else [rng.choice(columns)]:
             for row in table:
                 row[at] = _times(row[at], Decimal(factor))
@@ -304,10 +312,10 @@ def _extra_column(table: list[list[str]], rng: random.Random) -> None:
 MUTATIONS: dict[str, Bytes] = {
     "columns swapped, with header": _swap_columns(header=True, values=True),
     "header names swapped": _swap_columns(header=True, values=False),
-    "one column × 10": _scaled("10", whole_file=False),
-    "one column × 1000": _scaled("1000", whole_file=False),
-    "one column ÷ 10": _scaled("0.1", whole_file=False),
-    "one column ÷ 1000": _scaled("0.001", whole_file=False),
+    "one column × 10": _scaled("10"),
+    "one column × 1000": _scaled("1000"),
+    "one column ÷ 10": _scaled("0.1"),
+    "one column ÷ 1000": _scaled("0.001"),
     "all columns × 10": _scaled("10", whole_file=True),
     "all columns × 1000": _scaled("1000", whole_file=True),
     "all columns ÷ 10": _scaled("0.1", whole_file=True),
@@ -359,5 +367,6 @@ MUTATIONS: dict[str, Bytes] = {
 UNDETECTABLE: dict[str, Bytes] = {
     "values of two columns exchanged": _cells(_swap_values),
     "one column shifted by rows": _cells(_shift_column),
+    "one column of few values × 10": _scaled("10", few=True),
 }
 """Damage that leaves a plausible official file where the file has no redundancy."""

@@ -14,7 +14,7 @@ from gridhash.time_grid import grid
 Ordinals = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
 
-TICK_MIN_DISTINCT = 20
+TICK_MIN_DISTINCT = 10
 """With fewer distinct values, that all lie on a coarser tick may be chance."""
 
 _SLASHED = re.compile(r"(\d{4})[/-](\d{1,2})[/-](\d{1,2})")
