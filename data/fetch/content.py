@@ -5,6 +5,7 @@ import html
 import json
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -62,7 +63,7 @@ def _no_zip(path: Path, head: bytes) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as err:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as err:
         return f"no ZIP archive came, or only a part of it ({err})"
     return f"the archive came damaged at {damaged}" if damaged else None
 
@@ -70,7 +71,7 @@ def _no_zip(path: Path, head: bytes) -> str | None:
 def _no_xml(path: Path, head: bytes) -> str | None:
     try:
         ElementTree.parse(path)
-    except ElementTree.ParseError as err:
+    except (ElementTree.ParseError, LookupError, ValueError) as err:
         return f"no XML came, or only a part of it ({err}): {describe(head, '')}"
     return None
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import io
 import random
 import re
 import socket
@@ -123,6 +124,7 @@ class Server:
             )
             handler.connection.close()
             handler.wfile.close()
+            handler.wfile = io.BytesIO()
 
         return step
 

@@ -1,8 +1,10 @@
 """What comes whole is saved byte for byte; whatever else happens, nothing false is."""
 
 import hashlib
+import io
 import json
 import logging
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,16 @@ from gridhash.data.fetch.request import FetchError, NotFound
 from gridhash.data.publishers import PUBLISHERS
 
 WEB_PAGE = "<!DOCTYPE html>\n<html><head><title>ただいま  メンテナンス中</title></head><body>…"
+
+
+def _stored(content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("a.csv", content)
+    return buffer.getvalue()
+
+
+STORED = _stored(b"slot,price\n1,0.01\n")
 
 
 def test_a_file_is_saved_byte_for_byte_with_its_provenance(lab: Any, csv: bytes) -> None:
@@ -212,6 +224,7 @@ def test_a_redirect_to_another_protocol_is_refused(lab: Any, location: str) -> N
         (WEB_PAGE, "csv", "a web page came instead of CSV: “ただいま メンテナンス中”"),
         (WEB_PAGE.encode("cp932", "ignore"), "csv", "“ただいま メンテナンス中”"),
         ("\n <html><body>Access denied</body>", "json", "instead of JSON: “Access denied”"),
+        ("Warning: a, b\n" + WEB_PAGE, "csv", "a web page came instead of CSV: “ただいま"),
         (WEB_PAGE, "zip", "a web page came instead of ZIP"),
         (WEB_PAGE, "xml", "a web page came instead of XML"),
         ("", "csv", "the answer is empty"),
@@ -223,6 +236,9 @@ def test_a_redirect_to_another_protocol_is_refused(lab: Any, location: str) -> N
         (b"%PDF-1.7,,,", "csv", "a PDF document came instead of CSV"),
         ('{"hourly": {"time": [', "json", "no JSON came, or only a part of it"),
         ("PK\x03\x04 and no more", "zip", "no ZIP archive came, or only a part of it"),
+        (STORED.replace(b"0.01", b"0.02"), "zip", "the archive came damaged at a.csv"),
+        (STORED[:-30], "zip", "no ZIP archive came, or only a part of it"),
+        ('<?xml version="1.0" encoding="klingon"?><a/>', "xml", "no XML came"),
         ("<a><b></a>", "xml", "no XML came, or only a part of it"),
     ],
 )
@@ -245,10 +261,28 @@ def test_too_large_a_file_is_not_saved(lab: Any, csv: bytes, announced: bool) ->
     headers = {} if announced else {"content_length": "", "connection": "close"}
     lab.server.on("/file.csv", lab.server.text(csv, **headers))
 
-    with pytest.raises(FetchError, match="10000"):
+    says = f"the file has {len(csv)} bytes" if announced else "is larger than 10000 bytes"
+    with pytest.raises(FetchError, match=says):
         lab.download(max_bytes=10_000)
 
     assert lab.left == set()
+
+
+def test_a_body_without_end_is_cut_off(lab: Any) -> None:
+    sent = []
+
+    def pour(handler: Any) -> None:
+        lab.server.text(b"", content_length="", connection="close")(handler)
+        for _ in range(2000):
+            handler.wfile.write(b"1,2,3\n" * 10_000)
+            sent.append(60_000)
+
+    lab.server.on("/file.csv", pour)
+    with pytest.raises(FetchError, match="larger than 100000 bytes"):
+        lab.download(max_bytes=100_000)
+    lab.server.close()
+
+    assert sum(sent) < 60_000_000
 
 
 def test_a_packed_bomb_is_not_saved(lab: Any) -> None:

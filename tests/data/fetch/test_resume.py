@@ -143,6 +143,21 @@ def test_a_wrong_part_is_thrown_away(lab: Any, csv: bytes, answer: dict[str, str
     assert lab.download().path.read_bytes() == csv
 
 
+def test_a_packed_part_is_not_added_to_a_plain_one(lab: Any, csv: bytes) -> None:
+    def answer(handler: Any) -> None:
+        if handler.headers["Range"]:
+            span = f"bytes {HALF}-{len(csv) - 1}/{len(csv)}"
+            lab.server.text(
+                b"\x8b" * 99, 206, etag='"v1"', content_range=span, content_encoding="gzip"
+            )(handler)
+        else:
+            lab.server.text(csv, etag='"v1"')(handler)
+
+    lab.server.on("/file.csv", lab.server.truncated(csv, HALF, etag='"v1"'), answer)
+
+    assert lab.download().path.read_bytes() == csv
+
+
 def test_a_part_longer_than_the_file_is_thrown_away(lab: Any, csv: bytes) -> None:
     lab.server.on("/file.csv", lab.server.truncated(csv, HALF, etag='"v1"'))
     with pytest.raises(FetchError):

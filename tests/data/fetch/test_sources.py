@@ -506,6 +506,18 @@ def test_coin_metrics_pages_are_followed_to_the_last(lab: Any, csv: bytes) -> No
     assert [one.path.read_bytes()[len(csv) :] for one in fetched] == [b"", b"2", b"3"]
 
 
+def test_pages_are_followed_even_where_the_first_is_unchanged(lab: Any, csv: bytes) -> None:
+    path = "/v4/timeseries/asset-metrics"
+    more = f"{lab.server.url}{path}?page=2"
+    lab.server.on(path, lab.server.file(csv, '"v1"', x_next_page_url=more))
+    lab.server.on(f"{path}?page=2", lab.server.text(csv), lab.server.text(csv + b"new,1"))
+
+    _fetch(lab, "coin-metrics", start="2024-01-01", end="2024-12-31")
+    again = _fetch(lab, "coin-metrics", start="2024-01-01", end="2024-12-31")
+
+    assert [one.outcome for one in again] == ["unchanged", "changed"]
+
+
 def test_a_next_page_at_another_host_is_refused(lab: Any, csv: bytes) -> None:
     lab.server.on(
         "/v4/timeseries/asset-metrics",
