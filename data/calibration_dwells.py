@@ -7,13 +7,16 @@ from typing import Literal
 
 import numpy as np
 
-from gridhash.data.calibration_statistics import Bools, Floats, inliers, resolution
+from gridhash.data.calibration_statistics import Bools, Floats, inliers
 from gridhash.data.calibration_telemetry import RESUME, SET_LEVEL, STOP, RigTelemetry
 
 SETTLE_S = 600.0
 """After a command, until chip and coolant have settled: several minutes of their time constants."""
 
 FEWEST_READINGS = 5
+WHOLE_DEGREE_K = 1.0
+WHOLE_WATT_KW = 1e-3
+"""Steps of Avalon sensors: the least scatter of what they read."""
 RUNS_FROM_FRAC, STANDS_TO_FRAC = 0.4, 0.1
 """Shares of nameplate power by which watts tell what a rig does when a run begins."""
 
@@ -106,9 +109,9 @@ def settled_points(dwells: Sequence[Dwell]) -> list[SettledPoint]:
         power_kw, hashrate_ths = rig.power_kw[own], rig.hashrate_ths[own]
         chip_c, coolant_c = rig.chip_temp_c[own], rig.inlet_temp_c[own]
         good = {
-            "power": usable(power_kw),
-            "hash": usable(hashrate_ths),
-            "rise": usable(chip_c - coolant_c),
+            "power": usable(power_kw, usual_scatter(power_kw)),
+            "hash": usable(hashrate_ths, usual_scatter(hashrate_ths)),
+            "rise": usable(chip_c - coolant_c, WHOLE_DEGREE_K),
         }
         n = max(int(kept.sum()) for kept in good.values())
         if n < FEWEST_READINGS:
@@ -131,13 +134,21 @@ def settled_points(dwells: Sequence[Dwell]) -> list[SettledPoint]:
     return points
 
 
-def usable(values: Floats) -> Bools:
-    """Return True where a value was told and is no outlier among its own, (n,) -> (n,)."""
+def usable(values: Floats, scatter: float) -> Bools:
+    """Return True where a value was told and is no outlier among its own, (n,) -> (n,).
+
+    `scatter` is the least standard deviation that is held possible.
+    """
     kept = np.isfinite(values)
     if kept.any():
-        told = values[kept]
-        kept[kept] = inliers(told, max(resolution(told), 1e-3 * float(np.abs(np.median(told)))))
+        kept[kept] = inliers(values[kept], scatter)
     return np.asarray(kept, dtype=np.bool_)
+
+
+def usual_scatter(values: Floats) -> float:
+    """Return the least scatter of power or hash rate, half a percent of the median."""
+    told = values[np.isfinite(values)]
+    return 5e-3 * float(np.abs(np.median(told))) if told.size else 0.0
 
 
 def _mean(values: Floats, kept: Bools) -> float:

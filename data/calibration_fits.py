@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gridhash.data.calibration_dwells import SETTLE_S, Dwell, SettledPoint, usable
+from gridhash.data.calibration_dwells import SETTLE_S, WHOLE_WATT_KW, Dwell, SettledPoint, usable
 from gridhash.data.calibration_statistics import (
     FEWEST_RIGS,
     Delays,
@@ -21,6 +21,7 @@ from gridhash.data.calibration_statistics import (
     mean_delay,
     rounding_error,
 )
+from gridhash.units import W_PER_KW
 
 SPAN_FOR_CURVE = 0.2
 """A rig's least and greatest load must lie so far apart to tell the slope of its curve."""
@@ -224,9 +225,9 @@ def fit_standby(dwells: Sequence[Dwell]) -> Result:
     found, residuals = [], []
     n_readings = n_events = 0
     for own in _by_rig_of_dwells([d for d in dwells if d.does == "stop"]):
-        parts = [d.rig.power_kw[d.settled(60.0)] * 1000.0 for d in own]
+        parts = [d.rig.power_kw[d.settled(60.0)] * W_PER_KW for d in own]
         power_w = np.concatenate(parts)
-        power_w = power_w[usable(power_w)]
+        power_w = power_w[usable(power_w, WHOLE_WATT_KW * W_PER_KW)]
         if power_w.size < 3:
             continue
         n_readings += power_w.size

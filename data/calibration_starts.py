@@ -7,7 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares
 
-from gridhash.data.calibration_dwells import Dwell, SettledPoint, usable
+from gridhash.data.calibration_dwells import (
+    WHOLE_WATT_KW,
+    Dwell,
+    SettledPoint,
+    usable,
+    usual_scatter,
+)
 from gridhash.data.calibration_fits import (
     CLOCK_STEP_S,
     OVER_RIGS,
@@ -66,7 +72,7 @@ def start_brackets(dwells: Sequence[Dwell], quantity: str) -> tuple[Floats, int]
         at_s, values = at_s[told], values[told]
         n_readings += int(told.sum())
         bracket = _rise_between(at_s, values, 0.0)
-        if bracket is not None:
+        if bracket is not None and bracket[1] > dwell.start_s:
             number = numbers.setdefault(dwell.rig.rig_id, len(numbers))
             low_s = max(bracket[0] - dwell.start_s, 0.0)
             rows.append((low_s, bracket[1] - dwell.start_s, float(number)))
@@ -252,7 +258,7 @@ def _step_of(dwell: Dwell) -> Step | None:
         return None
     rig = dwell.rig
     earlier_kw = rig.power_kw[before.settled(60.0)]
-    earlier_kw = earlier_kw[usable(earlier_kw)]
+    earlier_kw = earlier_kw[usable(earlier_kw, max(usual_scatter(earlier_kw), WHOLE_WATT_KW))]
     inside = dwell.readings(to_s=dwell.start_s + WINDOW_S)
     at_s, power_kw = rig.at_s[inside], rig.power_kw[inside]
     told = np.isfinite(power_kw)
@@ -264,7 +270,7 @@ def _step_of(dwell: Dwell) -> Step | None:
         return None
     low_s, high_s = (max(at - dwell.start_s, -CLOCK_STEP_S) for at in bracket)
     after = (at_s >= bracket[1]) & told
-    after[after] = usable(power_kw[after])
+    after[after] = usable(power_kw[after], usual_scatter(power_kw[after]))
     first = int(np.searchsorted(rig.at_s, dwell.start_s - LEAD_S))
     whole = slice(first, inside.stop)
     coolant_c = rig.inlet_temp_c[whole]
@@ -299,7 +305,7 @@ def _rise_between(at_s: Floats, values: Floats, before: float) -> tuple[float, f
         return None
     after = float(np.median(values[len(values) // 2 :]))
     half = 0.5 * (before + after)
-    if abs(after - before) < 0.05 * max(abs(after), abs(before)):
+    if abs(after - before) <= 0.05 * max(abs(after), abs(before)):
         return None
     beyond = values >= half if after > before else values <= half
     first = int(np.argmax(beyond))

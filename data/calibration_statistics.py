@@ -135,8 +135,9 @@ def mean_delay(low_s: Floats, high_s: Floats, cluster: Ints) -> Delays:
     n_effective = max(n / effect, 2.0)
     drop = 0.5 * float(student_t.ppf(0.975, n_effective - 1.0)) ** 2
     weight = n_effective / n
-    # The outer grid covers what any normal could be; each further one what the last left likely.
-    grid = np.linspace(low_s.min() - 5.0, high_s.max() + 5.0, 201)
+    # The first grid goes far beyond what was seen; each further one covers what is likely.
+    width_s = float(high_s.max() - low_s.min())
+    grid = np.linspace(max(low_s.min() - 3.0 * width_s, 0.0), high_s.max() + 3.0 * width_s, 201)
     sigmas = np.geomspace(0.25, max(float(np.ptp(grid)), 1.0), 30)
     for _ in range(3):
         profile, sigma = _profile(grid, sigmas, low_s, high_s)

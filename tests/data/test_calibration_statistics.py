@@ -72,13 +72,13 @@ def test_delays_read_at_one_phase_are_not_known_better_than_the_readings() -> No
 def test_delays_read_at_many_phases_are_known_better() -> None:
     random = np.random.default_rng(3)
     hits, widths = 0, []
-    for _ in range(100):
+    for _ in range(40):
         true_s = random.normal(90.0, 4.0, 30)
         low_s = true_s - random.uniform(0.0, 10.0, 30)
         interval = mean_delay(low_s, low_s + 10.0, np.arange(30)).interval
         hits += interval.low <= 90.0 <= interval.high
         widths.append(interval.high - interval.low)
-    assert hits >= 90
+    assert hits >= 36
     assert np.median(widths) < 5.0
 
 
