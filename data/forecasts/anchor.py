@@ -20,6 +20,7 @@ _OTHER = ("_at_target", "_around_target", "_at_last", "_newest")
 _HARMONICS = (1, 2, 3)
 _RIDGE = 1e-3
 _N_GROUPS = 14
+_MAX_SDS = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +32,8 @@ class Anchor:
     columns
         Features that it uses, by position, (k,).
     mean, sd
-        Of these features in training, (k,). A missing feature counts as its mean, in this
+        Of these features in training, (k,). Farther than ten of these from the mean a feature has
+        no more weight: one absurd value must not carry the forecast away. A missing feature counts as its mean, in this
         regression alone, and as missing, which has a coefficient of its own.
     hour_column
         Position of the local hour.
@@ -103,7 +105,7 @@ def _group(edges_h: Array, matrix: Array) -> IntArray:
 
 
 def _terms(matrix: Array, columns: IntArray, mean: Array, sd: Array, hour_column: int) -> Array:
-    scaled = (matrix[:, columns] - mean) / sd
+    scaled = np.clip((matrix[:, columns] - mean) / sd, -_MAX_SDS, _MAX_SDS)
     missing = np.isnan(scaled)
     angle = matrix[:, hour_column] * (2.0 * np.pi / 24.0)
     waves = [wave(k * angle) for k in _HARMONICS for wave in (np.sin, np.cos)]

@@ -147,9 +147,9 @@ def _calendar(target: Series, spec: FeatureSpec, rows: Rows) -> list[Array]:
     unique, inverse = np.unique(rows.wanted, return_inverse=True)
     instants = pd.to_datetime(target.start_s + unique * target.period_s, unit="s", utc=True)
     local = pd.DatetimeIndex(instants).tz_convert(spec.timezone)
-    per_start = [local.hour + local.minute / 60.0, local.dayofweek]
+    per_start = [local.hour + local.minute / 60.0, local.day_of_week]
     if spec.with_season:
-        per_start.append(local.dayofyear)
+        per_start.append(local.day_of_year)
     shape = rows.wanted.shape
     return [
         rows.ahead_h(target.period_s),

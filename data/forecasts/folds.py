@@ -11,6 +11,7 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
+from gridhash.data.forecasts.features import last_known
 from gridhash.data.forecasts.forecast import Forecaster, Forecasts, forecast_many, issue_times
 from gridhash.data.forecasts.methods import Method, fit
 from gridhash.data.forecasts.sampling import TrainingOptions
@@ -18,6 +19,7 @@ from gridhash.data.forecasts.series import SeriesByName, series_of
 from gridhash.data.splits import MIN_EMBARGO, Span
 from gridhash.data.trace import Trace
 from gridhash.errors import DataError
+from gridhash.time_grid import epoch_s
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,24 +99,19 @@ def out_of_fold_forecasts(
 ) -> Forecasts:
     """Return the forecasts issued every `every_s` over a training span, by blocked time.
 
+    From the first issue time on at which anything of the column is known.
+
     Raises as `fit_folds` and `forecast_many` do.
     """
     series = series_of(source) if isinstance(source, Trace) else source
-    leads = np.arange(options.n_steps)
-    parts = [
-        forecast_many(
-            fold.forecaster, series, issue_times(fold.block.start, fold.block.end, every_s), leads
-        )
-        for fold in fit_folds(
-            series,
-            column,
-            span,
-            options=options,
-            method=method,
-            folds=folds,
-            embargo=embargo,
-        )
-    ]
+    made = fit_folds(
+        series, column, span, options=options, method=method, folds=folds, embargo=embargo
+    )
+    parts = []
+    for fold in made:
+        issued = issue_times(fold.block.start, fold.block.end, every_s)
+        issued = issued[last_known(series[column], epoch_s(issued)) >= 0]
+        parts.append(forecast_many(fold.forecaster, series, issued, np.arange(options.n_steps)))
 
     def joined(name: str) -> pd.DatetimeIndex:
         first, *others = (getattr(part, name) for part in parts)

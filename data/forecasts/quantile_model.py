@@ -139,7 +139,11 @@ def fit_quantile_model(
         target=target,
         covariates=options.covariates,
         timezone=options.timezone,
-        scales={name: _scale(inside[name].values, name) for name in options.heavy_tailed},
+        scales={
+            name: _scale(inside[name].values, name)
+            for name in inside
+            if name in options.heavy_tailed
+        },
         with_season=days >= MIN_SEASON_DAYS,
     )
     samples = _draw_samples(inside, spec, spans, options)
