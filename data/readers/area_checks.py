@@ -248,7 +248,7 @@ def check_bounds(rows: AreaRows) -> None:
         may_be_thermal = name == "other_kw" and not rows.thermal_given
         cap = area.capacity_mw["thermal_kw" if may_be_thermal else name]
         small = max(20.0, 0.005 * cap) if name in ("solar_kw", "wind_kw") else 0.0
-        floor = -cap if name in EITHER_SIGN else -small
+        floor = 0.0 - (cap if name in EITHER_SIGN else small)
         _check_range(rows, name, rows.mw[name], floor, cap)
     for name, source in CURTAILED.items():
         if name in rows.mw:

@@ -16,17 +16,14 @@ months; where the name has one, the dates must lie in it. Notes above the header
   then are what today's feed gives. These files themselves came out months later.
 """
 
-import csv
-import io
 import re
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from python_calamine import CalamineError, CalamineWorkbook
 
 from gridhash.data.readers.area_checks import (
     PUBLISHER,
@@ -38,6 +35,7 @@ from gridhash.data.readers.area_checks import (
     read_rows,
 )
 from gridhash.data.readers.area_columns import Area, choose_area
+from gridhash.data.readers.area_workbook import sheet_text
 from gridhash.data.readers.cells import DECIMAL, INTEGER, Cells, header_cells
 from gridhash.data.readers.checks import Ordinals, day_ordinals
 from gridhash.data.readers.formats import Format, ReadOptions
@@ -241,27 +239,8 @@ def read(file: SourceFile, options: ReadOptions) -> tuple[SourceTable, ...]:
 
 
 def _text(file: SourceFile) -> TextFile | None:
-    """Return the text of a file, or the first sheet of a workbook as comma-separated text."""
-    if file.text is not None or not file.content.startswith(b"PK"):
-        return file.text
-    try:
-        workbook = CalamineWorkbook.from_filelike(io.BytesIO(file.content))
-        rows = workbook.get_sheet_by_index(0).to_python(skip_empty_area=False)
-    except (CalamineError, IndexError):
-        return None
-    lines = io.StringIO()
-    csv.writer(lines, lineterminator="\n").writerows([_cell_text(c) for c in row] for row in rows)
-    return TextFile(file.path, lines.getvalue(), "workbook")
-
-
-def _cell_text(cell: object) -> str:
-    if isinstance(cell, float) and cell.is_integer():
-        return f"{cell:.0f}"
-    if isinstance(cell, date):  # datetime too
-        return f"{cell:%Y/%m/%d}"
-    if isinstance(cell, time):
-        return f"{cell:%H:%M}" if not cell.second else str(cell)
-    return " ".join(str(cell).split())
+    """Return the text of a file, or of the first sheet of a workbook."""
+    return file.text or sheet_text(file)
 
 
 def _find_layout(text: TextFile) -> tuple[Layout, int] | None:
