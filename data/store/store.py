@@ -57,9 +57,9 @@ class AppendResult:
 
 
 def default_folder() -> Path:
-    """Return the user's store: environment GRIDHASH_DATA, else the data folder of the system."""
+    """Return the folder ``store`` of GRIDHASH_DATA, else of the user's data folder."""
     named = os.environ.get(FOLDER_VARIABLE)
-    return Path(named) if named else platformdirs.user_data_path("gridhash") / "store"
+    return (Path(named) if named else platformdirs.user_data_path("gridhash")) / "store"
 
 
 class Store:
