@@ -25,3 +25,11 @@ def reference_data() -> Path:
     if not path.is_dir():
         pytest.fail(f"GRIDHASH_REFERENCE_DATA is {folder}, which is no folder: correct or unset it")
     return path
+
+
+@pytest.fixture(autouse=True)
+def own_data_folder(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keep every test away from the store of whoever runs it."""
+    monkeypatch.setenv("GRIDHASH_DATA", str(tmp_path_factory.getbasetemp() / "no-data-here"))

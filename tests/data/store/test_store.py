@@ -428,7 +428,7 @@ def test_folder_is_that_of_the_environment_or_of_the_user(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("GRIDHASH_DATA", str(tmp_path))
-    assert default_folder() == tmp_path
+    assert default_folder() == tmp_path / "store"
     monkeypatch.delenv("GRIDHASH_DATA")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert default_folder() == tmp_path / "gridhash" / "store"
