@@ -1,50 +1,115 @@
 """JEPX day-ahead prices: the exchange's `spot_summary_YYYY.csv`, one file per fiscal year.
 
-48 slots a day in Japan Standard Time, which knows no daylight saving; JPY/kWh, so no conversion.
-Read by column name, not by position: names and order changed over the years.
+48 slots a day in Japan Standard Time, which knows no daylight saving; JPY/kWh and kWh per slot.
+Until fiscal year 2025 the exchange also gave `spot_YYYY.csv`, which adds imbalance factors (not
+read), avoidable costs and FIP reference prices, with nameless empty columns between the groups;
+that layout is known from descriptions of its 32 and 48 columns, no copy was seen.
+
+The spot results are out by 12:30 on the day before delivery. Avoidable costs contain intraday
+prices and the exchange names no hour for them: they count as known at the end of their day.
+
+Checked: names and official order of the columns, whole days, the fiscal year of the file's name,
+price step 0.01 and lowest price (0.00 occurred in fiscal year 2016), bids in steps of 500 kWh and
+since 2018-09-15 of 50 kWh, contracts within the bids on either side, and that area prices fit the
+grid (`jepx_areas`). The system price need not lie between the lowest and highest area price: it
+did not in one slot of ten in fiscal years 2016-2024.
 """
 
-import re
-import unicodedata
-from datetime import date, datetime, time, timedelta
-from functools import cache
+from collections.abc import Mapping
+from datetime import datetime, time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from gridhash.data.readers.price_rows import PriceRows
-from gridhash.data.readers.text_file import TextFile, read_text_file
+from gridhash.data.quantities import field
+from gridhash.data.readers.checks import Numbers
+from gridhash.data.readers.formats import Format, ReadOptions
+from gridhash.data.readers.jepx_areas import AREA_NAMES, area_problem
+from gridhash.data.readers.jepx_rows import PERIOD_S as PERIOD_S
+from gridhash.data.readers.jepx_rows import (
+    SLOT_COLUMN,
+    UNIT,
+    VERIFIED_SINCE,
+    JepxRows,
+    end_of_day,
+    jepx_header,
+)
+from gridhash.data.readers.jepx_rows import SLOTS_PER_DAY as SLOTS_PER_DAY
+from gridhash.data.readers.jepx_rows import TIMEZONE as TIMEZONE
+from gridhash.data.readers.price_trace import price_trace
+from gridhash.data.readers.source_file import SourceFile
+from gridhash.data.source_table import SourceTable
 from gridhash.data.trace import Trace
-from gridhash.errors import DataError, FileFormatError, TimeGridError
-from gridhash.time_grid import grid
+from gridhash.errors import DataError
+from gridhash.time_grid import published_the_day_before
+
+JAPANESE_NAMES = dict(
+    zip(
+        AREA_NAMES,
+        ("北海道", "東北", "東京", "中部", "北陸", "関西", "中国", "四国", "九州"),
+        strict=True,
+    )
+)
 
 AREAS = {
-    "hokkaido": "エリアプライス北海道",
-    "tohoku": "エリアプライス東北",
-    "tokyo": "エリアプライス東京",
-    "chubu": "エリアプライス中部",
-    "hokuriku": "エリアプライス北陸",
-    "kansai": "エリアプライス関西",
-    "chugoku": "エリアプライス中国",
-    "shikoku": "エリアプライス四国",
-    "kyushu": "エリアプライス九州",
+    **{area: f"エリアプライス{name}" for area, name in JAPANESE_NAMES.items()},
     "system": "システムプライス",
 }
 """Area name → what its column is called, without the unit."""
 
-DATE_COLUMNS = ("受渡日", "年月日")
-SLOT_COLUMN = "時刻コード"
-UNIT = "(円/kWh)"
-TIMEZONE = "Asia/Tokyo"
-SLOTS_PER_DAY = 48
-PERIOD_S = 1800
-
 # The results of the auction held on the morning of the day before are out well before this.
 PUBLISHED_LOCAL = time(12, 30)
 
-_DATE = re.compile(r"(\d{4})[/-](\d{1,2})[/-](\d{1,2})")
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_SPOT_COLUMNS = {
+    "売り入札量(kWh)": field("sell_bid_kwh", "japan"),
+    "買い入札量(kWh)": field("buy_bid_kwh", "japan"),
+    "約定総量(kWh)": field("contract_kwh", "japan"),
+    f"{AREAS['system']}{UNIT}": field("price_per_kwh", "system"),
+    **{f"{AREAS[area]}{UNIT}": field("price_per_kwh", area) for area in AREA_NAMES},
+}
+
+_BLOCK_COLUMNS = {
+    "売りブロック入札総量(kWh)": field("sell_block_bid_kwh", "japan"),
+    "売りブロック約定総量(kWh)": field("sell_block_contract_kwh", "japan"),
+    "買いブロック入札総量(kWh)": field("buy_block_bid_kwh", "japan"),
+    "買いブロック約定総量(kWh)": field("buy_block_contract_kwh", "japan"),
+}
+
+_FACTOR_COLUMNS = (
+    f"スポット・時間前平均価格{UNIT}",
+    *(
+        f"α{kind}×スポット・時間前平均価格{UNIT}"
+        for kind in ("上限値", "下限値", "速報値", "確報値")
+    ),
+)
+"""Parts of the imbalance price until fiscal year 2021, which nothing here needs."""
+
+_REGIONS = {"japan": "全国値", **JAPANESE_NAMES}
+
+AVOIDABLE_COST_COLUMNS = {
+    f"回避可能原価{name}{UNIT}": field("avoidable_cost_per_kwh", area)
+    for area, name in _REGIONS.items()
+}
+
+FIP_COLUMNS = {
+    f"FIP参照価格(卸電力取引市場分){name}{UNIT}": field("fip_reference_price_per_kwh", area)
+    for area, name in _REGIONS.items()
+}
+
+_ALL_COLUMNS = (
+    _SPOT_COLUMNS
+    | dict.fromkeys(_FACTOR_COLUMNS, "")
+    | AVOIDABLE_COST_COLUMNS
+    | _BLOCK_COLUMNS
+    | FIP_COLUMNS
+)
+
+_WITHIN = (
+    ("contract_kwh", "sell_bid_kwh"),
+    ("contract_kwh", "buy_bid_kwh"),
+    ("sell_block_contract_kwh", "sell_block_bid_kwh"),
+    ("buy_block_contract_kwh", "buy_block_bid_kwh"),
+)
 
 
 def read_spot_summary(
@@ -68,156 +133,63 @@ def read_spot_summary(
     TimeGridError
         If a slot is missing, doubled or out of order; the message names the line.
     DataError
-        If a price is missing or implausible, or the area is unknown.
+        If a price is missing or a value of the file is implausible, or the area is unknown.
     """
-    return parse_spot_summary(read_text_file(path), area, start=start, end=end)
-
-
-def is_spot_summary(file: TextFile) -> bool:
-    """Return whether the header is that of a JEPX file with prices by slot."""
-    names = _names(file.first_line.split(","))
-    return SLOT_COLUMN in names and any(name in names for name in DATE_COLUMNS)
-
-
-def parse_spot_summary(
-    file: TextFile, area: str, *, start: datetime | None = None, end: datetime | None = None
-) -> Trace:
-    """Return the prices of one area; see `read_spot_summary`."""
     key = area.strip().casefold()
     if key not in AREAS:
-        raise DataError(f"{file.path}: unknown area {area!r}; choose one of {', '.join(AREAS)}")
-    rows = file.rows(",")
-    _, header = next(rows)
-    names = _names(header)
-    date_at, slot_at, price_at = _find_columns(file, names, key)
-    lines: list[int] = []
-    labels: list[str] = []
-    cells: list[str] = []
-    ordinals: list[int] = []
-    prices: list[float] = []
-    for line, row in rows:
-        _check_width(file, line, row, len(header))
-        where = f"{file.path} line {line}"
-        ordinals.append(_slot_ordinal(where, row[date_at].strip(), row[slot_at].strip()))
-        cell = row[price_at].strip()
-        if cell and not _NUMBER.fullmatch(cell):
-            raise DataError(
-                f"{where}, column {names[price_at]}, value {cell!r}: not a number; get the "
-                "original file"
-            )
-        lines.append(line)
-        labels.append(f"{row[date_at].strip()} slot {row[slot_at].strip()}")
-        cells.append(cell)
-        prices.append(float(cell) if cell else np.nan)
-    if not lines:
-        raise FileFormatError(f"{file.path}: no rows below the header; download it again")
-    _check_slots(file, np.array(ordinals), lines, labels)
-    first_day = date.fromordinal(ordinals[0] // SLOTS_PER_DAY)
-    last_day = date.fromordinal(ordinals[-1] // SLOTS_PER_DAY)
-    return PriceRows(
-        path=file.path,
-        column=names[price_at],
-        lines=lines,
-        labels=labels,
-        cells=cells,
-        starts=grid(_midnight(first_day), _midnight(last_day + timedelta(days=1)), PERIOD_S),
-        prices_per_kwh=np.array(prices),
-        period_s=PERIOD_S,
-        currency="JPY",
-        area=key,
-        publisher="JEPX spot",
-        timezone=TIMEZONE,
-        published_local=PUBLISHED_LOCAL,
-    ).to_trace(start, end)
+        raise DataError(f"{path}: unknown area {area!r}; choose one of {', '.join(AREAS)}")
+    table = read_spot(SourceFile.load(path), ReadOptions())[0]
+    return price_trace(table, field("price_per_kwh", key), start, end, timezone=TIMEZONE)
 
 
-def _names(header: list[str]) -> list[str]:
-    """Return column names in one spelling: full-width signs and blanks differ between copies."""
-    return ["".join(unicodedata.normalize("NFKC", name).split()).strip('"') for name in header]
+def read_spot(file: SourceFile, options: ReadOptions) -> tuple[SourceTable, ...]:
+    """Return the table ``jepx-spot``, and ``jepx-fit-fip`` where the file has its columns.
+
+    A file may hold some of the official columns only; they must be in the official order.
+    """
+    del options  # the file says everything
+    rows = JepxRows.read(file, _ALL_COLUMNS)
+    spot = rows.columns_in(_SPOT_COLUMNS | _BLOCK_COLUMNS)
+    _check_within_bids(rows, spot)
+    _check_areas(rows, spot)
+    published = published_the_day_before(rows.starts, timezone=TIMEZONE, at=PUBLISHED_LOCAL)
+    tables = [rows.table("jepx-spot", spot, dict.fromkeys(spot, published))]
+    costs = rows.columns_in(AVOIDABLE_COST_COLUMNS | FIP_COLUMNS)
+    if costs:
+        known = dict.fromkeys(costs, end_of_day(rows.starts))
+        tables.append(rows.table("jepx-fit-fip", costs, known))
+    return tuple(tables)
 
 
-def _find_columns(file: TextFile, names: list[str], area: str) -> tuple[int, int, int]:
-    date_name = next((name for name in DATE_COLUMNS if name in names), DATE_COLUMNS[0])
-    wanted = AREAS[area] + UNIT
-    for name in (date_name, SLOT_COLUMN, wanted):
-        if names.count(name) == 1:
-            continue
-        kind = "occurs more than once" if name in names else "is missing"
-        hint = ""
-        if "始値" in "".join(names):
-            hint = " (this is the intraday file)"
-        elif any(found.startswith(AREAS[area]) for found in names):
-            hint = f" (its unit must be {UNIT})"
-        raise FileFormatError(
-            f"{file.path} line 1: the column {name} {kind}{hint}; found {', '.join(names)}. "
-            "Download spot_summary_YYYY.csv from JEPX"
-        )
-    return names.index(date_name), names.index(SLOT_COLUMN), names.index(wanted)
-
-
-def _check_width(file: TextFile, line: int, row: list[str], width: int) -> None:
-    if len(row) < width or any(cell.strip() for cell in row[width:]):
-        raise FileFormatError(
-            f"{file.path} line {line}: {len(row)} values under {width} column names; the file is "
-            "damaged or cut off, download it again"
-        )
-
-
-def _slot_ordinal(where: str, day: str, slot: str) -> int:
-    """Return the number of a slot, counted through all days."""
-    if not slot.isascii() or not slot.isdigit() or not 1 <= int(slot) <= SLOTS_PER_DAY:
-        raise DataError(
-            f"{where}, column {SLOT_COLUMN}, value {slot!r}: slots are numbered 1 to "
-            f"{SLOTS_PER_DAY}; correct the row or get the original file"
-        )
-    ordinal = _day_ordinal(day)
-    if ordinal is None:
-        raise DataError(
-            f"{where}, column {DATE_COLUMNS[0]}, value {day!r}: not a date like 2024/04/01; "
-            "correct the row or get the original file"
-        )
-    return ordinal * SLOTS_PER_DAY + int(slot) - 1
-
-
-@cache
-def _day_ordinal(day: str) -> int | None:
-    match = _DATE.fullmatch(day)
-    if match is None:
+def _sign_spot(file: SourceFile) -> str | None:
+    if not any(name.startswith("エリアプライス") for name in jepx_header(file)):
         return None
-    try:
-        return date(int(match[1]), int(match[2]), int(match[3])).toordinal()
-    except ValueError:
-        return None
+    return f"the header has {SLOT_COLUMN} and エリアプライス…"
 
 
-def _check_slots(
-    file: TextFile,
-    ordinals: np.ndarray[tuple[int], np.dtype[np.int64]],
-    lines: list[int],
-    labels: list[str],
-) -> None:
-    wrong = np.flatnonzero(np.diff(ordinals) != 1)
-    if wrong.size:
-        row = int(wrong[0]) + 1
-        step = int(ordinals[row] - ordinals[row - 1])
-        if step == 0:
-            problem = "the slot is a duplicate of the line above; remove one"
-        elif step < 0:
-            problem = (
-                f"the slot lies before that of the line above, {labels[row - 1]}; sort by time"
-            )
-        else:
-            problem = f"{step - 1} slot(s) are missing after {labels[row - 1]}; get a complete file"
-        raise TimeGridError(f"{file.path} line {lines[row]} ({labels[row]}): {problem}")
-    before, after = ordinals[0] % SLOTS_PER_DAY, SLOTS_PER_DAY - 1 - ordinals[-1] % SLOTS_PER_DAY
-    for row, n_missing, side in ((0, before, "before"), (-1, after, "after")):
-        if n_missing:
-            raise TimeGridError(
-                f"{file.path} line {lines[row]} ({labels[row]}): {n_missing} slot(s) of this day "
-                f"are missing {side} it; a day has {SLOTS_PER_DAY}: get a complete file or remove "
-                "the day"
-            )
+def _check_within_bids(rows: JepxRows, values: Mapping[str, Numbers]) -> None:
+    for inner, outer in _WITHIN:
+        contract, bid = field(inner, "japan"), field(outer, "japan")
+        if contract in values and bid in values:
+            wrong = np.flatnonzero(values[contract] > values[bid])
+            if wrong.size:
+                row = int(wrong[0])
+                raise DataError(
+                    f"{rows.cells.where(row, rows.at(contract))}: more than the bids of "
+                    f"{values[bid][row]:.0f} kWh; get the original file"
+                )
 
 
-def _midnight(day: date) -> pd.Timestamp:
-    return pd.Timestamp(day, tz=TIMEZONE)
+def _check_areas(rows: JepxRows, values: Mapping[str, Numbers]) -> None:
+    columns = [field("price_per_kwh", area) for area in AREA_NAMES]
+    if rows.first_day() < VERIFIED_SINCE or any(column not in values for column in columns):
+        return
+    problem = area_problem(np.column_stack([values[column] for column in columns]))
+    if problem is not None:
+        line = int(rows.cells.lines[problem[0]])
+        raise DataError(
+            f"{rows.cells.path}, first on line {line}: {problem[1]}; get the original file"
+        )
+
+
+FORMATS = (Format("jepx-spot", "JEPX spot summary", "jepx", _sign_spot, read_spot),)

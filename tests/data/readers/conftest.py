@@ -29,18 +29,26 @@ JEPX_HEADER = (
 
 @dataclass
 class JepxFile:
-    """A spot summary whose system price is 1 and whose area prices count up from `prices`."""
+    """A spot summary whose area prices count up from `prices`."""
 
     folder: Path
     header: str = JEPX_HEADER
     rows: list[list[str]] = field(default_factory=list)
 
     def add_day(self, day: date, prices: Sequence[str]) -> None:
-        """Add 48 slots; the areas west of Hokkaido are 1, 2, … dearer by a hundred of yen."""
+        """Add 48 slots; each area from Hokkaido west is 0.01 dearer than the one before it."""
         for slot, price in enumerate(prices, 1):
             areas = [f"{float(price) + 0.01 * i:.2f}" if i else price for i in range(9)]
-            cells = [f"{day:%Y/%m/%d}", str(slot), "17694200", "15655300", "13346500", "1.00"]
-            self.rows.append([*cells, *areas, "4992400", "1315100", "", ""])
+            system = f"{9 + 0.13 * slot:.2f}"
+            bids = [f"{17_694_200 + 1_050 * slot}", f"{15_655_300 + 950 * slot}"]
+            blocks = [4_992_400 + 50 * slot, 1_315_100 - 50 * slot, 1_037_200, 715_100]
+            self.rows.append(
+                [
+                    *(f"{day:%Y/%m/%d}", str(slot), *bids, f"{13_346_500 - 850 * slot}", system),
+                    *areas,
+                    *map(str, blocks),
+                ]
+            )
 
     def write(self, *, encoding: str = "cp932", name: str = "spot_summary_2024.csv") -> Path:
         """Write the file with CRLF line ends, as the exchange does."""
@@ -52,12 +60,12 @@ class JepxFile:
 
 @pytest.fixture
 def jepx(tmp_path: Path) -> JepxFile:
-    """Return two days, 2024-04-01 and -02, whose Hokkaido price is 10.00, 10.10 … 19.50."""
+    """Return two days, 2024-04-01 and -02, whose Hokkaido price is 10.00, 10.11 … 20.45."""
     file = JepxFile(tmp_path)
     for day in (0, 1):
         numbers = range(48 * day, 48 * day + 48)
         file.add_day(
-            date(2024, 4, 1) + timedelta(days=day), [f"{10 + i / 10:.2f}" for i in numbers]
+            date(2024, 4, 1) + timedelta(days=day), [f"{10 + 0.11 * i:.2f}" for i in numbers]
         )
     return file
 
