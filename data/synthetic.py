@@ -1,266 +1,219 @@
 """A synthetic Japanese year: price, surplus, weather and hashprice, drawn together from one seed.
 
-The price of a slot is either the floor of 0.01 JPY or log-normal about the mean of its month, kind
-of day and slot; which of the two, and how far from the mean, follows one latent level that is
-autoregressive from day to day and drifts within the day. Curtailment of renewables follows the
-same level, so that it falls mostly, but not only, on floor hours, as it does in Kyushu. Parameters
-and their sources: ``data/samples/synthetic_japan.json``, made by
-``scripts/build_synthetic_parameters.py`` from aggregate statistics of JEPX prices FY2023–26,
-Kyushu's curtailment 2021–23 and Haneda's temperature 2016–20.
+Parameters and their sources: ``data/samples/synthetic_japan.json``, made by
+``scripts/build_synthetic_parameters.py`` from JEPX prices, Kyushu's curtailment, Haneda's
+temperature and the chain's difficulty; how close the years come is in ``docs/results/fidelity.md``.
+`fit_japan` makes parameters from series of one's own, so that nothing but a training span counts.
 
-Not modelled: fuel-price regimes, holidays, scarcity crises, correlation between areas or seeds.
+Not modelled: fuel prices within a year, plant outages, typhoons, publication delays.
 """
 
-import json
-from dataclasses import dataclass
-from functools import cache
-from importlib import resources
-from statistics import NormalDist
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from gridhash.data.readers.jepx import PERIOD_S, PUBLISHED_LOCAL, SLOTS_PER_DAY, TIMEZONE
+from gridhash.data.synthesis.calendar import Calendar, fiscal_year
+from gridhash.data.synthesis.fit import fit_japan
+from gridhash.data.synthesis.hashprice import HashpricePath, hashprice_path
+from gridhash.data.synthesis.parameters import (
+    CrisisParameters,
+    JapanParameters,
+    shipped,
+    shipped_parameters,
+)
+from gridhash.data.synthesis.price import (
+    N_FACTORS,
+    WARM_UP_DAYS,
+    Latent,
+    draw_latent,
+    jumpy,
+    price_path,
+)
+from gridhash.data.synthesis.surplus import curtailed_mw, surplus_frac
+from gridhash.data.synthesis.weather import outdoor_temp_c
 from gridhash.data.trace import Trace
 from gridhash.errors import DataError
-from gridhash.time_grid import grid, published_the_day_before
+from gridhash.time_grid import published_the_day_before
+
+__all__ = [
+    "JapanParameters",
+    "JapanYear",
+    "Regime",
+    "areas",
+    "draw_year",
+    "fit_japan",
+    "shipped_parameters",
+    "synthetic_japan",
+]
 
 Array = npt.NDArray[np.float64]
-Index = npt.NDArray[np.intp]
+Regime = Literal["usual", "crisis"]
 
-FLOOR_JPY_PER_KWH = 0.01
-CAP_JPY_PER_KWH = 200.0
-_PARAMETER_FILE = "synthetic_japan.json"
-
-
-@dataclass(frozen=True)
-class PriceParameters:
-    """Price process of one area; tables are by month, weekday or weekend, and slot."""
-
-    log_mean: Array
-    p_floor: Array
-    level_ar1: float
-    drift_ar1: float
-    noise_ar1: float
-    level_share: float
-    level_scale: float
-    noise_scale: float
-    log_shift: float
+CURRENCY_PER_USD = 150.0
+"""JPY per USD; assumed, constant."""
 
 
-@dataclass(frozen=True)
-class Calendar:
-    """The days of one fiscal year in Japan: month from 0, and 1 on weekends."""
+@dataclass(frozen=True, eq=False)
+class JapanYear:
+    """One synthetic year before it becomes a trace; parts without parameters are None.
 
-    starts: pd.DatetimeIndex
-    month: Index
-    weekend: Index
+    Attributes
+    ----------
+    price_jpy_per_kwh, outdoor_temp_c
+        Every half hour.
+    curtailed_mw
+        Every hour, of the whole area.
+    hashprice
+        Every day.
+    """
 
-    @property
-    def n_days(self) -> int:
-        """Days of the year."""
-        return len(self.month)
-
-
-@dataclass(frozen=True)
-class Latents:
-    """Standard normal processes behind the prices, one value per slot."""
-
-    level: Array
-    noise: Array
+    calendar: Calendar
+    price_jpy_per_kwh: Array
+    curtailed_mw: Array | None
+    outdoor_temp_c: Array | None
+    hashprice: HashpricePath | None
 
 
 def areas() -> list[str]:
     """Return the areas that `synthetic_japan` knows."""
-    return list(_parameters()["areas"])
+    return list(shipped()["areas"])
 
 
-def synthetic_japan(*, area: str = "kyushu", fiscal_year_start: int = 2025, seed: int) -> Trace:
-    """Return one synthetic year, April to March, of half hours with all columns.
+def synthetic_japan(
+    *,
+    area: str = "kyushu",
+    fiscal_year_start: int = 2025,
+    seed: int,
+    regime: Regime = "usual",
+    parameters: JapanParameters | None = None,
+) -> Trace:
+    """Return one synthetic year, April to March, of half hours.
 
     The same arguments give the same bits. Each series has a random stream of its own, so that a
-    change to one leaves the others as they are.
+    change to one leaves the others as they are. Years of one seed are independent of each other;
+    areas of one seed and year share the nation's weather and market as far as real ones do.
+
+    Parameters
+    ----------
+    area
+        One of `areas()`. No curtailment is known for Tokyo (there was nearly none up to 2025), so
+        its surplus is zero.
+    fiscal_year_start
+        Calendar year of the first day, 1 April.
+    seed
+        Of all random streams, not negative.
+    regime
+        ``usual`` is like FY2023 to 2026; ``crisis`` like FY2020 to 2022, with a spell of scarcity
+        in the winter as in January 2021. Only price and what hangs on it differ.
+    parameters
+        From `fit_japan`; the shipped ones where None. What was not fitted is left out.
 
     Raises
     ------
     DataError
-        If the area is unknown.
+        If the area is unknown, differs from that of the parameters, or has no such regime.
     """
-    if area not in areas():
-        raise DataError(f"no synthetic area {area!r}; choose one of {', '.join(areas())}")
-    values = _parameters()
-    calendar = fiscal_year(fiscal_year_start)
-    level, noise, sky, size, weather, gusts, market = (
-        np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(7)
+    year = draw_year(
+        area=area,
+        fiscal_year_start=fiscal_year_start,
+        seed=seed,
+        regime=regime,
+        parameters=parameters,
     )
-    prices = price_parameters(area)
-    days, latents = draw_latents(prices, calendar, level, noise)
-    surplus = _surplus(values, area, calendar, days, sky, size)
+    kind = "" if regime == "usual" else f" {regime}"
+    starts = year.calendar.starts
     trace = Trace.from_prices(
-        calendar.starts,
-        price_path(prices, calendar, latents),
-        published_at=published_the_day_before(
-            calendar.starts, timezone=TIMEZONE, at=PUBLISHED_LOCAL
-        ),
+        starts,
+        year.price_jpy_per_kwh,
+        published_at=published_the_day_before(starts, timezone=TIMEZONE, at=PUBLISHED_LOCAL),
         period_s=PERIOD_S,
         currency="JPY",
         area=area,
-        source=f"synthetic {area} FY{fiscal_year_start} seed {seed}",
+        source=f"synthetic {area}{kind} FY{fiscal_year_start} seed {seed}",
     )
-    n = trace.n_rows
-    return trace.with_columns(
-        {
-            "surplus_frac": surplus,
-            "outdoor_temp_c": _temperature(values, area, calendar, weather, gusts),
-            "hashprice_usd_per_phs_day": _hashprice(values["hashprice"], calendar, market),
-            "currency_per_usd": np.full(n, float(values["currency_per_usd"])),
-        }
-    )
+    columns: dict[str, Array] = {"currency_per_usd": np.full(len(starts), CURRENCY_PER_USD)}
+    if year.curtailed_mw is not None:
+        columns["surplus_frac"] = np.repeat(surplus_frac(year.curtailed_mw), 2)
+    if year.outdoor_temp_c is not None:
+        columns["outdoor_temp_c"] = year.outdoor_temp_c
+    if year.hashprice is not None:
+        daily = year.hashprice.usd_per_phs_day
+        columns["hashprice_usd_per_phs_day"] = np.repeat(daily, SLOTS_PER_DAY)
+    return trace.with_columns(columns)
 
 
-def fiscal_year(start_year: int) -> Calendar:
-    """Return the half hours from 1 April of a year to 31 March of the next, in Japan."""
-    starts = grid(
-        pd.Timestamp(start_year, 4, 1, tz=TIMEZONE),
-        pd.Timestamp(start_year + 1, 4, 1, tz=TIMEZONE),
-        PERIOD_S,
-    )
-    days = starts[::SLOTS_PER_DAY].tz_convert(TIMEZONE)
-    return Calendar(
-        starts,
-        np.asarray(days.month, dtype=np.intp) - 1,
-        np.asarray(days.day_of_week >= 5, dtype=np.intp),
-    )
-
-
-def price_parameters(area: str) -> PriceParameters:
-    """Return the price process of an area."""
-    values = {**_parameters()["price"], **_parameters()["areas"][area]["price"]}
-    log_mean, p_floor = (np.array(values.pop(name)) for name in ("log_mean", "p_floor"))
-    return PriceParameters(log_mean=log_mean, p_floor=p_floor, **values)
-
-
-def draw_latents(
-    prices: PriceParameters,
-    calendar: Calendar,
-    level: np.random.Generator,
-    noise: np.random.Generator,
-) -> tuple[Array, Latents]:
-    """Return the level of each day, and the processes behind the price of each slot."""
-    n = calendar.n_days * SLOTS_PER_DAY
-    days = _ar1(level, prices.level_ar1, calendar.n_days)
-    drift = _ar1(level, prices.drift_ar1, n)
-    share = prices.level_share
-    slots = np.sqrt(share) * np.repeat(days, SLOTS_PER_DAY) + np.sqrt(1.0 - share) * drift
-    return days, Latents(slots, _ar1(noise, prices.noise_ar1, n))
-
-
-def price_path(prices: PriceParameters, calendar: Calendar, latents: Latents) -> Array:
-    """Return the price of every slot [JPY/kWh], in ticks of 0.01."""
-    cell = calendar.month, calendar.weekend
-    at_floor = latents.level < _quantiles(prices.p_floor)[cell].ravel()
-    log_price = (
-        prices.log_mean[cell].ravel()
-        + prices.log_shift
-        + prices.level_scale * (latents.level - _mean_above(prices.p_floor)[cell].ravel())
-        + prices.noise_scale * latents.noise
-    )
-    ticks = np.round(np.clip(np.exp(log_price), FLOOR_JPY_PER_KWH, CAP_JPY_PER_KWH), 2)
-    return np.where(at_floor, FLOOR_JPY_PER_KWH, ticks)
-
-
-def _surplus(
-    values: dict[str, Any],
+def draw_year(
+    *,
     area: str,
-    calendar: Calendar,
-    price_level: Array,
-    sky: np.random.Generator,
-    size: np.random.Generator,
-) -> Array:
-    """Return the surplus available to the site, share of its nameplate power, by slot."""
-    surplus = values["surplus"]
-    hours_ratio = values["areas"][area]["surplus_hours_ratio"]
-    kind = np.array([surplus["weekday_ratio"], surplus["weekend_ratio"]])
-    p_curtail = np.minimum(
-        np.array(surplus["p_by_month_hour"])[:, None, :] * kind[None, :, None] * hours_ratio, 0.97
+    fiscal_year_start: int,
+    seed: int,
+    regime: Regime = "usual",
+    parameters: JapanParameters | None = None,
+) -> JapanYear:
+    """Return the series of `synthetic_japan` in their own resolution; arguments as there."""
+    values = shipped_parameters(area) if parameters is None else parameters
+    if values.area != area:
+        raise DataError(f"the parameters are those of {values.area}, not of {area}")
+    crisis = _crisis(values, regime)
+    calendar = fiscal_year(fiscal_year_start)
+    news, noise, sky, size, weather, gusts, market, drift = np.random.SeedSequence(
+        [seed, fiscal_year_start]
+    ).spawn(8)
+    row = values.area_row
+    shared = np.random.default_rng(news).standard_normal(
+        (len(row), WARM_UP_DAYS + calendar.n_days, N_FACTORS)
     )
-    link = surplus["link_to_price_level"]
-    own = _ar1(sky, surplus["day_ar1"], calendar.n_days)
-    latent = link * price_level + np.sqrt(1.0 - link**2) * own
-    is_curtailed = latent[:, None] < _quantiles(p_curtail)[calendar.month, calendar.weekend]
-    log_sd = surplus["day_log_sd"]
-    day_factor = np.exp(log_sd * size.standard_normal(calendar.n_days) - log_sd**2 / 2)
-    curtailed_mw = np.array(surplus["mean_mw_by_month_hour"])[calendar.month] * day_factor[:, None]
-    share = np.minimum(curtailed_mw / surplus["full_surplus_mw"], 1.0)
-    return np.repeat(np.where(is_curtailed, share, 0.0).ravel(), SLOTS_PER_DAY // 24)
-
-
-def _temperature(
-    values: dict[str, Any],
-    area: str,
-    calendar: Calendar,
-    weather: np.random.Generator,
-    gusts: np.random.Generator,
-) -> Array:
-    """Return the outdoor temperature by slot [°C]."""
-    climate = values["temperature"]
-    months = np.arange(-1, 13)
-    middle_day = 30.4375 * (months + 0.5)
-    day_of_year = np.asarray(calendar.starts[::SLOTS_PER_DAY].tz_convert(TIMEZONE).day_of_year)
-    mean_c, amplitude_k = (
-        np.interp(day_of_year - 0.5, middle_day, np.array(climate[name])[months % 12])
-        for name in ("monthly_mean_c", "diurnal_amplitude_k")
+    own = noise.spawn(len(row))[areas().index(area)]
+    rng = np.random.default_rng(own)
+    latent = draw_latent(
+        values.price,
+        np.tensordot(row, shared, axes=1),
+        jumpy(rng, values.price.noise_shape, len(calendar.starts)),
+        np.random.default_rng(drift).standard_normal(calendar.n_days),
+        rng.standard_normal(calendar.n_days),
     )
-    hours = (np.arange(SLOTS_PER_DAY) + 0.5) * 24 / SLOTS_PER_DAY
-    wave = np.cos(2 * np.pi * (hours - climate["warmest_hour"]) / 24)
-    day_k = climate["day_sd_k"] * _ar1(weather, climate["day_ar1"], calendar.n_days)
-    n = calendar.n_days * SLOTS_PER_DAY
-    slot_k = climate["slot_sd_k"] * _ar1(gusts, climate["slot_ar1"], n)
-    offset_k = values["areas"][area]["temperature_offset_k"]
-    by_day = (mean_c + day_k + offset_k)[:, None] + amplitude_k[:, None] * wave
-    return np.asarray(by_day.ravel() + slot_k, dtype=np.float64)
+    latent = latent if crisis is None else _with_spell(latent, crisis, calendar)
+    surplus, temperature, hashprice = values.surplus, values.temperature, values.hashprice
+    return JapanYear(
+        calendar=calendar,
+        price_jpy_per_kwh=price_path(values.price, calendar, latent, crisis),
+        curtailed_mw=None
+        if surplus is None
+        else curtailed_mw(
+            surplus, calendar, latent, np.random.default_rng(sky), np.random.default_rng(size)
+        ),
+        outdoor_temp_c=None
+        if temperature is None
+        else outdoor_temp_c(
+            temperature,
+            calendar,
+            latent,
+            np.random.default_rng(weather),
+            np.random.default_rng(gusts),
+        ),
+        hashprice=None
+        if hashprice is None
+        else hashprice_path(hashprice, calendar.n_days, np.random.default_rng(market)),
+    )
 
 
-def _hashprice(values: dict[str, float], calendar: Calendar, market: np.random.Generator) -> Array:
-    """Return the hashprice, new every day [USD/(PH/s)/day]."""
-    home = np.log(values["start_usd_per_phs_day"])
-    low, high = np.log(values["low_usd_per_phs_day"]), np.log(values["high_usd_per_phs_day"])
-    log_price, path = home, np.empty(calendar.n_days)
-    for day, shock in enumerate(market.standard_normal(calendar.n_days)):
-        path[day] = log_price
-        log_price += values["daily_reversion"] * (home - log_price)
-        log_price = min(max(log_price + values["daily_log_sd"] * shock, low), high)
-    return np.repeat(np.exp(path), SLOTS_PER_DAY)
+def _crisis(values: JapanParameters, regime: str) -> CrisisParameters | None:
+    if regime == "usual":
+        return None
+    if regime != "crisis":
+        raise DataError(f"no regime {regime!r}; choose usual or crisis")
+    if values.crisis is None:
+        raise DataError(f"the parameters of {values.area} know no crisis; use the shipped ones")
+    return values.crisis
 
 
-@cache
-def _parameters() -> dict[str, Any]:
-    text = (resources.files("gridhash.data.samples") / _PARAMETER_FILE).read_text(encoding="utf-8")
-    values: dict[str, Any] = json.loads(text)
-    return values
-
-
-def _ar1(rng: np.random.Generator, rho: float, n: int) -> Array:
-    """Return a stationary autoregressive process with unit variance."""
-    shocks = rng.standard_normal(n)
-    value = float(shocks[0])
-    path = [value]
-    for shock in (np.sqrt(1.0 - rho * rho) * shocks[1:]).tolist():
-        value = rho * value + shock
-        path.append(value)
-    return np.array(path)
-
-
-def _quantiles(probability: Array) -> Array:
-    """Return the standard normal quantile of every entry; −∞ for zero."""
-    normal = NormalDist()
-    flat = [normal.inv_cdf(p) if p > 0.0 else -np.inf for p in probability.ravel().tolist()]
-    return np.array(flat).reshape(probability.shape)
-
-
-def _mean_above(probability: Array) -> Array:
-    """Return the mean of a standard normal variable above its quantile."""
-    density = np.exp(-(_quantiles(probability) ** 2) / 2) / np.sqrt(2 * np.pi)
-    return np.asarray(density / (1.0 - probability), dtype=np.float64)
+def _with_spell(latent: Latent, crisis: CrisisParameters, calendar: Calendar) -> Latent:
+    """Return the latents with a spell of scarcity in the winter."""
+    december = int(np.flatnonzero(calendar.month == 11)[0])
+    first = december + crisis.spell_first_day
+    lift = np.zeros((calendar.n_days, 1))
+    lift[first : first + crisis.spell_days] = crisis.spell_score
+    return replace(latent, level=latent.level + lift, floor=latent.floor + lift)

@@ -1,270 +1,361 @@
-"""Derive the parameters of the synthetic Japanese year from aggregate statistics.
+"""Derive the parameters of the synthetic Japanese year, `data/samples/synthetic_japan.json`.
 
 Run: ``GRIDHASH_REFERENCE_DATA=… python scripts/build_synthetic_parameters.py``. The folder holds
-``calibration/`` (aggregates of JEPX prices and of Kyushu's curtailment) and ``data/`` (Haneda's
-temperature). Only aggregates go into the file; no published series does.
+``data/`` (real series) and ``calibration/`` (aggregates up to 2026). Only what is derived from
+them goes into the file; no published series does.
 """
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from gridhash.data import synthetic
+from gridhash.data.readers.jepx import PERIOD_S, SLOTS_PER_DAY, TIMEZONE
+from gridhash.data.synthesis.calendar import SEASONS, Calendar, days_of
+from gridhash.data.synthesis.fit import (
+    CHEAP_JPY_PER_KWH,
+    fit_links,
+    fit_surplus,
+    fit_temperature,
+    simulated_latent,
+)
+from gridhash.data.synthesis.fit_price import fit_price
+from gridhash.data.synthesis.parameters import (
+    CrisisParameters,
+    HashpriceParameters,
+    PriceParameters,
+    SurplusParameters,
+    TemperatureParameters,
+    dump,
+)
+from gridhash.data.synthesis.price import CAP_JPY_PER_KWH, Latent, price_path, raw_log_price
+from gridhash.time_grid import grid
+
+Array = npt.NDArray[np.float64]
 
 TARGET = Path(__file__).parents[1] / "data" / "samples" / "synthetic_japan.json"
 LOG_CLIP = float(np.log(0.5))
-FIT_SEEDS = range(6)
+N_ROUNDS = 6
+N_DRAWS = 8
 
 SOURCES = [
-    "Prices: aggregates by month, kind of day and slot computed from JEPX spot prices FY2023 to "
-    "2026-08-23 (source: JEPX); level_scale, noise_scale and log_shift are fitted so that mean, "
-    "standard deviation, lag-1 autocorrelation and mean daily spread of six synthetic years come "
-    "close to those of the area in the same years.",
-    "Surplus: probability and mean of curtailed power in Kyushu by month and hour, 2021-2023 "
-    "(Kyushu Electric Power Transmission and Distribution); other areas by their hours of "
-    "curtailment in 2023 relative to Kyushu's; none known for Tokyo. Weekend share 0.37.",
+    "Prices, memory and shape: fitted to JEPX area prices FY2023-24 (source: JEPX). Level by "
+    "month, kind of day and slot, floor probability and distribution: aggregates of JEPX area "
+    "prices FY2023 to 2026-08-23. Crisis: distribution of the same areas in FY2020-22.",
+    "Surplus: curtailment of Kyushu 2021-23 (Kyushu Electric Power Transmission and "
+    "Distribution), hours scaled so that P(curtailed | price <= 0.5) comes out as in 2021-23 at "
+    "today's share of floor prices; other areas: Kyushu's pattern, scaled by their hours and "
+    "energy of 2023; none known for Tokyo, where there was nearly none.",
     "Assumed: the site may take all it wants from 500 MW of curtailed power in the area on, and "
-    "in proportion below; spread of curtailed power from day to day.",
-    "Temperature: Tokyo (Haneda) 2016-2020, METAR; offsets of the other areas are assumed.",
-    "Hashprice: daily log volatility since 2021, computed from issuance, fees, price and hash "
-    "rate; start, bounds, half-life of 60 days and the exchange rate are assumed.",
+    "in proportion below; spread of when curtailment starts and ends.",
+    "Temperature: Tokyo (Haneda) 2016-2020, METAR, 65 missing hours interpolated; its link to "
+    "price from Tokyo's prices of the same years; offsets of the other areas are assumed.",
+    "Hashprice: daily volatility .036 of 2021 to 2026, retargets 2021-26 (135, mean +1.6 %, sd "
+    "5.7 %, -28 ... +22 %), computed from chain data; start, half-life of 60 days and the exchange "
+    "rate of 150 JPY/USD are assumed.",
 ]
 
-OFFSETS_K = {
-    "hokkaido": -7.0,
-    "tohoku": -3.5,
-    "hokuriku": -1.0,
-    "kyushu": 0.5,
-}
+OFFSETS_K = {"hokkaido": -7.0, "tohoku": -3.5, "hokuriku": -1.0, "kyushu": 0.5}
+DAILY_LOG_SD = 0.036
+RETARGET_MEAN, RETARGET_SD = 0.016, 0.057
+SPELL = {"spell_first_day": 25, "spell_days": 28, "spell_score": 2.5}
+"""From 26 December on, as in the winter of FY2020."""
 
 
 def main() -> None:
-    """Write ``data/samples/synthetic_japan.json``."""
+    """Write the file."""
     root = Path(os.environ["GRIDHASH_REFERENCE_DATA"])
-    folder = root / "calibration"
-    text = (folder / "calibration_jepx_FY2023-26.json").read_text(encoding="utf-8")
-    calibration: dict[str, Any] = json.loads(text)["areas"]
-    ratios = surplus_ratios(folder)
-    values: dict[str, Any] = {
-        "format_version": 1,
+    raw = pd.read_parquet(root / "data" / "jepx_spot_30min_fy2016-fy2024.parquet")
+    text = (root / "calibration" / "calibration_jepx_FY2023-26.json").read_text(encoding="utf-8")
+    tables: dict[str, Any] = json.loads(text)["areas"]
+    recent = raw.loc[midnight("2023-04-01") : midnight("2025-04-01") - pd.Timedelta(seconds=1)]
+    prices = {area: price(recent[area], tables[area], raw[area], root, area) for area in tables}
+    kyushu = kyushu_surplus(root, prices["kyushu"][0])
+    temperature = haneda(root, raw["tokyo"])
+    values = {
+        "format_version": 2,
         "sources": SOURCES,
-        "currency_per_usd": 150.0,
-        "hashprice": {
-            "start_usd_per_phs_day": 38.0,
-            "low_usd_per_phs_day": 26.0,
-            "high_usd_per_phs_day": 65.0,
-            "daily_log_sd": 0.036,
-            "daily_reversion": round(1 - 0.5 ** (1 / 60), 5),
-        },
-        "temperature": temperature(root),
-        "surplus": surplus(folder),
-        "price": {"drift_ar1": 0.97, "level_share": 0.85},
+        "area_correlation": correlation(recent[list(tables)]),
+        "hashprice": dump(hashprice(), {}),
         "areas": {
-            name: {
-                "surplus_hours_ratio": ratios.get(name, 0.0),
-                "temperature_offset_k": OFFSETS_K.get(name, 0.0),
-                "price": price(area),
+            area: {
+                "price": dump(usual, DIGITS),
+                "crisis": dump(crisis, DIGITS),
+                "surplus": dump(scaled_surplus(root, area, kyushu), {"mean_mw_by_month_hour": 0}),
+                "temperature": dump(shifted(temperature, OFFSETS_K.get(area, 0.0)), {}),
             }
-            for name, area in calibration.items()
+            for area, (usual, crisis) in prices.items()
         },
     }
-    for name, area in values["areas"].items():
-        fit_price(name, area["price"], values["price"], targets(folder, name))
-    write(values)
-    values["surplus"]["link_to_price_level"] = fit_link()
-    write(values)
-
-
-def write(values: dict[str, Any]) -> None:
-    """Write the file and forget what was read before."""
     TARGET.write_text(
         json.dumps(values, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8"
     )
-    synthetic._parameters.cache_clear()
 
 
-def price(area: dict[str, Any]) -> dict[str, Any]:
-    """Return the tables of one area: floor probability, and log mean of what is not at the floor.
-
-    The published log mean is over all slots, clipped at 0.5 JPY, and the floor probability over
-    all days; the difference between weekdays and weekends is shared out between the two.
-    """
-    by_kind = area["log_mean_month_weekend_slot"]
-    log_mean = np.array([[by_kind[str(m)][kind] for kind in "01"] for m in range(1, 13)])
-    p_floor = np.array([area["p_floor_by_month_slot"][str(m)] for m in range(1, 13)])
-    mixed = (5 * log_mean[:, 0] + 2 * log_mean[:, 1]) / 7
-    above = (mixed - p_floor * LOG_CLIP) / (1 - p_floor)
-    ratio = (above[:, None] - log_mean) / np.maximum(above - mixed, 0.3)[:, None]
-    by_day = p_floor[:, None] * np.clip(ratio, 0.6, 1.4)
-    by_day *= (p_floor / np.maximum((5 * by_day[:, 0] + 2 * by_day[:, 1]) / 7, 1e-9))[:, None]
-    by_day = np.where(p_floor[:, None] > 0.02, np.minimum(by_day, 0.85), p_floor[:, None])
-    return {
-        "log_mean": np.round((log_mean - by_day * LOG_CLIP) / (1 - by_day), 3).tolist(),
-        "p_floor": np.round(by_day, 3).tolist(),
-        "level_ar1": area["daily_level_ar1"],
-        "noise_ar1": area["intraday_resid_ar1"],
-    }
+DIGITS = {"location": 3, "p_floor": 3, "scale": 3, "shape": 2, "memory": 3, "innovation": 3}
 
 
-def targets(folder: Path, area: str) -> dict[str, float]:
-    """Return mean, sd, lag-1 autocorrelation and mean daily spread of an area, FY2023-26.
+def midnight(day: str) -> pd.Timestamp:
+    """Return midnight in Japan as UTC."""
+    return pd.Timestamp(day, tz=TIMEZONE).tz_convert("UTC")
 
-    Seasons are weighted by their share of a year, because the span holds some more springs and
-    summers.
-    """
+
+def price(
+    recent: pd.Series, table: dict[str, Any], past: pd.Series, root: Path, area: str
+) -> tuple[PriceParameters, CrisisParameters]:
+    """Return the price process of an area, brought to the tables, and its crisis."""
+    fitted = fit_price(
+        recent.to_numpy().reshape(-1, SLOTS_PER_DAY), days_of(pd.DatetimeIndex(recent.index))
+    )
+    p_floor = np.array([table["p_floor_by_month_slot"][str(m)] for m in range(1, 13)])
+    own = (5 * fitted.p_floor[:, 0] + 2 * fitted.p_floor[:, 1]) / 7
+    ratio = np.where(own > 0, fitted.p_floor.swapaxes(0, 1) / np.maximum(own, 1e-9), 1.0)
+    fitted = replace(
+        fitted, p_floor=np.minimum(ratio * p_floor, 0.95).swapaxes(0, 1).round(3)
+    )
+    by_kind = table["log_mean_month_weekend_slot"]
+    wanted = np.array([[by_kind[str(m)][kind] for kind in "01"] for m in range(1, 13)])
+    calendar = table_calendar()
+    draws = [simulated(fitted, calendar, seed) for seed in range(N_DRAWS)]
+    knots = usual_knots(root, area)
+    folder = root / "calibration"
     seasons = pd.read_csv(folder / "jepx_by_area_season_FY2023-26.csv")
-    seasons = seasons[seasons["area"] == area]
-    mean = float(seasons["mean"].mean())
-    variance = float((seasons["sd"] ** 2 + (seasons["mean"] - mean) ** 2).mean())
-    lags = pd.read_csv(folder / "jepx_autocorr_FY2023-26.csv").set_index("area")
-    spreads = pd.read_csv(folder / "jepx_daily_spread_FY2023-26.csv").set_index("area")
-    return {
-        "mean": mean,
-        "sd": variance**0.5,
-        "lag1": float(lags["acf_raw_1"][area]),
-        "spread": float(spreads["spread_mean"][area]),
-    }
+    seasons = seasons[seasons["area"] == area].set_index("season")["sd"]
+    acf = float(
+        pd.read_csv(folder / "jepx_autocorr_FY2023-26.csv").set_index("area")["acf_raw_336"][area]
+    )
+    for _ in range(N_ROUNDS):
+        fitted = with_map(fitted, calendar, draws, knots)
+        found = log_means(fitted, calendar, draws)
+        room = np.maximum(1.0 - fitted.p_floor, 0.3)
+        step = np.clip((wanted - found) / room, -0.3, 0.3)
+        fitted = replace(
+            fitted,
+            location=fitted.location + 0.7 * step,
+            scale=fitted.scale * season_factor(fitted, calendar, draws, seasons)[:, None],
+            slow_share=slow_share(fitted, calendar, draws, acf),
+        )
+    fitted = with_map(fitted, calendar, draws, knots)
+    return fitted, crisis_of(fitted, calendar, draws, past)
 
 
-def describe(prices: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, float]:
-    """Return the figures of `targets` for a synthetic series."""
-    rest = prices - prices.mean()
-    days = prices.reshape(-1, 48)
-    return {
-        "mean": float(prices.mean()),
-        "sd": float(prices.std()),
-        "lag1": float((rest[1:] * rest[:-1]).mean() / prices.var()),
-        "spread": float((days.max(axis=1) - days.min(axis=1)).mean()),
-    }
+def season_factor(
+    prices: PriceParameters, calendar: Calendar, draws: list[Latent], wanted: pd.Series
+) -> Array:
+    """Return the factor on the spread of each month that brings the seasons' sd nearer [12]."""
+    days = np.concatenate([price_path(prices, calendar, draw) for draw in draws])
+    days = days.reshape(-1, SLOTS_PER_DAY)
+    season = np.tile(calendar.season, len(draws))
+    found = np.array([days[season == number].std() for number in range(len(SEASONS))])
+    factor = np.clip(wanted[list(SEASONS)].to_numpy() / found, 0.85, 1.18) ** 0.7
+    return np.asarray(factor[(np.arange(12) + 1) % 12 // 3], dtype=np.float64)
 
 
-def fit_price(
-    name: str, values: dict[str, Any], shared: dict[str, Any], target: dict[str, float]
-) -> None:
-    """Choose the two scales on a grid, then shift the level to the mean."""
-    calendar = synthetic.fiscal_year(2025)
-    # An error of 0.01 in the autocorrelation weighs as much as one of 4 % in the others.
-    weights = {"mean": 0.0, "sd": 1.0, "lag1": 4.0, "spread": 1.0}
-    best, best_error = values, np.inf
-    tables = {key: np.array(values[key]) for key in ("log_mean", "p_floor")}
-    for level_scale in np.arange(0.10, 0.46, 0.025):
-        for noise_scale in np.arange(0.06, 0.31, 0.02):
-            scales = {
-                "level_scale": round(float(level_scale), 3),
-                "noise_scale": round(float(noise_scale), 3),
-                "log_shift": 0.0,
-            }
-            for _ in range(2):
-                parameters = synthetic.PriceParameters(**{**shared, **values, **tables, **scales})
-                found = describe(draw(parameters, calendar))
-                scales["log_shift"] += float(np.log(target["mean"] / found["mean"]))
-            error = sum(
-                weights[key] * (found[key] / target[key] - 1) ** 2 * (4 if key == "lag1" else 1)
-                for key in target
-            )
-            if error < best_error:
-                best, best_error = {**values, **scales}, error
-                result = found
-    best["log_shift"] = round(best["log_shift"], 4)
-    values.update(best)
-    print(name, {k: best[k] for k in ("level_scale", "noise_scale", "log_shift")})
-    print("   ", {key: (round(result[key], 3), round(target[key], 3)) for key in target})
-
-
-_LATENTS: dict[tuple[float, float], list[synthetic.Latents]] = {}
-
-
-def draw(
-    parameters: synthetic.PriceParameters, calendar: synthetic.Calendar
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return the years of all fit seeds, one after the other."""
-    key = parameters.level_ar1, parameters.noise_ar1
-    if key not in _LATENTS:
-        _LATENTS[key] = [
-            synthetic.draw_latents(
-                parameters,
-                calendar,
-                np.random.default_rng([seed, 1]),
-                np.random.default_rng([seed, 2]),
-            )[1]
-            for seed in FIT_SEEDS
+def slow_share(
+    prices: PriceParameters, calendar: Calendar, draws: list[Latent], wanted: float
+) -> float:
+    """Return the share of the drift that brings the autocorrelation at 7 days nearer."""
+    found = np.mean(
+        [
+            np.corrcoef(path[:-336], path[336:])[0, 1]
+            for path in (price_path(prices, calendar, draw) for draw in draws)
         ]
-    return np.concatenate(
-        [synthetic.price_path(parameters, calendar, latents) for latents in _LATENTS[key]]
+    )
+    return float(np.clip(prices.slow_share + 0.8 * (wanted - found), 0.0, 0.5))
+
+
+def table_calendar() -> Calendar:
+    """Return the days that the tables cover."""
+    return days_of(grid(midnight("2023-04-01"), midnight("2026-08-24"), PERIOD_S))
+
+
+def simulated(prices: PriceParameters, calendar: Calendar, seed: int) -> Latent:
+    """Return one draw of the latents of the tables' days."""
+    return simulated_latent(prices, calendar, seed=seed)
+
+
+def usual_knots(root: Path, area: str) -> list[tuple[float, float]]:
+    """Return the tabled distribution: price above the floor [JPY/kWh] and share at or below it.
+
+    Years count by their days. The shares above 20, 25, 30 and 40 JPY/kWh are those of the table
+    of spikes; the highest price of the years is that of their rarest half hour.
+    """
+    folder = root / "calibration"
+    cdf = pd.read_csv(folder / "jepx_cdf_by_area_fy.csv").set_index(["area", "fy"]).loc[area]
+    years = pd.read_csv(folder / "jepx_by_area_fy.csv").set_index(["area", "fy"]).loc[area]
+    days = years.loc[cdf.index, "n"]
+    shares = (cdf.mul(days, axis=0).sum() / days.sum()).to_dict()
+    spikes = pd.read_csv(folder / "jepx_spike_episodes_FY2023-26.csv").set_index("area").loc[area]
+    points = {float(name.removeprefix("le_")): share for name, share in shares.items()}
+    points |= {float(t): 1.0 - s for t, s in zip(spikes["thr_jpy"], spikes["share"], strict=True)}
+    highest = float(years.loc[cdf.index, "max"].max())
+    points = {p: share for p, share in points.items() if p < highest}
+    points[highest] = 1.0 - 2.0 / float(days.sum())
+    return sorted(points.items())
+
+
+def with_map(
+    prices: PriceParameters,
+    calendar: Calendar,
+    draws: list[Latent],
+    knots: list[tuple[float, float]],
+) -> PriceParameters:
+    """Return the process with the map that gives the distribution of all slots."""
+    raw = np.concatenate([raw_log_price(prices, calendar, draw).ravel() for draw in draws])
+    at, to = map_knots(raw, knots)
+    return replace(prices, map_from=at, map_to=to)
+
+
+def map_knots(raw: Array, knots: list[tuple[float, float]]) -> tuple[Array, Array]:
+    """Return rising knots from raw log prices, −∞ at the floor, to a distribution."""
+    ordered = np.sort(raw)
+    n_floor = int(np.isneginf(ordered).sum())
+    at, to = [float(ordered[n_floor]) - 1e-3], [float(np.log1p(0.01))]
+    for value, share in knots:
+        position = int(share * len(ordered))
+        if position <= n_floor or position >= len(ordered):
+            continue
+        place = float(ordered[position])
+        if place > at[-1] + 1e-3 and np.log1p(value) > to[-1]:
+            at.append(place)
+            to.append(float(np.log1p(value)))
+    return np.array(at), np.array(to)
+
+
+def log_means(prices: PriceParameters, calendar: Calendar, draws: list[Latent]) -> Array:
+    """Return the mean clipped log price by month, kind of day and slot [12, 2, 48].
+
+    Kinds of the tables are Saturday and Sunday against the rest; the process counts holidays with
+    the former, so its kinds are mixed in the shares of the real calendar.
+    """
+    weekend = np.asarray(calendar.starts[::SLOTS_PER_DAY].tz_convert(TIMEZONE).day_of_week) >= 5
+    total = np.zeros((12, 2, SLOTS_PER_DAY))
+    for draw in draws:
+        log_price = np.log(price_path(prices, calendar, draw)).reshape(-1, SLOTS_PER_DAY)
+        log_price = np.maximum(log_price, LOG_CLIP)
+        for month in range(12):
+            for kind in range(2):
+                rows = (calendar.month == month) & (weekend == bool(kind))
+                total[month, kind] += log_price[rows].mean(axis=0)
+    return total / len(draws)
+
+
+def crisis_of(
+    prices: PriceParameters, calendar: Calendar, draws: list[Latent], past: pd.Series
+) -> CrisisParameters:
+    """Return the crisis: the same ranks, the distribution of FY2020 to 2022, a spell each winter."""
+    span = past.loc[midnight("2020-04-01") : midnight("2023-04-01") - pd.Timedelta(seconds=1)]
+    values = np.sort(span.to_numpy())
+    shares = np.r_[np.arange(0.12, 0.99, 0.02), 0.99, 0.995, 0.998, 0.999, 0.9999]
+    knots = [(float(np.quantile(values, share)), float(share)) for share in shares]
+    knots.append((min(float(values[-1]), CAP_JPY_PER_KWH), 1.0 - 0.5 / len(values)))
+    raw = []
+    for draw in draws:
+        lift = np.zeros((calendar.n_days, 1))
+        for december in np.flatnonzero(np.diff(calendar.month, prepend=0) * (calendar.month == 11)):
+            first = december + int(SPELL["spell_first_day"])
+            # One winter of the three years saw the spell; every crisis year here has one.
+            lift[first : first + int(SPELL["spell_days"])] = SPELL["spell_score"]
+        lifted = replace(draw, level=draw.level + lift, floor=draw.floor + lift)
+        raw.append(raw_log_price(prices, calendar, lifted))
+    at, to = map_knots(np.concatenate([part.ravel() for part in raw]), knots)
+    return CrisisParameters(
+        map_from=at,
+        map_to=to,
+        spell_first_day=int(SPELL["spell_first_day"]),
+        spell_days=int(SPELL["spell_days"]),
+        spell_score=SPELL["spell_score"],
     )
 
 
-def surplus(folder: Path) -> dict[str, Any]:
-    """Return Kyushu's curtailment by month and hour."""
-    probability = pd.read_csv(folder / "kyushu_P_curtail_month_hour_2021-23.csv", index_col="m")
-    mean_mw = pd.read_csv(
-        folder / "kyushu_mean_curtailed_MW_given_curtail_month_hour_2021-23.csv", index_col="m"
+def correlation(recent: pd.DataFrame) -> list[list[float]]:
+    """Return the correlation between areas of the daily mean log price within a month."""
+    days = np.log(recent.clip(lower=0.5)).groupby(
+        pd.DatetimeIndex(recent.index).tz_convert(TIMEZONE).normalize()
+    ).mean()
+    at = pd.DatetimeIndex(days.index)
+    rest = days - days.groupby([at.year, at.month, at.day_of_week >= 5]).transform("mean")
+    table = 0.995 * rest.corr().to_numpy() + 0.005 * np.eye(days.shape[1])
+    return [[round(float(value), 3) for value in row] for row in table]
+
+
+def kyushu_surplus(root: Path, prices: PriceParameters) -> SurplusParameters:
+    """Return Kyushu's curtailment of 2021–23, linked to the prices that the file holds."""
+    frame = pd.read_parquet(
+        root / "data" / "kyushu_joint_price_supply_carbon_hourly_2016-2023.parquet"
+    ).loc[midnight("2021-01-01") : midnight("2024-01-01") - pd.Timedelta(seconds=1)]
+    starts = grid(midnight("2021-01-01"), midnight("2024-01-01"), PERIOD_S)
+    power, price = (
+        pd.Series(np.repeat(part.to_numpy(), 2), index=starts)
+        for part in (frame["solar_curtailed"] + frame["wind_curtailed"], frame["price_jpy_kwh"])
     )
-    mean_mw = mean_mw.reindex(columns=probability.columns).fillna(0.0)
-    return {
-        "p_by_month_hour": probability.where(mean_mw > 0, 0.0).to_numpy().tolist(),
-        "mean_mw_by_month_hour": mean_mw.to_numpy().tolist(),
-        "weekday_ratio": 0.88,
-        "weekend_ratio": 1.3,
-        "day_ar1": 0.5,
-        "day_log_sd": 0.6,
-        "full_surplus_mw": 500.0,
-        "link_to_price_level": 0.0,
-    }
+    fitted = fit_surplus(power, price, prices)
+    on, cheap = power > 0, price <= CHEAP_JPY_PER_KWH
+    calendar = table_calendar()
+    draw = simulated(prices, calendar, 0)
+    cheap_now = float((price_path(prices, calendar, draw) <= CHEAP_JPY_PER_KWH).mean())
+    hours = float(on[cheap].mean() / cheap[on].mean()) * cheap_now / float(on.mean())
+    days = on.to_numpy().reshape(-1, SLOTS_PER_DAY).any(axis=1)
+    print("hours of curtailment × ", round(hours, 3))
+    return fit_links(
+        replace(fitted, p_by_month_hour=fitted.p_by_month_hour * hours),
+        prices,
+        calendar,
+        cheap_share=float(cheap[on].mean()),
+        after=float(days[1:][days[:-1]].mean()),
+    )
 
 
-def surplus_ratios(folder: Path) -> dict[str, float]:
-    """Return each area's hours of curtailment in 2023 relative to Kyushu's."""
-    years = pd.read_csv(folder / "jp_curtailment_by_area_year.csv")
-    hours = years[years["y"] == 2023].set_index("area")["hours_curt"]
-    return {str(k): round(float(v), 3) for k, v in (hours / hours["kyushu"]).items()}
+def scaled_surplus(root: Path, area: str, kyushu: SurplusParameters) -> SurplusParameters:
+    """Return Kyushu's process with the hours and energy that an area had in 2023."""
+    years = pd.read_csv(root / "calibration" / "jp_curtailment_by_area_year.csv")
+    by_area = years[years["y"] == 2023].set_index("area")
+    if area not in by_area.index:
+        return replace(kyushu, p_by_month_hour=np.zeros((12, 24)))
+    hours = by_area["hours_curt"]
+    power = (by_area["solar_curt_gwh"] + by_area["wind_curt_gwh"]) / hours
+    if area == "kyushu":
+        return kyushu
+    return replace(
+        kyushu,
+        max_mw=float(by_area["max_curt_mw"][area]),
+        p_by_month_hour=kyushu.p_by_month_hour * float(hours[area] / hours["kyushu"]),
+        mean_mw_by_month_hour=kyushu.mean_mw_by_month_hour * float(power[area] / power["kyushu"]),
+    )
 
 
-def fit_link() -> float:
-    """Return the link at which 66 % of Kyushu's curtailed slots have a price of at most 0.5."""
-    best, best_error = 0.0, np.inf
-    for link in np.arange(0.3, 1.0, 0.02):
-        synthetic._parameters()["surplus"]["link_to_price_level"] = float(link)
-        shares = []
-        for seed in FIT_SEEDS:
-            frame = synthetic.synthetic_japan(seed=seed).frame
-            cheap = frame["price_per_kwh"][frame["surplus_frac"] > 0] <= 0.5
-            shares.append(float(cheap.mean()))
-        error = abs(float(np.mean(shares)) - 0.66)
-        if error < best_error:
-            best, best_error = round(float(link), 2), error
-    print("link", best, "error", round(best_error, 3))
-    return best
-
-
-def temperature(root: Path) -> dict[str, Any]:
-    """Return monthly means, diurnal waves and persistence of Haneda's temperature."""
+def haneda(root: Path, tokyo: pd.Series) -> TemperatureParameters:
+    """Return the temperature process of Haneda 2016–20."""
     frame = pd.read_parquet(root / "data" / "weather_tokyo_haneda_hourly_2016-2021.parquet")
-    temp_c = frame["temp_c"].astype("float64").tz_convert("Asia/Tokyo").loc["2016":"2020"]
-    at = pd.DatetimeIndex(temp_c.index)
-    by_month = temp_c.groupby(at.month)
-    angle = 2 * np.pi * (at.hour + 0.5) / 24
-    cosine = (temp_c * np.cos(angle)).groupby(at.month).mean() * 2
-    sine = (temp_c * np.sin(angle)).groupby(at.month).mean() * 2
-    warmest = np.arctan2(sine.mean(), cosine.mean()) * 24 / (2 * np.pi)
-    profile = temp_c.groupby([at.month, at.hour]).transform("mean")
-    rest = temp_c - profile
-    days = rest.groupby(at.date).mean()
-    within = rest - rest.groupby(at.date).transform("mean")
-    hourly_ar1 = float(within.autocorr(1))
-    return {
-        "monthly_mean_c": by_month.mean().round(2).tolist(),
-        "diurnal_amplitude_k": np.hypot(cosine, sine).round(2).tolist(),
-        "warmest_hour": round(float(warmest) % 24, 2),
-        "day_sd_k": round(float(days.std()), 3),
-        "day_ar1": round(float(days.autocorr(1)), 3),
-        "slot_sd_k": round(float(within.std()), 3),
-        "slot_ar1": round(hourly_ar1**0.5, 4),
-    }
+    hourly = frame["temp_c"].astype("float64").interpolate()
+    starts = grid(midnight("2016-01-01"), midnight("2021-01-01"), PERIOD_S)
+    halves = hourly.reindex(starts, method="ffill")
+    prices = tokyo.loc[: midnight("2020-10-01") - pd.Timedelta(seconds=1)]
+    return fit_temperature(halves, prices)
+
+
+def shifted(temperature: TemperatureParameters, offset_k: float) -> TemperatureParameters:
+    """Return the process with other monthly means."""
+    return replace(temperature, monthly_mean_c=temperature.monthly_mean_c + offset_k)
+
+
+def hashprice() -> HashpriceParameters:
+    """Return the process whose daily volatility, jumps included, is the real one."""
+    by_jumps = (RETARGET_SD**2 + RETARGET_MEAN**2) / 14
+    return HashpriceParameters(
+        start_usd_per_phs_day=38.0,
+        daily_log_sd=round(float((DAILY_LOG_SD**2 - by_jumps) ** 0.5), 5),
+        daily_reversion=round(1 - 0.5 ** (1 / 60), 5),
+        retarget_mean=RETARGET_MEAN,
+        retarget_sd=RETARGET_SD,
+        retarget_low=-0.28,
+        retarget_high=0.22,
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Parts of the synthetic Japanese year: calendar, latent processes, price, surplus, weather."""
