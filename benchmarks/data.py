@@ -46,14 +46,16 @@ def write_years(folder: Path) -> list[Path]:
     for year in range(2014, 2014 + N_YEARS):
         first, n_days = date(year, 4, 1), (date(year + 1, 4, 1) - date(year, 4, 1)).days
         prices = np.round(rng.lognormal(2.3, 0.5, (n_days * 48, 10)), 2)
-        contract = rng.integers(100_000, 300_000, n_days * 48) * 50
+        # The exchange took bids in steps of 500 kWh until September 2018, of 50 kWh since.
+        step_kwh = 50 if year >= 2018 else 500
+        contract = rng.integers(10_000, 30_000, n_days * 48) * step_kwh
         rows = [HEADER]
         for i, (row, kwh) in enumerate(zip(prices, contract, strict=True)):
             day = first + timedelta(days=i // 48)
             numbers = ",".join(f"{price:.2f}" for price in row)
             rows.append(
                 f"{day:%Y/%m/%d},{i % 48 + 1},{kwh + 5_000_000},{kwh + 2_000_000},{kwh},{numbers},"
-                "4992400,1315100,1037200,715100"
+                "4992500,1315000,1037000,715500"
             )
         path = folder / f"spot_summary_{year}.csv"
         path.write_bytes(("\r\n".join(rows) + "\r\n").encode("cp932"))
