@@ -173,7 +173,7 @@ def read(file: SourceFile, options: ReadOptions) -> tuple[SourceTable, ...]:
     if options.area is not None and options.area.lower() not in points:
         raise DataError(f"{file.path}: there is no settlement point {options.area}")
     usd_per_mwh = cells.numbers(layout.price, pattern=_PRICE)
-    wide = widen(cells, 0, starts_s, codes, points, period_s=layout.period_s, may_lack_starts=False)
+    wide = widen(cells, 0, starts_s, codes, points, period_s=layout.period_s, may_join_late=True)
     if not (layout.is_real_time and len(wide.starts_s) == 1):
         check_whole_days(cells, wide, points, period_s=layout.period_s, timezone=TIMEZONE)
     prices = wide.spread(usd_per_mwh / KWH_PER_MWH)

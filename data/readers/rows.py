@@ -150,7 +150,8 @@ def widen(
     names: list[str],
     *,
     period_s: int,
-    may_lack_starts: bool,
+    may_lack_starts: bool = False,
+    may_join_late: bool = False,
 ) -> Wide:
     """Return where the rows of a tall table belong.
 
@@ -159,8 +160,9 @@ def widen(
     starts_s, codes
         For each row its start, and the number of its column in `names`.
     may_lack_starts
-        Whether a start may be missing, then for all columns; a column may always begin later or
-        end earlier than the others.
+        Whether a start may be missing, then for all columns.
+    may_join_late
+        Whether a column may begin later or end earlier than the others.
 
     Raises
     ------
@@ -191,15 +193,14 @@ def widen(
     row_of = np.full((unique.size, len(names)), -1, np.int64)
     row_of[position, codes] = np.arange(flat.size)
     held = row_of >= 0
-    first = held.argmax(axis=0)
-    last = unique.size - 1 - held[::-1].argmax(axis=0)
-    lacking = np.flatnonzero(held.sum(axis=0) != last - first + 1)
-    if lacking.size:
-        column = int(lacking[0])
-        line = int(first[column] + np.flatnonzero(~held[first[column] :, column])[0])
+    due = np.ones_like(held)
+    if may_join_late:
+        due = np.logical_or.accumulate(held) & np.logical_or.accumulate(held[::-1])[::-1]
+    if (due & ~held).any():
+        line, column = (int(i) for i in np.argwhere(due & ~held)[0])
         raise TimeGridError(
-            f"{cells.path}: {names[column]} has no row at {to_index(unique[[line]])[0]}, but other "
-            "rows at that time and its own before and after; get a complete file"
+            f"{cells.path}: {names[column]} has no row at {to_index(unique[[line]])[0]}, but "
+            "others have; get a complete file, or one of those that are there all the time"
         )
     return Wide(unique, row_of)
 
