@@ -1,11 +1,8 @@
 """Supply and demand of made-up days, written in each utility's exact format."""
 
-import io
-import zipfile
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 import numpy as np
 import numpy.typing as npt
@@ -88,7 +85,7 @@ def made_up(
     height = np.cos((hours - 12 + (longitude - 135) / 15) * np.pi / 10.5)
     sun = np.where(abs(hours - 12 + (longitude - 135) / 15) < 5.25, np.maximum(height, 0), 0)
 
-    def steps(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    def steps(values: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
         return step * np.round(values / step).astype(np.int64)
 
     def around(share: float, name: str) -> npt.NDArray[np.int64]:
@@ -129,9 +126,8 @@ def made_up(
 def legacy(values: Values) -> Values:
     """Return the same for the hourly files, which know neither batteries nor other sources."""
     kept = {name: values[name].copy() for name in USUAL}
-    missing = values["battery_kw"] + values["other_kw"]
-    kept["demand_kw"] = kept["supply_kw"] = values["demand_kw"] - missing
-    return kept
+    kept["demand_kw"] -= values["battery_kw"] + values["other_kw"]
+    return kept | {"supply_kw": kept["demand_kw"]}
 
 
 @dataclass
@@ -291,6 +287,11 @@ LEGACY_NAMES = {
 }
 TEN_MW = {"tokyo", "shikoku"}
 WITH_TOTAL = {"hokkaido", "tokyo", "shikoku"}
+BLANK = {
+    "chugoku": ("wind_curtailed_kw", "－"),
+    "hokuriku": ("geothermal_kw", ""),
+    "shikoku": ("geothermal_kw", "－"),
+}
 
 
 def legacy_file(
@@ -302,15 +303,11 @@ def legacy_file(
     names = [*(TOHOKU if area == "tohoku" else USUAL), *(["supply_kw"] * (area in WITH_TOTAL))]
     values = {name: values[name] for name in names}
     truth = expected(area, values, first, 24)
-    blank = {"chugoku": ("wind_curtailed_kw", "－"), "hokuriku": ("geothermal_kw", "")}
-    blank["shikoku"] = ("geothermal_kw", "－")
     rows = []
-    if area in blank:
-        without, _ = blank[area]
+    if area in BLANK:
+        without, _ = BLANK[area]
         if without in SOURCES:
-            values["demand_kw"] = values["demand_kw"] - values[without]
-            if "supply_kw" in values:
-                values["supply_kw"] = values["demand_kw"]
+            values["demand_kw"] -= values[without]
         truth = expected(area, values, first, 24)
         truth[f"{without}@{area}"] = np.nan
     for hour in range(n_hours):
@@ -325,8 +322,8 @@ def legacy_file(
         cells = [str(v[hour] // step) for v in values.values()]
         if area == "tokyo":
             cells = [f'"{int(c):,}"' if abs(int(c)) > 999 else c for c in cells]
-        if area in blank:
-            cells[names.index(blank[area][0])] = blank[area][1]
+        if area in BLANK:
+            cells[names.index(BLANK[area][0])] = BLANK[area][1]
         rows.append([*times, *cells])
     encoding = "utf-8-sig" if area == "shikoku" else "cp932"
     head = list(LEGACY_HEADS[area])
@@ -345,58 +342,5 @@ def wrong_where(table: SourceTable, truth: pd.DataFrame) -> str:
         bad = ~np.isclose(frame[name], there[name], rtol=0, atol=1e-6, equal_nan=True)
         bad &= frame[name].notna().to_numpy()
         if bad.any():
-            return f"{name} at {frame.index[np.argmax(bad)]}"
+            return f"{name} at {frame.index[int(np.argmax(bad))]}"
     return ""
-
-
-def workbook_rows(file: AreaFile) -> list[list[object]]:
-    """Return the rows of a file as the typed cells of a worksheet."""
-    rows: list[list[object]] = [[c.strip('"') for c in _split(line)] for line in file.head]
-    for row in file.rows:
-        day = datetime.strptime(row[0], "%Y/%m/%d").date()  # noqa: DTZ007
-        clock = time(int(row[1].split(":")[0]))
-        rows.append([day, clock, *(int(c) if c.lstrip("-").isdigit() else c for c in row[2:])])
-    return rows
-
-
-def _split(line: str) -> list[str]:
-    quoted = line.startswith('"')
-    return [line.split('"')[1], *line.split('"')[2].split(",")[1:]] if quoted else line.split(",")
-
-
-def workbook(rows: list[list[object]]) -> bytes:
-    """Return an .xlsx workbook of one sheet; dates and times of day are typed as Excel does."""
-    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-    package = "http://schemas.openxmlformats.org/package/2006"
-    sheet = "".join(f"<row>{''.join(_cell_xml(cell) for cell in row)}</row>" for row in rows)
-    parts = {
-        "[Content_Types].xml": f'<Types xmlns="{package}/content-types"><Default Extension="xml" '
-        'ContentType="application/xml"/></Types>',
-        "_rels/.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="r" '
-        f'Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets><sheet name="a" '
-        'sheetId="1" r:id="s1"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}/relationships">'
-        f'<Relationship Id="s1" Target="worksheets/sheet1.xml" Type="{office}/worksheet"/>'
-        f'<Relationship Id="s2" Target="styles.xml" Type="{office}/styles"/></Relationships>',
-        "xl/styles.xml": f'<styleSheet xmlns="{main}"><cellXfs count="3"><xf numFmtId="0"/>'
-        '<xf numFmtId="14"/><xf numFmtId="20"/></cellXfs></styleSheet>',
-        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{sheet}</sheetData>'
-        "</worksheet>",
-    }
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in parts.items():
-            archive.writestr(name, text)
-    return buffer.getvalue()
-
-
-def _cell_xml(cell: object) -> str:
-    if isinstance(cell, date):
-        return f'<c s="1"><v>{(cell - date(1899, 12, 30)).days}</v></c>'
-    if isinstance(cell, time):
-        return f'<c s="2"><v>{cell.hour / 24!r}</v></c>'
-    if isinstance(cell, int | float):
-        return f"<c><v>{cell!r}</v></c>"
-    return f'<c t="inlineStr"><is><t>{escape(str(cell))}</t></is></c>' if cell else "<c/>"

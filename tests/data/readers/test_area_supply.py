@@ -266,10 +266,10 @@ def test_damaged_bytes_are_one_error_or_do_no_harm(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     file = supply_file(tmp_path, "kyushu")
     content = file.write().read_bytes()
-    found = [outcome(FORMAT, file, byte_damage(content, rng)) for _ in range(150)]
+    found = [outcome(FORMAT, file, byte_damage(content, rng)) for _ in range(80)]
 
     assert not [each for each in found if each.startswith("WRONG")]
-    assert sum(each.startswith("error") for each in found) > 75
+    assert sum(each.startswith("error") for each in found) > 40
 
 
 @pytest.mark.parametrize(
