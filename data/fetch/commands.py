@@ -71,6 +71,5 @@ def fetch_files(
     for one in fetched:
         what = one.request.filename if one.path is None else str(one.path)
         console.print(f"{one.outcome}: {what}", markup=False, highlight=False, soft_wrap=True)
-        if one.path is not None:
-            paths += one.unpacked or (one.path,)
+        paths += one.to_import
     return paths

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from gridhash import __version__
+from gridhash.data.fetch.request import FetchError
 
 TOOL = f"gridhash {__version__}"
 
@@ -36,6 +37,11 @@ class Settings:
         Largest file.
     max_redirects
         Redirects followed.
+
+    Raises
+    ------
+    FetchError
+        If the user agent cannot be sent.
     """
 
     user_agent: str = TOOL.replace(" ", "/")
@@ -49,6 +55,11 @@ class Settings:
     interval_s: float = 1.0
     max_bytes: int = 500_000_000
     max_redirects: int = 5
+
+    def __post_init__(self) -> None:
+        """Refuse a user agent that cannot stand in a header."""
+        if not self.user_agent.isascii() or not self.user_agent.isprintable():
+            raise FetchError("the user agent must be plain English letters, digits and signs")
 
 
 def _utc_now() -> datetime:

@@ -86,7 +86,13 @@ class Values:
                 f"{self._source.name} needs a key: set the environment variable "
                 f"{option.variable}, or give --{name} ({option.meaning})"
             )
-        return SecretStr(value.strip())
+        key = value.strip()
+        if not re.fullmatch("[!-~]+", key):
+            raise FetchError(
+                f"{self._source.name}: the key in {option.variable} or --{name} has a space or a "
+                "letter that no key has; copy it again"
+            )
+        return SecretStr(key)
 
     def year(self, name: str) -> int:
         """Return a year of four digits."""
@@ -206,8 +212,10 @@ def rebased(url: str, base_url: str) -> str:
     'http://127.0.0.1:8000/a/b?c=1'
     """
     base = urlsplit(base_url)
-    if base.scheme not in ("http", "https") or not base.hostname:
-        raise FetchError(f"{base_url} is no address; give one like https://mirror.example.org")
+    if base.scheme not in ("http", "https") or not base.hostname or "@" in base.netloc:
+        raise FetchError(
+            "the base URL is no plain address; give one like https://mirror.example.org"
+        )
     return urlunsplit(urlsplit(url)._replace(scheme=base.scheme, netloc=base.netloc))
 
 

@@ -9,10 +9,11 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from gridhash.data.fetch.catalogue import fetch
+from gridhash.data.fetch.catalogue import fetch, sources
 from gridhash.data.fetch.download import Downloader
 from gridhash.data.fetch.request import FetchError
 from gridhash.data.fetch.secrecy import hide
+from gridhash.data.fetch.settings import Settings
 
 KEY = "s3cr3t+key/with=signs"
 SPELLINGS = (KEY, quote(KEY, safe=""), quote(KEY))
@@ -169,6 +170,20 @@ def test_keys_come_from_the_environment_or_an_option(
     assert any(path.name.endswith(".provenance.json") for path in written)
     for path in written:
         _assert_hidden(path.read_text())
+
+
+@pytest.mark.parametrize("key", ["two words", "鍵-0123", "line\nbreak"])
+def test_what_can_be_no_key_is_refused_and_not_shown(lab: Any, key: str) -> None:
+    with pytest.raises(FetchError, match="LUXOR_API_KEY or --key has a space") as raised:
+        sources()["luxor"].requests({"key": key}, now=lab.time.clock(), environment={})
+
+    assert key not in str(raised.value)
+
+
+@pytest.mark.parametrize("user_agent", ["ブラウザ", "a\r\nX-Other: b"])
+def test_a_user_agent_that_cannot_be_sent_is_refused(user_agent: str) -> None:
+    with pytest.raises(FetchError, match="the user agent must be plain"):
+        Settings(user_agent=user_agent)
 
 
 def test_an_empty_key_hides_nothing() -> None:

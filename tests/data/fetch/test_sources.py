@@ -196,10 +196,14 @@ def test_another_base_address_replaces_every_host(name: str) -> None:
     assert all(url.startswith("http://127.0.0.1:9/") for url in found)
 
 
-@pytest.mark.parametrize("base_url", ["127.0.0.1:8000", "ftp://example.org", "http://", "x"])
+@pytest.mark.parametrize(
+    "base_url",
+    ["127.0.0.1:8000", "ftp://example.org", "http://", "x", "https://me:secret@example.org"],
+)
 def test_a_base_address_that_is_none_is_refused(base_url: str) -> None:
-    with pytest.raises(FetchError, match="is no address"):
+    with pytest.raises(FetchError, match="is no plain address") as raised:
         rebased("https://example.org/a", base_url)
+    assert "secret" not in str(raised.value)
 
 
 def test_every_source_offers_help_for_each_option() -> None:
