@@ -32,6 +32,8 @@ from gridhash.errors import DataError
 
 OUTCOMES = ("right", "refused", "wrong", "crash")
 CHUNK = 250
+AREA_OF = {"AREA_YOSOKU.csv": "tokyo", "AREA_ONCE_YOSOKU.csv": "tokyo"}
+"""Area of the files whose content and name do not say it."""
 
 
 @dataclass
@@ -62,7 +64,8 @@ class Tally:
 def read(path: Path, content: bytes) -> tuple[SourceTable, ...]:
     """Return the tables of a file's content, as an import would."""
     file = SourceFile(path, content)
-    return recognise(file)[0].read(file, ReadOptions())
+    form, _ = recognise(file)
+    return form.read(file, ReadOptions(area=AREA_OF.get(path.name)))
 
 
 @cache

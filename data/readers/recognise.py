@@ -6,7 +6,20 @@ from datetime import datetime
 from pathlib import Path
 
 from gridhash.data.quantities import split_field
-from gridhash.data.readers import aemo, area_supply, ercot, jepx, smard
+from gridhash.data.readers import (
+    aemo,
+    area_forecast,
+    area_legacy,
+    area_supply,
+    bitcoin_network,
+    ercot,
+    gridstatus_frames,
+    imbalance,
+    jepx,
+    jepx_other,
+    jma,
+    smard,
+)
 from gridhash.data.readers.formats import Format, ReadOptions
 from gridhash.data.readers.price_trace import price_trace
 from gridhash.data.readers.source_file import SourceFile
@@ -16,10 +29,17 @@ from gridhash.errors import DataError, FileFormatError
 
 FORMATS: tuple[Format, ...] = (
     *jepx.FORMATS,
+    *jepx_other.FORMATS,
+    *imbalance.FORMATS,
     *area_supply.FORMATS,
+    *area_legacy.FORMATS,
+    *area_forecast.FORMATS,
+    *jma.FORMATS,
     *smard.FORMATS,
     *ercot.FORMATS,
+    *gridstatus_frames.FORMATS,
     *aemo.FORMATS,
+    *bitcoin_network.FORMATS,
 )
 """Every format that gridhash reads."""
 
