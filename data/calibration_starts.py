@@ -175,6 +175,7 @@ class _RigFit:
             jac=self._jacobian,
             bounds=(low_s - 1e-3, high_s + 1e-3),
             loss="soft_l1",
+            tr_solver="lsmr",  # the exact solver's threads wait for each other on a busy host
             x_scale=np.array([60.0, *([2.0] * len(steps))]),
             max_nfev=60,
         )

@@ -125,19 +125,18 @@ def read_telemetry(
     FileFormatError
         If the file is no journal, or of a newer format.
     """
-    tables, n_older = _read_tables(path, most_readings)
-    readings, rigs = tables["readings"], tables["rigs"]
-    others = tuple(sorted(set(rigs.group_name) - set(group_names)))
-    rigs = rigs[rigs.group_name.isin(group_names)].drop_duplicates("rig_id", keep="last")
-    readings = readings[readings.rig_id.isin(rigs.rig_id)]
+    tables, n_older = _read_tables(path, group_names, most_readings)
+    readings = tables["readings"]
+    others = tuple(sorted(set(tables["rigs"].group_name) - set(group_names)))
     if readings.empty:
         raise DataError(
             f"{path}: no reading of a rig of the groups {', '.join(group_names)}; the journal "
             f"knows the groups {', '.join(others) or 'none'}: give the site that the journal is of"
         )
-    kept, counts = _clean(readings.merge(rigs[["rig_id", "group_name"]], on="rig_id"))
+    rigs = _last_known(tables["rigs"], group_names)
+    kept, counts = _clean(readings, dict(zip(rigs.rig_id, rigs.group_name, strict=True)))
     told = _told_by_rig(tables, kept)
-    of_rig = dict(tuple(kept.groupby("rig_id", sort=False)))
+    of_rig = dict(tuple(kept.groupby("rig_id", sort=False, observed=True)))
     return SiteTelemetry(
         rigs=tuple(
             _rig_of(rig, of_rig[rig["rig_id"]], tuple(told.get(rig["rig_id"], ())))
@@ -178,7 +177,14 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         ) from err
 
 
-def _read_tables(path: Path, most_readings: int) -> tuple[dict[str, pd.DataFrame], int]:
+def _last_known(rigs: pd.DataFrame, group_names: list[str]) -> pd.DataFrame:
+    """Return the newest row of each rig of some groups."""
+    return rigs[rigs.group_name.isin(group_names)].drop_duplicates("rig_id", keep="last")
+
+
+def _read_tables(
+    path: Path, group_names: list[str], most_readings: int
+) -> tuple[dict[str, pd.DataFrame], int]:
     with _opened(path) as database:
         version = database.execute("SELECT format_version FROM meta").fetchone()
         if version is None or not 1 <= int(version[0]) <= FORMAT_VERSION:
@@ -196,25 +202,24 @@ def _read_tables(path: Path, most_readings: int) -> tuple[dict[str, pd.DataFrame
         n_older = max(last_id - most_readings, 0)
         query = f"SELECT {COLUMNS['readings']} FROM readings WHERE id > ? ORDER BY id"
         chunks = pd.read_sql_query(query, database, params=(n_older,), chunksize=CHUNK_ROWS)
-        readings = [_compact(path, chunk) for chunk in chunks]
+        rig_ids = list(_last_known(tables["rigs"], group_names).rig_id)
+        readings = [_compact(path, chunk, rig_ids) for chunk in chunks]
     for table, column in (("intents", "at"), ("changes", "at"), ("results", "effective_at")):
         tables[table][f"{column}_s"] = _seconds(path, table, tables[table][column])
-    tables["readings"] = (
-        pd.concat(readings, ignore_index=True)
-        if readings
-        else _compact(path, pd.DataFrame(columns=COLUMNS["readings"].split(", ")))
-    )
+    nothing = pd.DataFrame(columns=COLUMNS["readings"].split(", "))
+    readings = readings or [_compact(path, nothing, rig_ids)]
+    tables["readings"] = pd.concat(readings, ignore_index=True)
     return tables, n_older
 
 
-def _compact(path: Path, chunk: pd.DataFrame) -> pd.DataFrame:
-    """Return readings as numbers: text by the million would not fit."""
-    names = [*MEASURED, "uptime_s"]
-    numbers = {name: _numbers(path, chunk, name) for name in names}
+def _compact(path: Path, chunk: pd.DataFrame, rig_ids: list[str]) -> pd.DataFrame:
+    """Return the readings of some rigs as numbers: text by the million would not fit."""
+    chunk = chunk[chunk.rig_id.isin(rig_ids)]
+    numbers = {name: _numbers(path, chunk, name) for name in (*MEASURED, "uptime_s")}
     return pd.DataFrame(
         {
             "run_id": chunk.run_id,
-            "rig_id": chunk.rig_id,
+            "rig_id": pd.Categorical(chunk.rig_id, categories=rig_ids),
             "at_s": _seconds(path, "readings", chunk["at"]),
             "has_no_number": chunk.not_numbers != "",
             **numbers,
@@ -238,15 +243,17 @@ def _numbers(path: Path, readings: pd.DataFrame, name: str) -> pd.Series:
         raise FileFormatError(f"{path}: readings.{name} holds no number: {err}") from err
 
 
-def _clean(readings: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, ReadingCounts]]:
+def _clean(
+    readings: pd.DataFrame, group_of: dict[str, str]
+) -> tuple[pd.DataFrame, dict[str, ReadingCounts]]:
     """Return usable readings by rig and time, and the counts of every group."""
     frame = readings.sort_values(["rig_id", "at_s"], kind="stable", ignore_index=True)
-    by_rig = frame.groupby("rig_id", sort=False)
-    doubled = by_rig["at_s"].diff() == 0.0
-    still = (by_rig["uptime_s"].diff() == 0.0) & (by_rig["at_s"].diff() >= STALE_AFTER_S)
-    stale = still & ~doubled
+    by_rig = frame.groupby("rig_id", sort=False, observed=True)
+    since_s = by_rig["at_s"].diff()
+    doubled = since_s == 0.0
+    stale = (by_rig["uptime_s"].diff() == 0.0) & (since_s >= STALE_AFTER_S)
     counts = {}
-    for name, own in frame.groupby("group_name", sort=False):
+    for name, own in frame.groupby(frame.rig_id.map(group_of).astype("str"), sort=False):
         rows = own.index
         counts[str(name)] = ReadingCounts(
             total=len(own),
@@ -286,7 +293,7 @@ def _told_by_rig(tables: dict[str, pd.DataFrame], readings: pd.DataFrame) -> dic
             told.setdefault(row["rig_id"], []).append(
                 Told(sent_s=at_s, effective_s=at_s, kind="unknown")
             )
-    first = readings.groupby(["rig_id", "run_id"])["at_s"].min()
+    first = readings.groupby(["rig_id", "run_id"], observed=True)["at_s"].min()
     for rig_id, run_id in first.index:
         own = levels.get((run_id, group_of.get(rig_id)), ())
         at_s = float(first[(rig_id, run_id)])
