@@ -268,6 +268,11 @@ CURRENCY_BANDS = {
         CurrencyBand("NOK", -50.0, 200.0, 0.6, 3.0, 30.0),
         CurrencyBand("SEK", -50.0, 200.0, 0.6, 3.0, 30.0),
         CurrencyBand("DKK", -50.0, 200.0, 0.6, 3.0, 20.0),
+        CurrencyBand("CHF", -5.0, 20.0, 0.08, 0.5, 2.0),
+        CurrencyBand("PLN", -25.0, 100.0, 0.35, 2.0, 8.0),
+        CurrencyBand("RON", -25.0, 100.0, 0.4, 3.0, 8.0),
+        CurrencyBand("BGN", -10.0, 40.0, 0.16, 1.0, 4.0),
+        CurrencyBand("UAH", -50.0, 1000.0, 3.5, 20.0, 80.0),
     )
 }
 """Plausible energy prices [currency/kWh] and exchange rates [currency/USD]."""

@@ -152,6 +152,7 @@ def widen(
     period_s: int,
     may_lack_starts: bool = False,
     may_join_late: bool = False,
+    may_lack_rows: bool = False,
 ) -> Wide:
     """Return where the rows of a tall table belong.
 
@@ -163,6 +164,8 @@ def widen(
         Whether a start may be missing, then for all columns.
     may_join_late
         Whether a column may begin later or end earlier than the others.
+    may_lack_rows
+        Whether a column may lack any start.
 
     Raises
     ------
@@ -196,7 +199,7 @@ def widen(
     due = np.ones_like(held)
     if may_join_late:
         due = np.logical_or.accumulate(held) & np.logical_or.accumulate(held[::-1])[::-1]
-    if (due & ~held).any():
+    if not may_lack_rows and (due & ~held).any():
         line, column = (int(i) for i in np.argwhere(due & ~held)[0])
         raise TimeGridError(
             f"{cells.path}: {names[column]} has no row at {to_index(unique[[line]])[0]}, but "
