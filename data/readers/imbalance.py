@@ -34,7 +34,8 @@ from gridhash.data.quantities import field
 from gridhash.data.readers.cells import Cells, header_cells, read_cells
 from gridhash.data.readers.checks import Numbers, check_tick, day_ordinals, slot_numbers
 from gridhash.data.readers.formats import Format, ReadOptions
-from gridhash.data.readers.jepx import JAPANESE_NAMES, PERIOD_S, SLOTS_PER_DAY, TIMEZONE
+from gridhash.data.readers.jepx import JAPANESE_NAMES
+from gridhash.data.readers.jepx_rows import PERIOD_S, SLOTS_PER_DAY, TIMEZONE, refuse_blanks
 from gridhash.data.readers.source_file import SourceFile
 from gridhash.data.readers.text_file import TextFile
 from gridhash.data.schema import COLUMN_BY_NAME, first_fault
@@ -72,6 +73,7 @@ def read_imbalance(file: SourceFile, options: ReadOptions) -> tuple[SourceTable,
     header = _read_header(file.text)
     areas = header.areas
     cells = read_cells(file.text, header_line=4)
+    refuse_blanks(file.text)
     if set(cells.codes(0)[1]) != {"D"}:
         row = next(i for i, kind in enumerate(cells.text(0)) if kind != "D")
         raise FileFormatError(f"{cells.where(row, 0)}: rows of prices begin with D")

@@ -94,7 +94,7 @@ class JepxRows:
         if file.text is None:
             raise FileFormatError(file.text_problem)
         cells = _without_nameless(read_cells(file.text, header_line=1))
-        _check_no_blanks(file.text)
+        refuse_blanks(file.text)
         columns = _known_columns(cells, official)
         day_at = cells.at(next(name for name in DATE_COLUMNS if name in cells.names))
         days = day_ordinals(cells, day_at)
@@ -198,6 +198,18 @@ class JepxRows:
         )
 
 
+def refuse_blanks(file: TextFile) -> None:
+    """Raise FileFormatError for a blank below the first line: it may stand for a lost digit."""
+    body = file.text.find("\n")
+    found = [at for blank in " \t\u3000" if (at := file.text.find(blank, body)) >= 0]
+    if found:
+        line = file.text.count("\n", 0, min(found)) + 1
+        raise FileFormatError(
+            f"{file.path} line {line}: a blank within the rows, where the publisher has none; get "
+            "the original file"
+        )
+
+
 def end_of_day(starts: pd.DatetimeIndex) -> pd.DatetimeIndex:
     """Return the end of the Japanese day of each start, UTC."""
     midnight = starts.tz_convert(TIMEZONE).normalize() + pd.Timedelta(days=1)
@@ -210,18 +222,6 @@ def jepx_header(file: SourceFile) -> list[str]:
         return []
     names = header_cells(file.text, 1)
     return names if SLOT_COLUMN in names and set(DATE_COLUMNS) & set(names) else []
-
-
-def _check_no_blanks(file: TextFile) -> None:
-    """Raise FileFormatError for a blank below the header: it may stand for a lost digit."""
-    body = file.text.find("\n")
-    found = [at for blank in " \t\u3000" if (at := file.text.find(blank, body)) >= 0]
-    if found:
-        line = file.text.count("\n", 0, min(found)) + 1
-        raise FileFormatError(
-            f"{file.path} line {line}: a blank within the rows, where JEPX has none; get the "
-            "original file"
-        )
 
 
 def _without_nameless(cells: Cells) -> Cells:
