@@ -54,8 +54,9 @@ def _jma(values: Values) -> list[Request]:
     raise FetchError(
         "The Japan Meteorological Agency has no interface for programs: choose station, element "
         "気温 and hourly values with quality information at "
-        "https://www.data.jma.go.jp/risk/obsdl/ in a browser, save the CSV file and run gridhash data import FILE. Hourly temperature of any place comes from "
-        "gridhash data fetch open-meteo."
+        "https://www.data.jma.go.jp/risk/obsdl/ in a browser, save the CSV file and run gridhash "
+        "data import FILE. Hourly temperature of any place comes from gridhash data fetch "
+        "open-meteo."
     )
 
 

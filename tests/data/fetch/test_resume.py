@@ -1,7 +1,11 @@
-"""What has come of a file is never asked for twice, and never mixed with another version."""
+"""What has come of a file is never asked for twice, and never mixed with another version.
+
+`GRIDHASH_FETCH_KILLS` sets how many downloads are killed at a random instant; 3 if it is not set.
+"""
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,6 +18,7 @@ import pytest
 from gridhash.data.fetch.request import FetchError
 
 HALF = 20_000
+KILLS = int(os.environ.get("GRIDHASH_FETCH_KILLS", "3"))
 DATE = {"last_modified": "Wed, 01 Apr 2026 00:00:00 GMT"}
 
 # Downloads in a process of its own, as a user's command does.
@@ -233,7 +238,6 @@ def test_an_interrupted_download_is_resumed_by_the_next_run(
     program = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, f"{lab.server.url}/file.csv", str(lab.folder)],
         stderr=subprocess.PIPE,
-        env={**os.environ, "NO_PROXY": "127.0.0.1"},
     )
     for _ in range(1000):
         if part.exists() and part.stat().st_size == HALF:
@@ -248,6 +252,37 @@ def test_an_interrupted_download_is_resumed_by_the_next_run(
     assert lab.download().path.read_bytes() == csv
     assert lab.server.seen[1].headers["range"] == f"bytes={HALF}-"
     assert lab.left == {"file.csv", "file.csv.provenance.json"}
+
+
+@pytest.mark.parametrize("seed", range(KILLS))
+def test_a_kill_at_any_instant_loses_nothing(lab: Any, csv: bytes, seed: int) -> None:
+    chance = random.Random(seed)
+
+    def slow(handler: Any) -> None:
+        start = int((handler.headers["Range"] or "bytes=0-")[6:-1])
+        span = f"bytes {start}-{len(csv) - 1}/{len(csv)}" if start else ""
+        length = str(len(csv) - start)
+        lab.server.text(
+            b"", 206 if start else 200, etag='"v1"', content_range=span, content_length=length
+        )(handler)
+        for at in range(start, len(csv), 2000):
+            handler.wfile.write(csv[at : at + 2000])
+            time.sleep(0.01)
+
+    lab.server.on("/file.csv", slow)
+    command = [sys.executable, "-c", PROGRAM, f"{lab.server.url}/file.csv", str(lab.folder)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as program:
+        time.sleep(chance.uniform(0.0, 0.8))
+        program.kill()
+    if (lab.folder / "file.csv").exists():
+        assert (lab.folder / "file.csv").read_bytes() == csv
+    part = lab.folder / "file.csv.part"
+    come = part.stat().st_size if part.exists() else 0
+
+    assert lab.download().path.read_bytes() == csv
+    assert not part.exists()
+    if 0 < come < len(csv):
+        assert lab.server.seen[-1].headers["range"] == f"bytes={come}-"
 
 
 @pytest.mark.parametrize("where", ["before the rename", "before the provenance"])
