@@ -12,7 +12,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
-from gridhash.data.describe import FLOOR_PER_KWH, Description, number, on_screen, subject
+from gridhash.data.describe import (
+    FLOOR_PER_KWH,
+    Description,
+    number,
+    on_screen,
+    quantity_name,
+    subject,
+)
 from gridhash.errors import DataError
 from gridhash.units import SECONDS_PER_HOUR
 
@@ -66,6 +73,11 @@ def _scaled(description: Description) -> Values:
     return description.values() * on_screen(description.detail.unit)[1]
 
 
+def _label(description: Description) -> str:
+    unit = on_screen(description.detail.unit)[0]
+    return quantity_name(description.column) if unit == "1" else unit
+
+
 def _duration_curve(axes: Axes, description: Description) -> None:
     values = _scaled(description)
     given = np.sort(values[~np.isnan(values)])[::-1]
@@ -79,7 +91,7 @@ def _duration_curve(axes: Axes, description: Description) -> None:
     axes.axhline(0.0, color=INK, linewidth=0.8)
     axes.set_title("Duration curve", loc="left")
     axes.set_xlabel("share of time [%]")
-    axes.set_ylabel(on_screen(description.detail.unit)[0])
+    axes.set_ylabel(_label(description))
     axes.grid(alpha=0.25)
     detail = description.detail
     lines = [f"highest {number(float(given[0]))}, lowest {number(float(given[-1]))}"]
@@ -115,7 +127,7 @@ def _months(axes: Axes, description: Description) -> None:
     means = pd.Series(_scaled(description)).groupby(np.asarray(description.local().month)).mean()
     axes.bar(means.index.to_numpy(), means.to_numpy(), color=CURVE)
     axes.set_xticks(range(1, 13), MONTHS)
-    axes.set_ylabel(on_screen(description.detail.unit)[0])
+    axes.set_ylabel(_label(description))
     axes.set_title("Mean by month", loc="left")
 
 
@@ -124,7 +136,7 @@ def _over_time(axes: Axes, description: Description) -> None:
     axes.step(local.to_pydatetime(), _scaled(description), where="post", color=CURVE, linewidth=1)
     axes.set_xlim(mdates.date2num(local[0]), mdates.date2num(local[-1]))
     _date_axis(axes)
-    axes.set_ylabel(on_screen(description.detail.unit)[0])
+    axes.set_ylabel(_label(description))
     axes.set_title("Over time", loc="left")
     axes.grid(alpha=0.25)
 
@@ -132,7 +144,7 @@ def _over_time(axes: Axes, description: Description) -> None:
 def _seasonal(description: Description) -> tuple[Values, str, str]:
     surplus = description.surplus()
     if surplus.shape[1] and float(np.nansum(surplus.to_numpy())) > 0:
-        is_power = str(surplus.columns[0]).partition("@")[0].endswith("_kw")
+        is_power = quantity_name(str(surplus.columns[0])).endswith("_kw")
         unit, factor = on_screen("kW") if is_power else ("share of nameplate", 1.0)
         powers = [name for name in surplus if "_kw" in str(name)] if is_power else []
         total = surplus[powers or list(surplus.columns[:1])].sum(axis=1, min_count=1)
@@ -147,8 +159,7 @@ def _seasonal(description: Description) -> tuple[Values, str, str]:
     if floor:
         at_floor = np.where(np.isnan(values), np.nan, (values <= FLOOR_PER_KWH) * 100.0)
         return at_floor, f"Price ≤ {FLOOR_PER_KWH} by month and hour", "share of time [%]"
-    unit, factor = on_screen(description.detail.unit)
-    return values * factor, "Mean by month and hour", unit
+    return _scaled(description), "Mean by month and hour", _label(description)
 
 
 def _every_day(axes: Axes, description: Description) -> None:
@@ -177,9 +188,7 @@ def _every_day(axes: Axes, description: Description) -> None:
     _date_axis(axes)
     _hour_axis(axes, description)
     axes.set_title("Every hour of every day; grey is missing", loc="left")
-    axes.figure.colorbar(
-        mesh, ax=axes, label=on_screen(description.detail.unit)[0], extend="both", pad=0.01
-    )
+    axes.figure.colorbar(mesh, ax=axes, label=_label(description), extend="both", pad=0.01)
 
 
 def _gap_groups(description: Description) -> list[tuple[str, npt.NDArray[np.bool_]]]:
@@ -242,6 +251,4 @@ def _hour_axis(axes: Axes, description: Description) -> None:
 
 
 def _colours() -> Colormap:
-    colours = colormaps["viridis"].copy()
-    colours.set_bad("#d9d9d9")
-    return colours
+    return colormaps["viridis"].with_extremes(bad="#d9d9d9")

@@ -106,11 +106,13 @@ def verify_store(store: Store, console: Console, *, as_json: bool = False) -> bo
             style = "yellow" if problem.is_mended else "red"
             console.print(Text(str(problem), style=style), soft_wrap=True)
         n_open = sum(not problem.is_mended for problem in problems)
-        console.print(
-            f"{len(manifest.datasets)} datasets and {len(manifest.traces)} traces in "
-            f"{len(manifest.files())} files checked: "
-            + (f"{n_open} not as written" if n_open else "all as written")
+        counts = (
+            _count(len(manifest.datasets), "dataset"),
+            _count(len(manifest.traces), "trace"),
+            _count(len(manifest.files()), "file"),
         )
+        state = _count(n_open, "problem") if n_open else "all as written"
+        console.print("Checked {}, {}, {}: {}".format(*counts, state), highlight=False)
     return all(problem.is_mended for problem in problems)
 
 
@@ -137,6 +139,10 @@ def _table(title: str, *columns: str) -> Table:
             no_wrap=name not in ("dataset", "trace", "publisher"),
         )
     return table
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _step(period_s: int | None) -> str:
