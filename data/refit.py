@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
+import pandas as pd
 
 from gridhash.data.forecasts.forecast import Forecaster
 from gridhash.data.forecasts.methods import Method, fit
@@ -17,6 +18,8 @@ from gridhash.data.forecasts.sampling import TrainingOptions
 from gridhash.data.forecasts.series import Array, series_of
 from gridhash.data.schema import COLUMN_BY_NAME
 from gridhash.data.splits import Span
+from gridhash.data.synthesis.fit import fit_japan
+from gridhash.data.synthesis.parameters import JapanParameters
 from gridhash.data.trace import Trace
 
 G = TypeVar("G")
@@ -73,6 +76,32 @@ def default_options(trace: Trace, column: str, *, timezone: str, seed: int) -> T
     )
 
 
+def japan_generator(*, curtailed_kw: pd.Series | None = None) -> Callable[[Trace], JapanParameters]:
+    """Return what fits a synthetic Japanese year to the training part that it is given.
+
+    Parameters
+    ----------
+    curtailed_kw
+        Mean curtailed power of the area on a longer span, by interval start in UTC; only the
+        intervals of the training part are used. None leaves surplus out of what is drawn.
+    """
+
+    def fit_part(part: Trace) -> JapanParameters:
+        held = None
+        if curtailed_kw is not None:
+            index = curtailed_kw.index
+            held = curtailed_kw[(index >= part.start) & (index < part.end)]
+        temperature = "outdoor_temp_c" in part.frame.columns
+        return fit_japan(
+            part.frame["price_per_kwh"],
+            held,
+            part.frame["outdoor_temp_c"] if temperature else None,
+            area=part.area,
+        )
+
+    return fit_part
+
+
 def refit(
     trace: Trace,
     span: Span,
@@ -99,8 +128,8 @@ def refit(
     options
         For columns that are not to be forecast by `default_options`; its seed is replaced.
     generator
-        Fits a generator, and is given the training part alone, such as
-        ``gridhash.data.synthetic_market.fit_market``.
+        Fits a generator, and is given the training part alone: `japan_generator`, or
+        ``partial(fit_market, timezone=…)`` of `gridhash.data.synthetic_market`.
 
     Raises
     ------

@@ -1,7 +1,9 @@
 """What is refitted on a span knows nothing outside it."""
 
+from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 from datetime import time
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,8 +13,9 @@ from gridhash.data.forecasts.forecast import forecast
 from gridhash.data.forecasts.quantile_model import QuantileModel
 from gridhash.data.forecasts.sampling import TrainingOptions
 from gridhash.data.forecasts.series import known_at
-from gridhash.data.refit import Fitted, Scaler, default_options, refit
+from gridhash.data.refit import Fitted, Scaler, default_options, japan_generator, refit
 from gridhash.data.splits import Span
+from gridhash.data.synthetic_market import dump_market, fit_market
 from gridhash.data.trace import Trace
 from gridhash.errors import DataError, LookAheadError, TimeGridError
 from gridhash.time_grid import published_the_day_before
@@ -124,3 +127,58 @@ def test_a_missing_column_or_a_span_outside_is_refused(trace: Trace) -> None:
     outside = Span(SPAN.start, SPAN.end + pd.Timedelta(days=90))
     with pytest.raises(TimeGridError, match="outside the data"):
         refit(trace, outside, columns=[], timezone="UTC", seed=1)
+
+
+def test_generators_are_refitted_on_the_span_alone() -> None:
+    starts = pd.date_range("2022-03-31T15:00Z", "2023-06-30T15:00Z", freq="h", inclusive="left")
+    rng = np.random.default_rng(3)
+    local = starts.tz_convert("Asia/Tokyo")
+    noise = rng.normal(size=len(starts))
+    price = np.maximum(0.01, 11.0 - 6.0 * np.sin(local.hour * np.pi / 24) + 3.0 * noise)
+    curtailed_kw = pd.Series(
+        np.where((price < 3.0) & (local.hour > 8) & (local.hour < 16), 1e6, 0.0), index=starts
+    )
+    span = Span(starts[0], starts[0] + pd.Timedelta(days=365))
+    outside = np.asarray(starts >= span.end)
+
+    def made(spoil: float) -> dict[str, object]:
+        trace = Trace.from_prices(
+            starts,
+            price + np.where(outside, spoil, 0.0),
+            published_at=starts,
+            period_s=3600,
+            currency="JPY",
+            area="kyushu",
+            source="test",
+        ).with_columns({"outdoor_temp_c": 15.0 + noise - np.where(outside, spoil / 20, 0.0)})
+        power = curtailed_kw + np.where(outside, spoil * 1e4, 0.0)
+        japan = refit(
+            trace,
+            span,
+            columns=[],
+            timezone="Asia/Tokyo",
+            seed=1,
+            generator=japan_generator(curtailed_kw=power),
+        ).generator
+        market = refit(
+            trace,
+            span,
+            columns=[],
+            timezone="Asia/Tokyo",
+            seed=1,
+            generator=partial(fit_market, timezone="Asia/Tokyo"),
+        ).generator
+        assert japan is not None
+        assert market is not None
+        fields = {
+            f"{type(part).__name__}.{field.name}": np.asarray(getattr(part, field.name)).tolist()
+            for part in (japan.price, japan.surplus, japan.temperature)
+            if part is not None
+            for field in dataclass_fields(part)
+        }
+        return {**fields, **dump_market(market)}
+
+    clean, spoiled = made(0.0), made(300.0)
+
+    assert {"SurplusParameters", "TemperatureParameters"} <= {name.split(".")[0] for name in clean}
+    assert clean == spoiled
