@@ -3,14 +3,14 @@
 Where the files are was found in the source of Electricity Maps' parser for Japan (August 2026),
 which is public and in use; none of it was verified against the live servers. Since April 2024 every
 utility publishes one file per month in one format; before, each had its own, most of them by fiscal
-year or quarter.
+year or quarter. (Shikoku's workbooks are in another public program.)
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from gridhash.data.fetch.request import FetchError, Request
+from gridhash.data.fetch.request import Request
 from gridhash.data.fetch.source import Option, Source, Values, days
 from gridhash.data.publishers import PUBLISHERS
 
@@ -34,7 +34,7 @@ class _Area:
     utility: str
     page: str
     folder: str
-    legacy: Callable[[date], str] | None = None
+    legacy: Callable[[date], str]
     legacy_referer: str = ""
 
 
@@ -114,6 +114,10 @@ _AREAS = {
         "Shikoku Electric Power Transmission & Distribution",
         "https://www.yonden.co.jp/nw/supply_demand/data_download.html",
         "https://www.yonden.co.jp/nw/supply_demand/csv/",
+        lambda m: (
+            "https://www.yonden.co.jp/nw/assets/renewable_energy/data/supply_demand/"
+            f"jukyu{_fiscal_year(m)}.xlsx"
+        ),
     ),
     "kyushu": _Area(
         "09",
@@ -151,15 +155,12 @@ def _requests(values: Values) -> list[Request]:
 
 
 def _legacy(area: _Area, month: date) -> Request:
-    if area.legacy is None:
-        raise FetchError(
-            f"{area.utility} publishes workbooks before April 2024: save the year's file from "
-            f"{area.page} as CSV and run gridhash data import FILE"
-        )
     request = _request(area, area.legacy(month))
-    if not area.legacy_referer:
-        return request
-    return replace(request, headers={"Referer": area.legacy_referer})
+    if request.url.endswith(".xlsx"):
+        request = replace(request, content="zip")  # a workbook is a ZIP archive
+    if area.legacy_referer:
+        request = replace(request, headers={"Referer": area.legacy_referer})
+    return request
 
 
 def _tohoku_days(area: _Area, values: Values, month: date) -> list[Request]:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from gridhash.data.fetch.request import Request
 from gridhash.data.fetch.source import Option, Source, Values, calendar_years
 from gridhash.data.publishers import PUBLISHERS
+from gridhash.data.readers.entsoe_zones import ZONES
 
 _MARKET_TIME = ZoneInfo("Europe/Brussels")
 _SPAN = (
@@ -33,27 +34,8 @@ _SMARD_MODULES = {
     "SI": 8000260,
 }
 
-# Energy identification codes of bidding zones, as in entsoe-py's table.
-_ZONES = {
-    "AT": "10YAT-APG------L",
-    "BE": "10YBE----------2",
-    "CH": "10YCH-SWISSGRIDZ",
-    "CZ": "10YCZ-CEPS-----N",
-    "DE-LU": "10Y1001A1001A82H",
-    "DK1": "10YDK-1--------W",
-    "DK2": "10YDK-2--------M",
-    "ES": "10YES-REE------0",
-    "FI": "10YFI-1--------U",
-    "FR": "10YFR-RTE------C",
-    "HU": "10YHU-MAVIR----U",
-    "NL": "10YNL----------L",
-    "NO2": "10YNO-2--------T",
-    "PL": "10YPL-AREA-----S",
-    "PT": "10YPT-REN------W",
-    "SE3": "10Y1001A1001A46L",
-    "SE4": "10Y1001A1001A47J",
-    "SI": "10YSI-ELES-----O",
-}
+# By names such as DE_LU and DK_1, as the reader has them.
+_ZONES = {name.upper(): code for code, name in ZONES.items()}
 
 
 def _midnight(day: date) -> datetime:
@@ -67,14 +49,14 @@ def _smard(values: Values) -> list[Request]:
     modules of one category the answer is CSV, with several a ZIP archive. The times are the first
     and the last millisecond asked for. Not verified against the live server.
     """
-    area, resolution = values.text("area"), values.text("resolution")
+    zone, resolution = values.text("zone"), values.text("resolution")
     start, end = values.span()
     requests = []
     for first, last in calendar_years(start, end):
         until = _midnight(last + timedelta(days=1)).timestamp()
         form = {
             "format": "CSV",
-            "moduleIds": [_SMARD_MODULES[area]],
+            "moduleIds": [_SMARD_MODULES[zone]],
             "region": "DE",
             "timestamp_from": int(_midnight(first).timestamp() * 1000),
             "timestamp_to": int(until * 1000) - 1,
@@ -85,7 +67,7 @@ def _smard(values: Values) -> list[Request]:
         requests.append(
             Request(
                 url="https://www.smard.de/nip-download-manager/nip/download/market-data",
-                filename=f"smard_{area}_{resolution}_{first}_{last}.csv",
+                filename=f"smard_{zone}_{resolution}_{first}_{last}.csv",
                 content="csv",
                 publisher=PUBLISHERS["smard"],
                 json={"request_form": [form]},
@@ -102,7 +84,7 @@ SMARD = Source(
     "smard",
     "Day-ahead prices of Germany and its neighbours, hourly or 15 min",
     (
-        Option("area", "bidding zone", "NL", None, tuple(_SMARD_MODULES)),
+        Option("zone", "bidding zone", "NL", None, tuple(_SMARD_MODULES)),
         *_SPAN,
         Option("resolution", "length of a period", "quarterhour", "hour", ("hour", "quarterhour")),
     ),

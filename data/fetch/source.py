@@ -65,7 +65,7 @@ class Values:
                 raise FetchError(f"{source.name} does not take --{name}; it takes {takes}")
 
     def text(self, name: str) -> str:
-        """Return the value as it is."""
+        """Return the value as it is, or the choice that it names in any case."""
         option = self._options[name]
         value = self._given.get(name, option.default)
         if value is None:
@@ -73,9 +73,12 @@ class Values:
                 f"{self._source.name} needs --{name} ({option.meaning}), for example "
                 f"--{name} {option.example}"
             )
-        if option.choices and value not in option.choices:
-            raise self._wrong(name, value, f"one of {', '.join(option.choices)}")
-        return value
+        if not option.choices:
+            return value
+        for choice in option.choices:
+            if choice.lower() == value.lower():
+                return choice
+        raise self._wrong(name, value, f"one of {', '.join(option.choices)}")
 
     def key(self, name: str) -> SecretStr:
         """Return a key from the option or else from its environment variable."""

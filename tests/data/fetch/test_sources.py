@@ -131,6 +131,11 @@ def _examples(name: str) -> Mapping[str, object]:
             "https://www.rikuden.co.jp/nw_jyukyudata/attach/area_jisseki_rikuden201910_01.csv",
         ),
         (
+            "area",
+            {"area": "SHIKOKU", "month": "2024-03"},
+            "https://www.yonden.co.jp/nw/assets/renewable_energy/data/supply_demand/jukyu2023.xlsx",
+        ),
+        (
             "imbalance",
             {"month": "2026-03"},
             "https://www.imbalanceprices-cs.jp/api/1.0/imb/price/202603",
@@ -223,8 +228,8 @@ def test_every_source_offers_help_for_each_option() -> None:
         ("area", {"area": "kyuden", "month": "2026-04"}, "--area kyuden is not one of hokkaido"),
         ("area", {"area": "kyushu", "month": "2026-13"}, "--month 2026-13 is not a month"),
         ("area", {"area": "kyushu", "month": "202604"}, "--month 202604 is not a month YYYY-MM"),
-        ("smard", {"area": "NL", "start": "2025-02-30", "end": "2025-03-01"}, "is not a day"),
-        ("smard", {"area": "NL", "start": "2025-02-02", "end": "2025-02-01"}, "is before --start"),
+        ("smard", {"zone": "NL", "start": "2025-02-30", "end": "2025-03-01"}, "is not a day"),
+        ("smard", {"zone": "NL", "start": "2025-02-02", "end": "2025-02-01"}, "is before --start"),
         (
             "open-meteo",
             {"latitude": "91", "longitude": 0, "start": "2025-01-01", "end": "2025-01-01"},
@@ -235,7 +240,6 @@ def test_every_source_offers_help_for_each_option() -> None:
             {"latitude": "nan", "longitude": 0, "start": "2025-01-01", "end": "2025-01-01"},
             "--latitude nan is not a number",
         ),
-        ("area", {"area": "shikoku", "month": "2024-03"}, "publishes workbooks before April 2024"),
         ("jma", {}, "has no interface for programs"),
     ],
 )
@@ -434,7 +438,7 @@ def test_smard_is_asked_a_calendar_year_at_a_time_in_berlin_time(lab: Any, csv: 
     path = "/nip-download-manager/nip/download/market-data"
     lab.server.on(path, lab.server.text(csv))
 
-    fetched = _fetch(lab, "smard", area="NL", start="2024-12-31", end="2025-03-30")
+    fetched = _fetch(lab, "smard", zone="NL", start="2024-12-31", end="2025-03-30")
 
     assert [one.path.name for one in fetched] == [
         "smard_NL_hour_2024-12-31_2024-12-31.csv",
@@ -469,6 +473,21 @@ def test_entsoe_is_asked_in_utc_and_a_year_at_a_time() -> None:
     }
     assert parse_qs(urlsplit(second.url).query)["periodEnd"] == ["202503302200"]
     assert urlsplit(first.url)[:3] == ("https", "web-api.tp.entsoe.eu", "/api")
+
+
+@pytest.mark.parametrize(
+    ("area", "code"),
+    [
+        ("DE_LU", "10Y1001A1001A82H"),
+        ("de_lu", "10Y1001A1001A82H"),
+        ("DK_1", "10YDK-1--------W"),
+        ("IT_NORD", "10Y1001A1001A73I"),
+    ],
+)
+def test_zones_of_entsoe_are_named_as_usual(area: str, code: str) -> None:
+    (request,) = _requests("entsoe", area=area, start="2025-01-01", end="2025-01-02")
+
+    assert parse_qs(urlsplit(request.url).query)["in_Domain"] == [code]
 
 
 def test_entsoes_acknowledgement_is_no_data(lab: Any) -> None:
@@ -560,7 +579,7 @@ def test_what_was_fetched_before_a_failure_is_kept(lab: Any, csv: bytes) -> None
     lab.server.on(path, lab.server.text(csv), lab.server.text("", 403))
 
     with pytest.raises(FetchError, match="403"):
-        _fetch(lab, "smard", area="NL", start="2024-01-01", end="2025-12-31")
+        _fetch(lab, "smard", zone="NL", start="2024-01-01", end="2025-12-31")
 
     kept = Path(lab.folder, "raw", "smard", "smard_NL_hour_2024-01-01_2024-12-31.csv")
     assert kept.read_bytes() == csv
