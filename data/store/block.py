@@ -27,6 +27,12 @@ from gridhash.time_grid import epoch_s
 Seconds = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 
+REMEDY = (
+    "restore it from a backup, or remove its dataset or trace from the store and import or join "
+    "it again"
+)
+"""What to do about a damaged partition."""
+
 _KNOWN = "known_after_s_"
 _METADATA_KEY = b"gridhash.known"
 
@@ -183,10 +189,7 @@ def decode(path: Path, columns: list[str] | None = None) -> Block:
     except FileNotFoundError:
         raise
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as err:
-        raise DataError(
-            f"{path}: cannot be read ({err}); restore it from a backup, or remove the dataset "
-            "from the store and import its files again"
-        ) from err
+        raise DataError(f"{path}: cannot be read ({err}); {REMEDY}") from err
     starts_ms = table.column("start").cast(pa.int64()).to_numpy()
     starts_s = np.asarray(starts_ms, dtype=np.int64) // 1000
     after = {name: starts_s + table.column(name).to_numpy() for name in set(known_names.values())}

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from gridhash.data.store.block import Block, decode, encode
+from gridhash.data.store.block import REMEDY, Block, decode, encode
 from gridhash.data.store.files import (
     TEMPORARY_SUFFIX,
     make_folder,
@@ -51,7 +51,7 @@ class StoreFolder:
 
     def exists(self) -> bool:
         """Whether there is a store, damaged or not; raises DataError as `manifest` does."""
-        return self.manifest_path.exists() or self.manifest() != Manifest()
+        return self.manifest() != Manifest() or self.manifest_path.exists()
 
     def manifest(self) -> Manifest:
         """Return the manifest as it is now; an empty one where there is no store.
@@ -79,10 +79,7 @@ class StoreFolder:
             except FileNotFoundError as err:
                 now = self.manifest()
                 if now == manifest:
-                    raise DataError(
-                        f"{err.filename or err}: is missing; restore it from a backup, or remove "
-                        "the dataset from the store and import its files again"
-                    ) from err
+                    raise DataError(f"{err.filename or err}: is missing; {REMEDY}") from err
                 manifest = now
             except OSError as err:
                 raise DataError(f"{self.path}: cannot be read ({err})") from err
@@ -149,13 +146,20 @@ class StoreFolder:
         return decode(self.path / partition.file, columns)
 
     def checked_block(self, partition: PartitionRecord) -> Block:
-        """Read a partition whole, and compare its checksum with the manifest's; raises as above."""
+        """Read a partition whole, and compare its checksum with the manifest's.
+
+        Raises
+        ------
+        DataError
+            If it is missing, unreadable or not what was written.
+        """
         path = self.path / partition.file
-        if sha256_of(path.read_bytes()) != partition.sha256:
-            raise DataError(
-                f"{path}: is not what was written, its checksum differs; restore it from a "
-                "backup, or remove the dataset from the store and import its files again"
-            )
+        try:
+            content = path.read_bytes()
+        except OSError as err:
+            raise DataError(f"{path}: cannot be read ({err}); {REMEDY}") from err
+        if sha256_of(content) != partition.sha256:
+            raise DataError(f"{path}: is not what was written, its checksum differs; {REMEDY}")
         return decode(path)
 
     def sweep(self, manifest: Manifest) -> list[Path]:

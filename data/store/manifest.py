@@ -170,7 +170,9 @@ def read_manifest(path: Path) -> Manifest | None:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as err:
+    except OSError as err:
+        raise DataError(f"{path}: cannot be read ({err}); correct its permissions") from err
+    except UnicodeDecodeError as err:
         raise DataError(f"{path}: cannot be read ({err}); {_REMEDY}") from err
     try:
         return Manifest.model_validate(_migrated(json.loads(text), path))

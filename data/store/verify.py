@@ -81,16 +81,7 @@ def _check(
 ) -> list[Problem]:
     try:
         block = store.folder.checked_block(partition)
-    except FileNotFoundError:
-        return [
-            _problem(
-                name,
-                partition,
-                f"{partition.file} is missing; restore it from a backup, or remove {name} from "
-                "the store and import its files again",
-            )
-        ]
-    except (DataError, OSError) as err:
+    except DataError as err:
         return [_problem(name, partition, str(err))]
     differences = _differences(block, partition, year)
     return [_problem(name, partition, f"{partition.file}: {text}") for text in differences]

@@ -214,16 +214,50 @@ def test_full_disk_is_one_clear_error(store: Store, make_table: MakeTable, now: 
     assert store.append(big, imported_at=now).rows_new == 48 * 300
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_folder_without_permission_is_one_clear_error(
-    tmp_path: Path, make_table: MakeTable, now: datetime
-) -> None:
-    tmp_path.chmod(0o500)
+@contextmanager
+def without_permission(folder: Path) -> Iterator[None]:
+    """Let the folder be read-only; root, who may write everywhere, becomes nobody."""
+    is_root = os.geteuid() == 0
+    folder.chmod(0o500)
+    if is_root:
+        os.seteuid(65534)
     try:
-        with pytest.raises(DataError, match=r"cannot be written .*Permission"):
-            Store(tmp_path / "store").append(make_table(), imported_at=now)
+        yield
     finally:
-        tmp_path.chmod(0o700)
+        if is_root:
+            os.seteuid(0)
+        folder.chmod(0o700)
+
+
+def test_folder_without_permission_is_one_clear_error(
+    store: Store, tmp_path: Path, make_table: MakeTable, now: datetime
+) -> None:
+    with (
+        without_permission(tmp_path),
+        pytest.raises(DataError, match=r"cannot be written .*Permission denied"),
+    ):
+        store.append(make_table(), imported_at=now)
+    store.append(make_table(), imported_at=now)
+    with (
+        without_permission(store.folder.path),
+        pytest.raises(DataError, match=r"cannot be (read|written) .*Permission denied"),
+    ):
+        store.append(make_table("2024-05-01T00:00Z"), imported_at=now)
+
+    assert len(store.read("area-kyushu")) == 48
+    assert verify(store) == []
+
+
+def test_append_to_a_dataset_with_a_missing_file_is_refused(
+    store: Store, make_table: MakeTable, now: datetime
+) -> None:
+    store.append(make_table(), imported_at=now)
+    next(store.folder.path.glob("*/*.parquet")).unlink()
+
+    with pytest.raises(DataError, match=r"No such file.*restore it from a backup"):
+        store.append(make_table("2024-05-01T00:00Z"), imported_at=now)
+    store.remove("area-kyushu")
+    assert store.append(make_table(), imported_at=now).rows_new == 48
 
 
 def test_file_in_the_place_of_the_folder_is_one_clear_error(

@@ -286,7 +286,7 @@ def test_steps_of_no_fixed_length_are_kept(
     assert same(store.read("difficulty"), retargets)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.data())
 def test_any_order_of_pieces_makes_the_same_dataset(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -59,7 +59,7 @@ def test_flipped_bit_is_found_and_never_read_as_data(
 
     assert (problem.name, problem.is_mended) == ("area-kyushu", False)
     assert "is not what was written" in problem.problem
-    assert "import its files again" in problem.problem
+    assert "restore it from a backup, or remove its dataset" in problem.problem
     with pytest.raises(DataError, match="is not what was written"):
         full.append(make_table("2024-01-05T00:00Z"), imported_at=now)
 
@@ -89,7 +89,7 @@ def test_missing_file_is_found(full: Store) -> None:
     partition(full, 2023).unlink()
     (problem,) = verify(full)
 
-    assert "is missing" in problem.problem
+    assert "No such file" in problem.problem
     with pytest.raises(DataError, match="is missing; restore it"):
         full.read("area-kyushu")
 
