@@ -1,5 +1,6 @@
 """What was measured beside what was fitted, one page per rig group."""
 
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -42,10 +43,10 @@ def plot_group(
         if isinstance(result, Fit):
             draw(ax, result, group)
         else:
+            why = textwrap.fill(result.why, 52)
             ax.text(
-                0.02, 0.5, f"not identifiable:\n{result.why}", transform=ax.transAxes, wrap=True,
-                fontsize=9, va="center",
-            )  # fmt: skip
+                0.02, 0.6, f"not identifiable:\n{why}", transform=ax.transAxes, fontsize=9
+            ).set_in_layout(False)
             ax.set_xticks([])
             ax.set_yticks([])
     figure.suptitle(f"{group.name}: {model}, measured beside fitted", x=0.01, ha="left")

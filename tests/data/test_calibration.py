@@ -131,10 +131,10 @@ def test_equal_rigs_with_exact_sensors_give_the_parameters_themselves(make: Make
         assert truth[name] * (1 - 1e-3) <= own.high, name
 
 
-def test_on_off_rigs_get_no_curve(make: Make, pilot: SiteConfig) -> None:
+def test_on_off_rigs_get_no_curve(make: Make, pilot: SiteConfig, tmp_path: Path) -> None:
     site = drawn(4, 4, work_levels=False)
     path = make(site, 4, hours=4.0, work_levels=False)
-    result = calibrate_site(path, pilot, folder=None)
+    result = calibrate_site(path, pilot, folder=tmp_path)
     [found] = result.groups
     for name in ("curve_a", "curve_b"):
         refused = found[name].result
