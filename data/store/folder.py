@@ -63,6 +63,9 @@ class StoreFolder:
         """
         found = read_manifest(self.manifest_path)
         if found is None and any(self._partitions()):
+            # Else the first writer of all came between the two looks.
+            found = read_manifest(self.manifest_path)
+        if found is None and any(self._partitions()):
             raise DataError(
                 f"{self.manifest_path}: is missing, but {next(self._partitions())} is there; "
                 "restore the manifest from a backup, or move the folder away and import the files "

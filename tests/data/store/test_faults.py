@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from gridhash.data.source_table import SourceTable
+from gridhash.data.store.manifest import read_manifest
 from gridhash.data.store.store import Store
 from gridhash.data.store.verify import verify
 from gridhash.errors import DataError
@@ -46,6 +47,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 import pandas as pd
 from gridhash.data.source_table import Origin, SourceTable
+from gridhash.data.store.manifest import read_manifest
 from gridhash.data.store.store import Store
 from gridhash.time_grid import grid
 
@@ -289,3 +291,13 @@ def test_reader_starts_anew_where_a_writer_replaced_what_it_reads(
 
     assert len(store.read("area-kyushu")) == 96
     assert n_calls == 2
+
+
+def test_reader_that_meets_the_first_append_of_all_sees_no_fault(
+    store: Store, make_table: MakeTable, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append(make_table(), imported_at=now)
+    looks = [None, read_manifest(store.folder.manifest_path)]
+    monkeypatch.setattr("gridhash.data.store.folder.read_manifest", lambda path: looks.pop(0))
+
+    assert store.names() == ["area-kyushu"]
