@@ -154,10 +154,19 @@ def check_tick(cells: Cells, at: int, values: Numbers, *, tick: float) -> None:
             f"{cells.where(row, at)}: finer than the publisher's step of {tick:g}; the unit may "
             "have been changed, get the original file"
         )
-    if np.any(whole % 10) or np.unique(whole).size < TICK_MIN_DISTINCT:
-        return
-    raise DataError(
-        f"{cells.path}, column {cells.names[at]}: every value is a multiple of {10 * tick:g}, ten "
-        f"times the publisher's step, such as {cells.columns[at][0].as_py()!r} on line "
-        f"{int(cells.lines[0])}; the unit may have been changed, get the original file"
-    )
+    if is_ten_times_coarser(values, tick=tick):
+        raise DataError(
+            f"{cells.path}, column {cells.names[at]}: every value is a multiple of {10 * tick:g}, "
+            f"ten times the publisher's step, such as {cells.columns[at][0].as_py()!r} on line "
+            f"{int(cells.lines[0])}; the unit may have been changed, get the original file"
+        )
+
+
+def is_ten_times_coarser(values: Numbers, *, tick: float) -> bool:
+    """Return whether enough distinct values lie, all of them, on ten times the publisher's step.
+
+    >>> is_ten_times_coarser(np.arange(20) * 0.1, tick=0.01)
+    True
+    """
+    steps = np.unique(np.round(values[np.isfinite(values)] / tick))
+    return steps.size >= TICK_MIN_DISTINCT and not np.any(steps % 10)

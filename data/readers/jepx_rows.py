@@ -21,6 +21,7 @@ from gridhash.data.readers.checks import (
     Ordinals,
     check_tick,
     day_ordinals,
+    is_ten_times_coarser,
     slot_numbers,
     whole_days,
 )
@@ -122,6 +123,13 @@ class JepxRows:
             if name in official:
                 read = self.prices if quantity_of(column).is_price else self.energies
                 values[column] = read(self.cells.at(name))
+        # A short file has few distinct prices in each column, but enough in all of them.
+        prices = [values[column] for column in values if quantity_of(column).is_price]
+        if prices and is_ten_times_coarser(np.concatenate(prices), tick=PRICE_TICK):
+            raise DataError(
+                f"{self.cells.path}: every price is a multiple of {10 * PRICE_TICK:g}, ten times "
+                "the exchange's step; the unit may have been changed, get the original file"
+            )
         return values
 
     def require(self, names: Iterable[str]) -> None:
@@ -172,7 +180,8 @@ class JepxRows:
         if self.first_day() >= since:
             is_fine = _local_day(self.starts[-1]) >= FINER_BIDS_SINCE
             step = 50.0 if is_fine else 500.0
-            wrong = np.flatnonzero(np.isfinite(energies) & (energies % step != 0.0))
+            steps = energies / step
+            wrong = np.flatnonzero(np.isfinite(steps) & (steps != np.floor(steps)))
             if wrong.size:
                 raise DataError(
                     f"{self.cells.where(int(wrong[0]), at)}: not a multiple of {step:g} kWh, the "
