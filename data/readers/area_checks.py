@@ -183,6 +183,17 @@ def check_consecutive(
     )
 
 
+def check_no_spike(cells: Cells, at: int, values: Numbers, *, limit: float) -> None:
+    """Raise DataError if a value lies further than `limit` from the mean of its neighbours."""
+    off = np.abs(values[1:-1] - (values[:-2] + values[2:]) / 2)
+    wrong = np.flatnonzero(off > limit)
+    if wrong.size:
+        row = int(wrong[np.argmax(off[wrong])]) + 1
+        raise DataError(
+            f"{cells.where(row, at)}: far from the rows before and after it; get the original file"
+        )
+
+
 def supply_mw(rows: AreaRows, *, interconnector_sign: float = 1.0) -> Numbers:
     """Return the sum of all sources; a source that is not given counts as none."""
     total = np.zeros(len(rows.ordinals))

@@ -34,7 +34,7 @@ TOKYO_HEAD = [
 def forecast_file(folder: Path, area: str, seed: int = 1) -> AreaFile:
     rng = np.random.default_rng(seed)
     scale = 2 if area == "kyushu" else 6
-    demand = 500 * rng.integers(4000 * scale, 5000 * scale, 48)
+    demand = 500 * rng.integers(4000 * scale, 4400 * scale, 48)
     values = {
         "demand_forecast_kw": demand,
         "generation_forecast_kw": demand + 50 * rng.integers(-5000, 5000, 48),
@@ -120,6 +120,7 @@ def _set_cell(row: int, at: int, text: str) -> Any:
         (_set_cell(5, 3, "2:30"), TimeGridError, "does not fit slot 6"),
         (_set_cell(5, 1, "7"), TimeGridError, "missing after|duplicate"),
         (_set_cell(5, 0, "20250408"), TimeGridError, "missing after"),
+        (_set_cell(5, 4, "430000"), DataError, "line 10.*far from the rows"),
         (_set_cell(5, 6, "99999999"), DataError, "part of the generation"),
         (lambda file: file.rows.pop(), TimeGridError, "missing after it"),
     ],

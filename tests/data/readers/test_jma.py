@@ -183,8 +183,9 @@ def test_station_asked_for_must_be_in_the_file(tmp_path: Path) -> None:
         (lambda rows: rows[4].__setitem__(1, "2.3e1"), DataError, "line 10.*not a number"),
         (lambda rows: rows[4].__setitem__(1, "23.45"), DataError, "finer than .* 0.1"),
         (lambda rows: rows[4].__setitem__(1, ""), DataError, "though its quality is good"),
+        (lambda rows: rows[4].__setitem__(1, "2.5"), DataError, "line 10.*far from the rows"),
         (lambda rows: rows[4].__setitem__(2, "7"), DataError, "not a quality"),
-        (lambda rows: rows[4].__setitem__(1, "230.0"), DataError, "230 °C is outside"),
+        (lambda rows: rows[4].__setitem__(1, "230.0"), DataError, "230.0.: far from the rows"),
         (lambda rows: [row.insert(1, row.pop(2)) for row in rows], DataError, "not a quality"),
         (
             lambda rows: [r.__setitem__(0, r[0].replace("2025", "2026")) for r in rows],
@@ -201,6 +202,15 @@ def test_damage_is_named(tmp_path: Path, damage: Any, error: Any, expected: str)
         read(write(tmp_path, ONE, rows))
 
 
+def test_temperatures_that_japan_does_not_have_are_refused(tmp_path: Path) -> None:
+    rows = rows_of(24)
+    for row in rows:
+        row[1] = f"{float(row[1]) + 32:.1f}"
+
+    with pytest.raises(DataError, match=r"52.1 °C is outside|is outside -45"):
+        read(write(tmp_path, ONE, rows))
+
+
 @pytest.mark.parametrize("factor", [10.0, 0.1])
 def test_temperatures_in_another_unit_are_refused(tmp_path: Path, factor: float) -> None:
     rows = rows_of(48)
@@ -213,12 +223,14 @@ def test_temperatures_in_another_unit_are_refused(tmp_path: Path, factor: float)
 
 @settings(max_examples=30)
 @given(
-    tenths=st.lists(st.integers(-350, 400), min_size=24, max_size=72),
+    low=st.integers(-350, 300),
+    tenths=st.lists(st.integers(0, 100), min_size=24, max_size=72),
     first=st.dates(date(1952, 1, 1), date(2025, 9, 1)),
 )
 def test_random_temperatures_come_back_exactly(
-    tmp_path_factory: pytest.TempPathFactory, tenths: list[int], first: date
+    tmp_path_factory: pytest.TempPathFactory, low: int, tenths: list[int], first: date
 ) -> None:
+    tenths = [low + value for value in tenths]
     rows = rows_of(len(tenths), first)
     for row, value in zip(rows, tenths, strict=True):
         row[1] = f"{value / 10:.1f}"
