@@ -16,7 +16,13 @@ import numpy as np
 import pandas as pd
 
 from gridhash.data.quantities import field
-from gridhash.data.readers.area_checks import PUBLISHER, TIMEZONE, check_no_spike, read_rows
+from gridhash.data.readers.area_checks import (
+    PUBLISHER,
+    TIMEZONE,
+    check_consecutive,
+    check_no_spike,
+    read_rows,
+)
 from gridhash.data.readers.area_columns import AREA_BY_NUMBER, Area, choose_area
 from gridhash.data.readers.cells import INTEGER, Cells, header_cells, normal_name
 from gridhash.data.readers.checks import Numbers, check_tick, day_ordinals, slot_numbers, whole_days
@@ -99,7 +105,9 @@ def read(file: SourceFile, options: ReadOptions) -> tuple[SourceTable, ...]:
     updated, target = _meta(text)
     day = day_ordinals(cells, 0)
     slots = slot_numbers(cells, 1, SLOTS_PER_DAY) - 1
-    starts = whole_days(cells, day * 48 + slots, slots_per_day=SLOTS_PER_DAY, timezone=TIMEZONE)
+    ordinals = day * SLOTS_PER_DAY + slots
+    check_consecutive(cells, ordinals, SLOTS_PER_DAY)
+    starts = whole_days(cells, ordinals, slots_per_day=SLOTS_PER_DAY, timezone=TIMEZONE)
     _check_dates(cells, day, updated, target, None if name is None else name[2])
     _check_clock(cells, slots)
     values = {
