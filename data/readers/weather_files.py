@@ -13,6 +13,7 @@ value counts as known at the end of its hour. Each row is checked against the su
 
 import csv
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ import pvlib
 from gridhash.data.quantities import field
 from gridhash.data.readers.cells import DECIMAL, Cells, header_cells, read_cells
 from gridhash.data.readers.formats import Format, ReadOptions
-from gridhash.data.readers.rows import Numbers, clock_s, make_table, to_index
+from gridhash.data.readers.rows import Numbers, Seconds, clock_s, make_table, to_index
 from gridhash.data.readers.source_file import SourceFile
 from gridhash.data.source_table import SourceTable
 from gridhash.errors import DataError, FileFormatError, TimeGridError
@@ -164,8 +165,7 @@ def typical_year(table: SourceTable, year: int) -> SourceTable:
         raise DataError(f"{table.name}: no typical year as its reader returns it")
     if not 1902 <= year <= 2200:
         raise DataError(f"{table.name}: the year {year} is not from 1902 to 2200")
-    nominal_s = int(pd.Timestamp(NOMINAL_YEAR, 1, 1, tz="UTC").timestamp())
-    offset_s = nominal_s - int(epoch_s(table.starts[:1])[0])
+    offset_s = int(_starts_s(0)[0] - epoch_s(table.starts[:1])[0])
     local = to_index(epoch_s(table.starts) + offset_s).tz_localize(None)
     parts = {"year": year, "month": local.month, "day": local.day, "hour": local.hour}
     placed = pd.DatetimeIndex(pd.to_datetime(pd.DataFrame(parts)))
@@ -231,9 +231,8 @@ def _table(
     for name, (quantity, factor, missing) in columns.items():
         raw = cells.numbers(cells.at(name), pattern=DECIMAL)
         values[quantity] = np.where(raw == missing, np.nan, raw) * factor
-    nominal_s = int(pd.Timestamp(NOMINAL_YEAR, 1, 1, tz="UTC").timestamp()) - place.utc_offset_s
-    starts_s = nominal_s + HOUR_S * np.arange(N_HOURS, dtype=np.int64)
-    _check_weather(file, place, to_index(starts_s), values)
+    starts_s = _starts_s(place.utc_offset_s)
+    _check_weather(file, place, values)
     area = options.area.lower() if options.area is not None else place.station
     return make_table(
         file,
@@ -246,18 +245,30 @@ def _table(
     )
 
 
-def _check_weather(
-    file: SourceFile, place: Place, starts: pd.DatetimeIndex, values: dict[str, Numbers]
-) -> None:
+def _starts_s(utc_offset_s: int) -> Seconds:
+    """Return the starts of the hours of the nominal year on a standard time."""
+    first_s = int(pd.Timestamp(NOMINAL_YEAR, 1, 1, tz="UTC").timestamp()) - utc_offset_s
+    return first_s + HOUR_S * np.arange(N_HOURS, dtype=np.int64)
+
+
+@lru_cache(maxsize=4)
+def _sun_elevation(latitude: float, longitude: float, utc_offset_s: int) -> Numbers:
+    """Return the sun's elevation in the middle of each hour of the nominal year [degree].
+
+    It stands there in any year, to a quarter of a degree.
+    """
+    middle = to_index(_starts_s(utc_offset_s) + HOUR_S // 2)
+    sun = pvlib.solarposition.get_solarposition(middle, latitude, longitude)
+    return np.asarray(sun["elevation"], np.float64)
+
+
+def _check_weather(file: SourceFile, place: Place, values: dict[str, Numbers]) -> None:
     temp, dew = values["outdoor_temp_c"], values["dew_point_c"]
     humidity = _humidity_frac(temp, dew)
     wind = values["wind_speed_m_per_s"]
     ghi, dni, dhi = (values[f"{name}_w_per_m2"] for name in ("ghi", "dni", "dhi"))
     expected_pa = 101_325.0 * (1.0 - 2.25577e-5 * place.altitude_m) ** 5.25588
-    middle = starts + pd.Timedelta(seconds=HOUR_S // 2)
-    # The sun of the nominal year stands where it stands in any year, to a quarter of a degree.
-    sun = pvlib.solarposition.get_solarposition(middle, place.latitude, place.longitude)
-    elevation = sun["elevation"].to_numpy(np.float64)
+    elevation = _sun_elevation(place.latitude, place.longitude, place.utc_offset_s)
     vertical = np.maximum(np.sin(np.radians(elevation)), 0.0)
     is_day = elevation > 20.0
     # Within the hour it moves by up to 7.5 degrees from where it stands in the middle.
