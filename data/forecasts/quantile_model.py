@@ -87,7 +87,7 @@ class QuantileModel:
     def raw_quantiles(self, series: SeriesByName, issued_s: IntArray, leads: IntArray) -> Array:
         """Return quantiles before calibration, sorted where they cross."""
         matrix = design_matrix(series, self.spec, issued_s, leads)
-        values = self.from_matrix(matrix).reshape(len(issued_s), len(leads), -1)
+        values = self.from_matrix(matrix).reshape(len(issued_s), len(leads), len(self.levels))
         nothing = last_known(series[self.target], issued_s) < 0
         return np.where(nothing[:, None, None], np.nan, values)
 

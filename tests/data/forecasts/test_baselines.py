@@ -49,6 +49,17 @@ def test_errors_of_persistence_grow_as_those_of_a_random_walk() -> None:
     assert made_now.values[:, MEDIAN] == pytest.approx(last + made.errors[:24, MEDIAN])
 
 
+def test_published_values_are_no_errors_of_a_forecast() -> None:
+    walk = hourly(np.cumsum(np.random.default_rng(1).normal(size=24 * 400)))["x"]
+    published = {"x": replace(walk, available_at=walk.starts - pd.Timedelta(hours=10))}
+
+    made = fit_reference(published, [span(300)], target="x", reference="last", options=OPTIONS)
+
+    # One step beyond what is published the error is one step of the walk.
+    spread = made.errors[0, LEVELS.index(0.9)] - made.errors[0, LEVELS.index(0.1)]
+    assert spread / 2.563 == pytest.approx(1.0, rel=0.08)
+
+
 def test_seasonal_methods_repeat_yesterday_and_last_week_without_error() -> None:
     hour = np.arange(24 * 60)
     daily, weekly = hourly((hour % 24).astype(float)), hourly((hour % 168).astype(float))

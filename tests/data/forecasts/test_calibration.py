@@ -13,6 +13,7 @@ from gridhash.data.forecasts.quantile_model import QuantileModel
 from gridhash.data.forecasts.recalibration import forecast_recalibrated, recalibrated
 from gridhash.data.forecasts.scores import coverage
 from gridhash.data.forecasts.series import Series, known_at
+from gridhash.data.splits import Span
 from gridhash.errors import DataError, LookAheadError
 
 Market = dict[str, Series]
@@ -89,6 +90,21 @@ def test_a_recalibrated_model_is_of_its_instant(
     with pytest.raises(LookAheadError, match="calibrated on errors"):
         forecast_many(tuned, market, early, [0])
     forecast_many(tuned, market, early + pd.Timedelta(hours=1), [0])
+
+
+def test_errors_on_the_training_span_do_not_calibrate(
+    market: Market, train: Span, fitted: dict[str, Forecaster]
+) -> None:
+    model = boosted(fitted)
+    assert model.calibration is not None
+
+    at_once = recalibrated(model, known_at(market, train.end)).calibration
+    later = recalibrated(model, known_at(market, train.end + pd.Timedelta(days=20))).calibration
+
+    assert at_once is not None
+    assert later is not None
+    assert at_once.read_at.tolist() == model.calibration.read_at.tolist()
+    assert later.read_at.tolist() != model.calibration.read_at.tolist()
 
 
 def test_rolling_recalibration_is_recalibration_again_and_again(

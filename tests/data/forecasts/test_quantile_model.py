@@ -103,6 +103,31 @@ def test_a_point_mass_at_a_bound_survives(train: Span, options: TrainingOptions)
     assert made.values.max() <= 1.0
 
 
+def test_it_learns_nothing_from_what_was_already_published(
+    train: Span, options: TrainingOptions
+) -> None:
+    starts = pd.date_range(train.start, periods=24 * 150, freq="h", unit="s")
+    walk = np.random.default_rng(1).normal(size=len(starts)).cumsum()
+    series = {
+        "x": Series(
+            name="x",
+            starts=starts,
+            values=walk,
+            available_at=starts - timedelta(hours=10),
+            period_s=3600,
+        )
+    }
+    plain = replace(options, heavy_tailed=(), covariates=())
+
+    model = fit_quantile_model(series, [train], target="x", options=plain)
+    made = forecast(model, known_at(series, starts[24 * 120]), 24)
+
+    spread = (made.quantile(0.9) - made.quantile(0.1)) / 2.563
+    assert spread[:11].max() == 0.0  # published up to ten hours ahead
+    assert spread[11] == pytest.approx(1.0, rel=0.25)
+    assert spread[23] == pytest.approx(np.sqrt(13.0), rel=0.25)
+
+
 def test_a_day_of_quarter_hours_is_forecast_within_50_ms() -> None:
     n_days = 120
     starts = pd.date_range("2024-01-01T00:00Z", periods=96 * n_days, freq="15min", unit="s")
