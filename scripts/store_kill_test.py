@@ -40,8 +40,9 @@ PERIOD_S = 1800
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["gridhash.data.store.verify"])
-MAX_DELAY_S = 0.3
-"""Of the kill, from the child's first action on: several actions long."""
+MAX_FIRST = 6
+"""Most actions that a child acknowledges before its last one."""
+READY = -1
 
 
 @dataclass
@@ -166,7 +167,7 @@ def act(store: Store, number: int) -> None:
 def act_until_killed(folder: Path, number: int, acknowledge: Connection) -> None:
     """Act without pause, and say so after each action."""
     store = Store(folder)
-    acknowledge.send("ready")
+    acknowledge.send(READY)
     while True:
         act(store, number)
         acknowledge.send(number)
@@ -175,10 +176,10 @@ def act_until_killed(folder: Path, number: int, acknowledge: Connection) -> None
 
 def campaign(folder: Path, *, n_kills: int, seed: int) -> Counts:
     """Kill children until there were `n_kills`; the store grows from one to the next."""
-    delays = random.Random(seed)
+    instants = random.Random(seed)
     counts, content, store, number = Counts(), Content(), Store(folder), 0
     while counts.n_kills < n_kills:
-        acknowledged = _run_and_kill(folder, number, delays.uniform(0, MAX_DELAY_S))
+        acknowledged = _run_and_kill(folder, number, instants)
         counts.n_kills += 1
         earlier = []
         for done in range(number, number + acknowledged):
@@ -211,28 +212,33 @@ def campaign(folder: Path, *, n_kills: int, seed: int) -> Counts:
     return counts
 
 
-def _run_and_kill(folder: Path, number: int, delay_s: float) -> int:
-    """Return how many actions a child acknowledged before it was killed `delay_s` after start."""
+def _run_and_kill(folder: Path, number: int, instants: random.Random) -> int:
+    """Return how many actions a child acknowledged before it was killed.
+
+    It is killed within one and a half actions after the first few: by the clock alone, a busy
+    machine would be hit in its first action only.
+    """
     heard, said = PROCESSES.Pipe(duplex=False)
     process = PROCESSES.Process(target=act_until_killed, args=(folder, number, said))
     process.start()
     said.close()
-    if heard.recv() != "ready":
-        raise SystemExit("the child did not start")
-    time.sleep(delay_s)
+    n_first = instants.randint(1, MAX_FIRST)
+    done = [heard.recv()]
+    start = time.monotonic()
+    done += [heard.recv() for _ in range(n_first)]
+    time.sleep(instants.uniform(0, 1.5) * (time.monotonic() - start) / n_first)
     process.kill()
     process.join()
     if process.exitcode != -signal.SIGKILL:
         raise SystemExit(f"the child ended by itself with {process.exitcode}")
-    done = []
     while True:
         try:
             done.append(heard.recv())
         except EOFError:
             break
-    if done != list(range(number, number + len(done))):
+    if done != [READY, *range(number, number + len(done) - 1)]:
         raise SystemExit(f"the child acknowledged {done}, from {number} on")
-    return len(done)
+    return len(done) - 1
 
 
 def main() -> int:

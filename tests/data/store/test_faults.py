@@ -38,7 +38,7 @@ def test_killed_writer_leaves_all_or_nothing_of_its_action() -> None:
 
     assert (run.returncode, counts["faults"]) == (0, [])
     assert counts["n_kills"] == 8
-    assert counts["n_actions"] > 8
+    assert counts["n_actions"] >= 8
 
 
 APPEND_DAYS = """
