@@ -1,5 +1,5 @@
 import dataclasses
-import importlib.util
+import importlib
 import json
 import re
 import sqlite3
@@ -8,7 +8,6 @@ from collections.abc import Callable
 from importlib import resources
 from io import StringIO
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,6 @@ from gridhash.data.calibration_toml import plain
 from gridhash.errors import DataError, FileFormatError
 from gridhash.serving.journal import Journal
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "calibration_recovery.py"
 FITTED = (
     "rig_power_w",
     "rig_hashrate_ths",
@@ -39,17 +37,11 @@ FITTED = (
 )
 
 
-def _study() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("calibration_recovery", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-study: Any = _study()
+# The study's scripts stand beside each other and are no package.
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+known: Any = importlib.import_module("calibration_truth")
+study: Any = importlib.import_module("calibration_world")
+sys.path.pop(0)
 Make = Callable[..., Path]
 
 
@@ -66,7 +58,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
 
 
 def drawn(seed: int, n_rigs: int, *, work_levels: bool = True) -> SiteConfig:
-    site: SiteConfig = study.drawn_site(
+    site: SiteConfig = known.drawn_site(
         np.random.default_rng([seed, 1]), n_rigs, work_levels=work_levels
     )
     return site
@@ -96,7 +88,7 @@ def test_known_parameters_lie_in_their_intervals(calibration: SiteCalibration) -
         if found is None:
             found, truth = study.recovered(seed, n_rigs=6, hours=7.0)
         else:
-            truth = study.truth_of(drawn(0, 6))
+            truth = known.truth_of(drawn(0, 6))
         for name in FITTED:
             own = found.groups[0][name].interval
             assert own is not None, name
@@ -109,10 +101,10 @@ def test_known_parameters_lie_in_their_intervals(calibration: SiteCalibration) -
 
 def test_equal_rigs_with_exact_sensors_give_the_parameters_themselves(make: Make) -> None:
     site = drawn(3, 4)
-    same = study.Spread(**dict.fromkeys([f.name for f in dataclasses.fields(study.Spread)], 0.0))
-    path = make(site, 3, hours=5.0, sensors=study.EXACT, spread=same)
+    same = known.Spread(**dict.fromkeys([f.name for f in dataclasses.fields(known.Spread)], 0.0))
+    path = make(site, 3, hours=5.0, sensors=known.EXACT, spread=same)
     [found] = calibrate_site(path, site, folder=None).groups
-    truth = study.truth_of(site)
+    truth = known.truth_of(site)
     within = {
         "curve_b": 1e-3,
         "rig_power_w": 1e-4,
@@ -142,7 +134,7 @@ def test_on_off_rigs_get_no_curve(make: Make, pilot: SiteConfig, tmp_path: Path)
         assert "commission work levels" in refused.why
         assert found[name].to_json()["identified"] is False
         assert "value" not in found[name].to_json()
-    truth = study.truth_of(site)
+    truth = known.truth_of(site)
     for name in ("rig_power_w", "rig_hashrate_ths", "standby_w", "start_up_s"):
         own = found[name].interval
         assert own is not None
