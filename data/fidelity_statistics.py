@@ -232,3 +232,27 @@ def hashprice_statistics(hashprice: Array, retargets: Array) -> dict[str, float]
         "retarget mean": float(retargets.mean()),
         "retarget sd": float(retargets.std(ddof=1)),
     }
+
+
+def market_statistics(price_per_mwh: Array, period_s: int) -> dict[str, float]:
+    """Return level, tails, memory and length of episodes of a market's prices [currency/MWh]."""
+    per_hour = 3600 // period_s
+    found = {
+        "mean": float(price_per_mwh.mean()),
+        "sd": float(price_per_mwh.std()),
+        "share < 0": float((price_per_mwh < 0).mean()),
+        "max": float(price_per_mwh.max()),
+    }
+    ranks = pd.Series(price_per_mwh).rank().to_numpy()
+    for name, lag in (("1 step", 1), ("1 h", per_hour), ("1 d", 24 * per_hour)):
+        found[f"ACF {name}"] = autocorrelation(price_per_mwh, lag)
+        found[f"ACF of ranks, {name}"] = autocorrelation(ranks, lag)
+    episodes = {"< 0": price_per_mwh < 0}
+    for share in (0.95, 0.99):
+        episodes[f"above p{100 * share:.0f}"] = price_per_mwh > np.quantile(price_per_mwh, share)
+    for name, flags in episodes.items():
+        hours = run_lengths(flags) / per_hour
+        if hours.size:
+            found[f"{name}: mean h"] = float(hours.mean())
+            found[f"{name}: p95 h"] = float(np.quantile(hours, 0.95))
+    return found

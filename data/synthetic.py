@@ -167,13 +167,13 @@ def draw_year(
         (len(row), WARM_UP_DAYS + calendar.n_days, N_FACTORS)
     )
     own = noise.spawn(len(row))[areas().index(area)]
-    rng = np.random.default_rng(own)
+    common = np.random.default_rng(drift)
     latent = draw_latent(
         values.price,
         np.tensordot(row, shared, axes=1),
-        jumpy(rng, values.price.noise_shape, len(calendar.starts)),
-        np.random.default_rng(drift).standard_normal(calendar.n_days),
-        rng.standard_normal(calendar.n_days),
+        jumpy(np.random.default_rng(own), values.price.noise_shape, len(calendar.starts)),
+        common.standard_normal(calendar.n_days),
+        common.standard_normal(calendar.n_days),
     )
     latent = latent if crisis is None else _with_spell(latent, crisis, calendar)
     surplus, temperature, hashprice = values.surplus, values.temperature, values.hashprice

@@ -6,7 +6,8 @@ real series in ``data/``. A target is a mean of n years; its tolerance is twice 
 2·s/√n, with s the spread of the statistic from year to year: FY2023–25 where a table holds it by
 year, else FY2023–24, calendar years 2021–23 for curtailment, 2016–20 for temperature. Within a
 family (such as the twelve months) s is the root mean square of its members', for a spread of two
-or three years alone is hardly known. Counts of rare episodes vary at least as Poisson's. No
+or three years alone is hardly known; autocorrelations, which need no unit, are pooled over the nine areas
+too. Counts of rare episodes vary at least as Poisson's. No
 tolerance is below 5 % of the target or the resolution of the figures.
 """
 
@@ -80,11 +81,12 @@ def main() -> None:
     raw = pd.read_parquet(root / "data" / "jepx_spot_30min_fy2016-fy2024.parquet")
     climate = temperature(root)
     areas = [name for name in raw.columns if name not in ("system",) and "kwh" not in name]
+    scale_free = scale_free_spreads(raw, areas)
     values = {
         "source": (__doc__ or "").split("\n\n")[1].replace("\n", " "),
         "areas": {
             area: {
-                "targets": prices(root, raw[area], area)
+                "targets": prices(root, raw[area], area, scale_free)
                 | curtailment(root, area)
                 | shifted(climate, OFFSETS_K.get(area, 0.0))
                 | hashprice(),
@@ -120,8 +122,10 @@ def family(name: str) -> str:
     return name
 
 
-def with_tolerances(targets: Figures, years: list[Figures]) -> dict[str, list[float]]:
-    """Return target and tolerance of each statistic."""
+def with_tolerances(
+    targets: Figures, years: list[Figures], scale_free: Figures | None = None
+) -> dict[str, list[float]]:
+    """Return target and tolerance of each statistic; some spreads are known from all areas."""
     frame = pd.DataFrame(years)
     spreads = frame.std(ddof=1)
     found = {}
@@ -129,6 +133,7 @@ def with_tolerances(targets: Figures, years: list[Figures]) -> dict[str, list[fl
         members = [other for other in spreads.index if family(str(other)) == family(name)]
         variance = float((spreads[members] ** 2).mean()) if members else float("nan")
         spread = 0.0 if np.isnan(variance) else variance**0.5
+        spread = (scale_free or {}).get(family(name), spread)
         if "episodes" in name:
             spread = max(spread, max(target, 0.0) ** 0.5)
         n_years = max(int(frame[name].notna().sum()), 1) if name in frame else len(years)
@@ -138,7 +143,9 @@ def with_tolerances(targets: Figures, years: list[Figures]) -> dict[str, list[fl
     return found
 
 
-def prices(root: Path, raw: pd.Series, area: str) -> dict[str, list[float]]:
+def prices(
+    root: Path, raw: pd.Series, area: str, scale_free: Figures
+) -> dict[str, list[float]]:
     """Return the statistics of price of §4.1 to 4.3."""
     folder = root / "calibration"
     table = pd.read_csv(folder / "jepx_by_area_fy.csv")
@@ -151,17 +158,32 @@ def prices(root: Path, raw: pd.Series, area: str) -> dict[str, list[float]]:
         by_year.mul(n_days / n_days.sum(), axis=0).sum().to_dict(),
         [by_year.loc[year].to_dict() for year in full_years],
     )
-    spans = [("2023-04-01", "2024-04-01"), ("2024-04-01", "2025-04-01")]
-    parts = [between(raw, *span) for span in spans]
-    real = [
-        pooled_price_statistics(pd.DatetimeIndex(p.index), p.to_numpy(dtype="float64"))
-        for p in parts
-    ]
+    real = two_years(raw)
     both = between(raw, "2023-04-01", "2025-04-01")
     targets = pooled_price_statistics(
         pd.DatetimeIndex(both.index), both.to_numpy(dtype="float64")
     ) | tabled(folder, area)
-    return yearly | with_tolerances(targets, real) | area_pairs(folder, area)
+    return yearly | with_tolerances(targets, real, scale_free) | area_pairs(folder, area)
+
+
+def two_years(raw: pd.Series) -> list[Figures]:
+    """Return the statistics of FY2023 and of FY2024."""
+    spans = [("2023-04-01", "2024-04-01"), ("2024-04-01", "2025-04-01")]
+    return [
+        pooled_price_statistics(pd.DatetimeIndex(part.index), part.to_numpy(dtype="float64"))
+        for part in (between(raw, *span) for span in spans)
+    ]
+
+
+def scale_free_spreads(raw: pd.DataFrame, areas: list[str]) -> Figures:
+    """Return the spread of what needs no unit, pooled over areas: autocorrelations."""
+    variances = [pd.DataFrame(two_years(raw[area])).var(ddof=1) for area in areas]
+    mean = pd.concat(variances, axis=1).mean(axis=1)
+    chosen = mean[[name for name in mean.index if "ACF" in str(name) or "AR1" in str(name)]]
+    return {
+        str(name): float(value) ** 0.5
+        for name, value in chosen.groupby([family(str(n)) for n in chosen.index]).mean().items()
+    }
 
 
 def tabled(folder: Path, area: str) -> Figures:

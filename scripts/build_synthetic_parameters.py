@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from gridhash.data.fidelity_statistics import run_lengths, yearly_price_statistics
 from gridhash.data.readers.jepx import PERIOD_S, SLOTS_PER_DAY, TIMEZONE
-from gridhash.data.synthesis.calendar import SEASONS, Calendar, days_of
+from gridhash.data.synthesis.calendar import SEASONS, Calendar, days_of, fiscal_year
 from gridhash.data.synthesis.fit import (
     CHEAP_JPY_PER_KWH,
     fit_links,
@@ -25,6 +26,7 @@ from gridhash.data.synthesis.fit import (
     simulated_latent,
 )
 from gridhash.data.synthesis.fit_price import fit_price
+from gridhash.data.synthesis.normal import cdf, quantile
 from gridhash.data.synthesis.parameters import (
     CrisisParameters,
     HashpriceParameters,
@@ -40,8 +42,9 @@ Array = npt.NDArray[np.float64]
 
 TARGET = Path(__file__).parents[1] / "data" / "samples" / "synthetic_japan.json"
 LOG_CLIP = float(np.log(0.5))
-N_ROUNDS = 6
-N_DRAWS = 8
+N_ROUNDS = 8
+NEARER = 0.7
+N_DRAWS = 20
 
 SOURCES = [
     "Prices, memory and shape: fitted to JEPX area prices FY2023-24 (source: JEPX). Level by "
@@ -113,24 +116,29 @@ def price(
         recent.to_numpy().reshape(-1, SLOTS_PER_DAY), days_of(pd.DatetimeIndex(recent.index))
     )
     p_floor = np.array([table["p_floor_by_month_slot"][str(m)] for m in range(1, 13)])
-    own = (5 * fitted.p_floor[:, 0] + 2 * fitted.p_floor[:, 1]) / 7
+    calendar = table_calendar()
+    off = np.array([calendar.day_off[calendar.month == m].mean() for m in range(12)])[:, None]
+    own = (1.0 - off) * fitted.p_floor[:, 0] + off * fitted.p_floor[:, 1]
     ratio = np.where(own > 0, fitted.p_floor.swapaxes(0, 1) / np.maximum(own, 1e-9), 1.0)
     fitted = replace(
         fitted, p_floor=np.minimum(ratio * p_floor, 0.95).swapaxes(0, 1).round(3)
     )
     by_kind = table["log_mean_month_weekend_slot"]
     wanted = np.array([[by_kind[str(m)][kind] for kind in "01"] for m in range(1, 13)])
-    calendar = table_calendar()
     draws = [simulated(fitted, calendar, seed) for seed in range(N_DRAWS)]
-    knots = usual_knots(root, area)
+    at_highest = 3.0
     folder = root / "calibration"
     seasons = pd.read_csv(folder / "jepx_by_area_season_FY2023-26.csv")
     seasons = seasons[seasons["area"] == area].set_index("season")["sd"]
-    acf = float(
-        pd.read_csv(folder / "jepx_autocorr_FY2023-26.csv").set_index("area")["acf_raw_336"][area]
+    acf, swing = (
+        pd.read_csv(folder / name).set_index("area").loc[area]
+        for name in ("jepx_autocorr_FY2023-26.csv", "jepx_daily_spread_FY2023-26.csv")
     )
+    spikes = pd.read_csv(folder / "jepx_spike_episodes_FY2023-26.csv").set_index(["area", "thr_jpy"])
+    spike_h = {threshold: float(spikes["mean_h"][area, threshold]) for threshold in (30, 40)}
     for _ in range(N_ROUNDS):
-        fitted = with_map(fitted, calendar, draws, knots)
+        fitted = with_map(fitted, calendar, draws, usual_knots(root, area, at_highest))
+        at_highest *= highest_factor(root, area, fitted, calendar, draws)
         found = log_means(fitted, calendar, draws)
         room = np.maximum(1.0 - fitted.p_floor, 0.3)
         step = np.clip((wanted - found) / room, -0.3, 0.3)
@@ -139,8 +147,10 @@ def price(
             location=fitted.location + 0.7 * step,
             scale=fitted.scale * season_factor(fitted, calendar, draws, seasons)[:, None],
             slow_share=slow_share(fitted, calendar, draws, acf),
+            spread_log_sd=spread_log_sd(fitted, calendar, draws, swing),
+            peak_noise=peak_noise(fitted, calendar, draws, spike_h),
         )
-    fitted = with_map(fitted, calendar, draws, knots)
+    fitted = with_map(fitted, calendar, draws, usual_knots(root, area, at_highest))
     return fitted, crisis_of(fitted, calendar, draws, past)
 
 
@@ -157,16 +167,57 @@ def season_factor(
 
 
 def slow_share(
-    prices: PriceParameters, calendar: Calendar, draws: list[Latent], wanted: float
+    prices: PriceParameters, calendar: Calendar, draws: list[Latent], wanted: pd.Series
 ) -> float:
-    """Return the share of the drift that brings the autocorrelation at 7 days nearer."""
-    found = np.mean(
+    """Return the share of the drift that brings the autocorrelation at 1, 2 and 7 days nearer."""
+    paths = [price_path(prices, calendar, draw) for draw in draws]
+    missing = np.mean(
         [
-            np.corrcoef(path[:-336], path[336:])[0, 1]
-            for path in (price_path(prices, calendar, draw) for draw in draws)
+            float(wanted[f"acf_raw_{lag}"]) - np.corrcoef(path[:-lag], path[lag:])[0, 1]
+            for path in paths
+            for lag in (48, 96, 336)
         ]
     )
-    return float(np.clip(prices.slow_share + 0.8 * (wanted - found), 0.0, 0.5))
+    return float(np.clip(prices.slow_share + 0.8 * missing, 0.0, 0.65))
+
+
+def spread_log_sd(
+    prices: PriceParameters, calendar: Calendar, draws: list[Latent], wanted: pd.Series
+) -> float:
+    """Return the spread of the daily swing that brings its p95 over its mean nearer."""
+    days = np.concatenate([price_path(prices, calendar, draw) for draw in draws])
+    swing = np.ptp(days.reshape(-1, SLOTS_PER_DAY), axis=1)
+    found = float(np.quantile(swing, 0.95) / swing.mean())
+    missing = float(wanted["spread_p95"] / wanted["spread_mean"]) - found
+    return float(np.clip(prices.spread_log_sd + 0.5 * missing, 0.0, 0.9))
+
+
+def peak_noise(
+    prices: PriceParameters, calendar: Calendar, draws: list[Latent], wanted_h: dict[int, float]
+) -> float:
+    """Return the noise at peaks that brings the mean length of spikes nearer."""
+    paths = [price_path(prices, calendar, draw) for draw in draws]
+    excess = [
+        float(np.concatenate([run_lengths(path > threshold) for path in paths]).mean()) / 2 / wanted
+        for threshold, wanted in wanted_h.items()
+    ]
+    return float(np.clip(prices.peak_noise + 0.5 * (np.mean(excess) - 1.0), 0.0, 1.2))
+
+
+def highest_factor(
+    root: Path, area: str, prices: PriceParameters, calendar: Calendar, draws: list[Latent]
+) -> float:
+    """Return the factor on the time at the highest price that brings yearly maxima nearer."""
+    years = pd.read_csv(root / "calibration" / "jepx_by_area_fy.csv")
+    years = years[(years["area"] == area) & (years["fy"] >= 2023)]
+    wanted = float(np.average(years["max"], weights=years["n"]))
+    found = np.mean(
+        [
+            yearly_price_statistics(calendar.starts, price_path(prices, calendar, draw))["year max"]
+            for draw in draws
+        ]
+    )
+    return float(np.clip((wanted / found) ** 4, 0.5, 2.0))
 
 
 def table_calendar() -> Calendar:
@@ -175,15 +226,24 @@ def table_calendar() -> Calendar:
 
 
 def simulated(prices: PriceParameters, calendar: Calendar, seed: int) -> Latent:
-    """Return one draw of the latents of the tables' days."""
-    return simulated_latent(prices, calendar, seed=seed)
+    """Return one draw of the latents of the tables' days, each fiscal year for itself."""
+    years = [
+        simulated_latent(prices, fiscal_year(year), seed=10 * seed + year)
+        for year in (2023, 2024, 2025, 2026)
+    ]
+    return Latent(
+        *(
+            np.concatenate([getattr(year, name) for year in years])[: calendar.n_days]
+            for name in ("level", "floor", "noise", "slow", "spread")
+        )
+    )
 
 
-def usual_knots(root: Path, area: str) -> list[tuple[float, float]]:
+def usual_knots(root: Path, area: str, at_highest: float) -> list[tuple[float, float]]:
     """Return the tabled distribution: price above the floor [JPY/kWh] and share at or below it.
 
     Years count by their days. The shares above 20, 25, 30 and 40 JPY/kWh are those of the table
-    of spikes; the highest price of the years is that of their rarest half hour.
+    of spikes; `at_highest` half hours reach the highest price of the years.
     """
     folder = root / "calibration"
     cdf = pd.read_csv(folder / "jepx_cdf_by_area_fy.csv").set_index(["area", "fy"]).loc[area]
@@ -195,7 +255,7 @@ def usual_knots(root: Path, area: str) -> list[tuple[float, float]]:
     points |= {float(t): 1.0 - s for t, s in zip(spikes["thr_jpy"], spikes["share"], strict=True)}
     highest = float(years.loc[cdf.index, "max"].max())
     points = {p: share for p, share in points.items() if p < highest}
-    points[highest] = 1.0 - 2.0 / float(days.sum())
+    points[highest] = 1.0 - at_highest / float(days.sum())
     return sorted(points.items())
 
 
@@ -280,7 +340,8 @@ def correlation(recent: pd.DataFrame) -> list[list[float]]:
     ).mean()
     at = pd.DatetimeIndex(days.index)
     rest = days - days.groupby([at.year, at.month, at.day_of_week >= 5]).transform("mean")
-    table = 0.995 * rest.corr().to_numpy() + 0.005 * np.eye(days.shape[1])
+    # Ranks, floors and noise weaken what the latents share, so they share more than prices do.
+    table = 0.995 * rest.corr().to_numpy() ** NEARER + 0.005 * np.eye(days.shape[1])
     return [[round(float(value), 3) for value in row] for row in table]
 
 
@@ -303,12 +364,22 @@ def kyushu_surplus(root: Path, prices: PriceParameters) -> SurplusParameters:
     days = on.to_numpy().reshape(-1, SLOTS_PER_DAY).any(axis=1)
     print("hours of curtailment × ", round(hours, 3))
     return fit_links(
-        replace(fitted, p_by_month_hour=fitted.p_by_month_hour * hours),
+        replace(fitted, p_by_month_hour=with_fewer_hours(fitted.p_by_month_hour, hours)),
         prices,
         calendar,
         cheap_share=float(cheap[on].mean()),
         after=float(days[1:][days[:-1]].mean()),
     )
+
+
+def with_fewer_hours(probability: Array, factor: float) -> Array:
+    """Return probabilities [12, 24] whose mean is `factor` times as high, moved in normal score."""
+    score = quantile(probability)
+    best = min(
+        np.arange(-1.0, 1.0, 0.01).tolist(),
+        key=lambda shift: abs(float(cdf(score - shift).mean() / probability.mean()) - factor),
+    )
+    return np.where(probability > 0.0, cdf(score - best), 0.0)
 
 
 def scaled_surplus(root: Path, area: str, kyushu: SurplusParameters) -> SurplusParameters:

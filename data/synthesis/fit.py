@@ -158,9 +158,8 @@ def fit_surplus(
 
 
 def _log_sd(ratio: Array) -> float:
-    """Return the spread of the log of a positive ratio without its lowest and highest 5 %."""
-    low, high = np.quantile(np.log(ratio), [0.05, 0.95])
-    return float((high - low) / (2 * 1.645))
+    """Return the spread of the log of a log-normal variable with the given values' variation."""
+    return float(np.sqrt(np.log1p((ratio.std() / ratio.mean()) ** 2)))
 
 
 def fit_links(

@@ -48,7 +48,9 @@ level far more often; these two bring lengths of runs at the floor and of spikes
 """
 
 SPREAD_LOG_SD = 0.3
-"""Real days are either calm or wild; likewise chosen by the mean and p95 of the daily spread."""
+PEAK_NOISE = 0.3
+"""Real days are either calm or wild; likewise chosen by the mean and p95 of the daily spread, and
+by the length of spikes."""
 
 _SIMULATED_DAYS = 5_000
 _MAX_P_FLOOR = 0.97
@@ -197,6 +199,7 @@ def fit_latent(score: Array) -> PriceParameters:
             noise_sd=0.0,
             noise_shape=_noise_shape(rest, noise_ar1),
             spread_log_sd=SPREAD_LOG_SD,
+            peak_noise=PEAK_NOISE,
             slow_share=0.0,
             map_from=np.array([0.0, 6.0]),
             map_to=np.array([0.0, 6.0]),

@@ -51,6 +51,8 @@ class PriceParameters:
         the factors (`gridhash.data.synthesis.price.jumpy`).
     spread_log_sd
         Spread, from day to day, of how far prices swing within the day.
+    peak_noise
+        Noise that comes on top at the steep end of the supply curve, standard normal scores.
     slow_share
         Share of the variance above the floor that drifts over months, as fuel prices do.
     map_from, map_to
@@ -73,6 +75,7 @@ class PriceParameters:
     noise_sd: float
     noise_shape: float
     spread_log_sd: float
+    peak_noise: float
     slow_share: float
     map_from: Array
     map_to: Array

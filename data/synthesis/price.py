@@ -32,6 +32,9 @@ WARM_UP_DAYS = 56
 SLOW_DAY_AR1 = 0.995
 """Of the drift: it halves within 140 days."""
 
+SWING_DAY_AR1 = 0.8
+"""Of how far prices swing: wild days come together. Assumed."""
+
 SCORES = np.round(np.arange(-3.5, 3.75, 0.25), 2)
 """Standard normal scores at which `PriceParameters.shape` is given."""
 
@@ -65,14 +68,16 @@ class Latent:
 
     Attributes
     ----------
-    level, floor
-        Of the price, and what decides the floor, every slot [n_days, 48].
+    level, floor, noise
+        Of the price, what decides the floor, and what was rough in the first, every slot
+        [n_days, 48].
     slow, spread
         Drift over months, and how far prices swing, every day [n_days].
     """
 
     level: Array
     floor: Array
+    noise: Array
     slow: Array
     spread: Array
 
@@ -90,14 +95,15 @@ def draw_latent(
         Independent values of unit variance [n_days × 48], from `jumpy`.
     """
     factors = factor_path(parameters, news)[WARM_UP_DAYS:]
-    rest = parameters.noise_sd * normal.ar1_path(noise, parameters.noise_ar1)
-    level = factors @ basis().T + rest.reshape(-1, SLOTS_PER_DAY)
+    rest = normal.ar1_path(noise, parameters.noise_ar1).reshape(-1, SLOTS_PER_DAY)
+    level = factors @ basis().T + parameters.noise_sd * rest
     floor = (factors * parameters.floor_weight) @ basis().T
     return Latent(
         level / parameters.slot_sd,
         floor / parameters.floor_sd,
+        rest,
         normal.ar1_path(drift, SLOW_DAY_AR1),
-        spread,
+        normal.ar1_path(spread, SWING_DAY_AR1),
     )
 
 
@@ -144,6 +150,7 @@ def raw_log_price(parameters: PriceParameters, calendar: Calendar, latent: Laten
     score = middle + swing * (score - middle)
     share = parameters.slow_share
     score = math.sqrt(1.0 - share) * score + math.sqrt(share) * latent.slow[:, None]
+    score += parameters.peak_noise * latent.noise * np.clip(score - 1.0, 0.0, 1.0)
     deviation = np.empty_like(score)
     for season in np.unique(calendar.season):
         rows = np.flatnonzero(calendar.season == season)
