@@ -74,16 +74,19 @@ class Cells:
         DataError
             If a cell does not match the pattern as a whole; the message names its line.
         """
-        cells = self._trimmed(at)
+        # Not trimmed: a blank in place of the first or last digit would pass unseen.
+        cells = self.columns[at]
         is_number = pc.match_substring_regex(cells, f"^(?:{pattern})$")
-        blank = pc.is_in(cells, value_set=pa.array(list(missing), pa.string()))
+        blank = pc.is_in(self._trimmed(at), value_set=pa.array(list(missing), pa.string()))
         wrong = np.flatnonzero(
             ~np.asarray(pc.or_(is_number, blank).to_numpy(zero_copy_only=False), bool)
         )
         if wrong.size:
             raise DataError(f"{self.where(int(wrong[0]), at)}: not a number; get the original file")
-        numbers = pc.if_else(is_number, cells, pa.scalar(None, pa.string())).cast(pa.float64())
-        return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
+        numbers = pc.if_else(is_number, self._trimmed(at), pa.scalar(None, pa.string()))
+        return np.asarray(
+            numbers.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64
+        )
 
     def where(self, row: int, at: int) -> str:
         """Return file, line, column and cell of a row, to begin a message with."""

@@ -147,7 +147,7 @@ def check_tick(cells: Cells, at: int, values: Numbers, *, tick: float) -> None:
     """
     steps = values[np.isfinite(values)] / tick
     whole = np.round(steps)
-    fine = np.flatnonzero(np.abs(steps - whole) > 1e-6 * np.maximum(1.0, np.abs(whole)))
+    fine = np.flatnonzero(np.abs(steps - whole) > 1e-4)
     if fine.size:
         row = int(np.flatnonzero(np.isfinite(values))[fine[0]])
         raise DataError(

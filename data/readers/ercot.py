@@ -61,7 +61,7 @@ POINT_TYPES = frozenset(
 """Types of settlement points; those that end with EW hold energy-weighted prices of zones."""
 
 _POINT = re.compile(r"[A-Z0-9][A-Z0-9_.\-]+")
-_PRICE = r"-?\d+(?:\.\d+)?"
+_PRICE = r" ?-?\d+(?:\.\d+)?"
 
 
 @dataclass(frozen=True)

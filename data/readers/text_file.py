@@ -92,7 +92,7 @@ def decode_text(path: Path, content: bytes) -> TextFile:
             f"{path}: not text: byte {content.index(0)} is zero; give the publisher's CSV file"
         )
     text, encoding = _decode(path, content)
-    if text.lstrip().lower().startswith(("<!doctype", "<html", "<?xml")):
+    if text[:1000].lstrip().lower().startswith(("<!doctype", "<html", "<?xml")):
         raise FileFormatError(
             f"{path}: a web page, not a CSV file: the download was refused or redirected; open the "
             "publisher's page in a browser and save the CSV file from there"
