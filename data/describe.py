@@ -153,7 +153,9 @@ class Description:
             "area": self.area,
             "period_s": self.period_s,
             "timezone": self.timezone,
-            "start": self.frame.index[0].isoformat(),
+            "rows": len(self.frame),
+            "first": self.frame.index[0].isoformat(),
+            "last": self.frame.index[-1].isoformat(),
             "columns": [
                 {key: _json(value) for key, value in vars(one).items()} for one in self.columns
             ],

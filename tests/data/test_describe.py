@@ -155,6 +155,7 @@ def test_figures_are_valid_json() -> None:
     made = table({PRICE: [1.0, np.nan, 2.0], "demand_kw@kyushu": [np.nan] * 3})
     found = json.loads(json.dumps(describe(made).as_dict(), allow_nan=False))
 
+    assert (found["rows"], found["first"]) == (3, "2024-03-31T15:00:00+00:00")
     assert found["columns"][0]["mean"] == 1.5
     assert found["columns"][1]["mean"] is None
     assert found["gaps"] == [
