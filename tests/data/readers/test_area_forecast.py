@@ -38,7 +38,7 @@ def forecast_file(folder: Path, area: str, seed: int = 1) -> AreaFile:
     values = {
         "demand_forecast_kw": demand,
         "generation_forecast_kw": demand + 50 * rng.integers(-5000, 5000, 48),
-        "wind_solar_forecast_kw": rng.integers(20_000, 900_000, 48),
+        "wind_solar_forecast_kw": 20_000 + rng.integers(800_000, 900_000, 48),
     }
     kyushu = area == "kyushu"
     rows = []
@@ -126,6 +126,7 @@ def _set_cell(row: int, at: int, text: str) -> Any:
         (_set_cell(5, 1, "7"), TimeGridError, "has the time of the line above|missing"),
         (_set_cell(5, 0, "20250408"), TimeGridError, "missing after"),
         (_set_cell(5, 4, "430000"), DataError, "line 10.*far from the rows"),
+        (_set_cell(5, 6, "82000"), DataError, "line 10.*far from the rows"),
         (_set_cell(5, 6, "99999999"), DataError, "part of the generation"),
         (lambda file: file.rows.pop(), TimeGridError, "missing after it"),
     ],
