@@ -8,10 +8,12 @@ on noise alike: zstd saves 5–15 % of the room and takes half as long again to 
 grow beyond the plain numbers where values do not repeat.
 """
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gridhash.data.source_table import SourceTable
+from gridhash.data.store.files import sha256_of
 from gridhash.data.trace import Trace
 from gridhash.errors import DataError
 from gridhash.time_grid import epoch_s
@@ -170,7 +173,25 @@ def encode(block: Block) -> bytes:
     return bytes(sink.getvalue())
 
 
-def decode(path: Path, columns: list[str] | None = None) -> Block:
+def footer_of(file: BinaryIO) -> bytes:
+    """Return schema and metadata of a Parquet file, with their length and the closing mark.
+
+    Raises
+    ------
+    OSError
+        If the file is too short to have any.
+    """
+    end = file.seek(0, io.SEEK_END)
+    file.seek(max(end - 8, 0))
+    tail = file.read()
+    length = int.from_bytes(tail[:4], "little")
+    if len(tail) < 8 or length + 8 > end:
+        raise OSError("it is truncated")
+    file.seek(end - 8 - length)
+    return file.read()
+
+
+def decode(path: Path, footer_sha256: str, columns: list[str] | None = None) -> Block:
     """Read a Parquet file, or those of the columns that it holds.
 
     Raises
@@ -181,6 +202,9 @@ def decode(path: Path, columns: list[str] | None = None) -> Block:
         If it is damaged or none of ours.
     """
     try:
+        with path.open("rb") as raw:
+            if sha256_of(footer_of(raw)) != footer_sha256:
+                raise OSError("its end is not what was written")
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             group: dict[str, int] = json.loads(file.schema_arrow.metadata[_METADATA_KEY])
             wanted = [name for name in group if columns is None or name in columns]

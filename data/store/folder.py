@@ -1,5 +1,6 @@
 """The folder of a store: who may write, what counts, and what killed writers left behind."""
 
+import io
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from gridhash.data.store.block import REMEDY, Block, decode, encode
+from gridhash.data.store.block import REMEDY, Block, decode, encode, footer_of
 from gridhash.data.store.files import (
     TEMPORARY_SUFFIX,
     make_folder,
@@ -130,6 +131,7 @@ class StoreFolder:
         return PartitionRecord(
             file=str(path.relative_to(self.path)),
             sha256=checksum,
+            footer_sha256=sha256_of(footer_of(io.BytesIO(content))),
             first=datetime.fromtimestamp(int(block.starts_s[0]), UTC),
             last=datetime.fromtimestamp(int(block.starts_s[-1]), UTC),
             rows=len(block),
@@ -146,7 +148,7 @@ class StoreFolder:
         DataError
             If it is damaged.
         """
-        return decode(self.path / partition.file, columns)
+        return decode(self.path / partition.file, partition.footer_sha256, columns)
 
     def checked_block(self, partition: PartitionRecord) -> Block:
         """Read a partition whole, and compare its checksum with the manifest's.
@@ -163,7 +165,7 @@ class StoreFolder:
             raise DataError(f"{path}: cannot be read ({err}); {REMEDY}") from err
         if sha256_of(content) != partition.sha256:
             raise DataError(f"{path}: is not what was written, its checksum differs; {REMEDY}")
-        return decode(path)
+        return decode(path, partition.footer_sha256)
 
     def sweep(self, manifest: Manifest) -> list[Path]:
         """Remove and return files of ours that do not count; only for who holds the lock."""

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from gridhash.data.publishers import PUBLISHERS
 from gridhash.data.source_table import Origin
-from gridhash.data.store.files import write_whole
+from gridhash.data.store.files import sha256_of, write_whole
 from gridhash.errors import DataError
 
 FORMAT_VERSION = 1
@@ -65,10 +65,15 @@ class LicenceRecord(Record):
 
 
 class PartitionRecord(Record):
-    """An immutable Parquet file; `first` and `last` are the starts of its outermost rows."""
+    """An immutable Parquet file; `first` and `last` are the starts of its outermost rows.
+
+    Parquet's own checksums guard its pages in every read; `footer_sha256` guards what they do
+    not, the schema and metadata at its end.
+    """
 
     file: str
     sha256: str
+    footer_sha256: str
     first: AwareDatetime
     last: AwareDatetime
     rows: int
@@ -191,7 +196,15 @@ _REMEDY = (
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Replace the manifest at one stroke; raises OSError."""
-    write_whole(path, (manifest.model_dump_json(indent=1) + "\n").encode())
+    content = json.loads(manifest.model_dump_json())
+    write_whole(path, (json.dumps(signed(content), indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def signed(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a manifest's content with its checksum, by which damage is found."""
+    rest = {key: value for key, value in content.items() if key != "checksum"}
+    text = json.dumps(rest, sort_keys=True, ensure_ascii=False)
+    return {"checksum": sha256_of(text.encode()), **rest}
 
 
 def _migrated(content: Any, path: Path) -> dict[str, Any]:
@@ -202,6 +215,9 @@ def _migrated(content: Any, path: Path) -> dict[str, Any]:
             f"{path}: has format {content['format_version']}, which a newer gridhash wrote; this "
             f"one reads up to {FORMAT_VERSION}: update gridhash"
         )
+    if content != signed(content):
+        raise ValueError("its checksum differs, so it is damaged or was edited")
+    content = {key: value for key, value in content.items() if key != "checksum"}
     while content["format_version"] < FORMAT_VERSION:
         migrate = MIGRATIONS.get(content["format_version"])
         if migrate is None:

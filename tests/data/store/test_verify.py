@@ -1,8 +1,9 @@
 """Damage to the store is found, named with its remedy, and never read as data."""
 
 import json
+import random
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from gridhash.data.source_table import SourceTable
 from gridhash.data.store import manifest as manifest_module
-from gridhash.data.store.block import decode, encode
+from gridhash.data.store.block import encode
 from gridhash.data.store.store import Store
 from gridhash.data.store.verify import verify
 from gridhash.data.synthetic import synthetic_japan
@@ -35,7 +36,7 @@ def rewrite_manifest(store: Store, change: Callable[[dict[str, Any]], None]) -> 
     path = store.folder.manifest_path
     content = json.loads(path.read_text(encoding="utf-8"))
     change(content)
-    path.write_text(json.dumps(content), encoding="utf-8")
+    path.write_text(json.dumps(manifest_module.signed(content)), encoding="utf-8")
 
 
 def test_whole_store_has_no_problem(full: Store) -> None:
@@ -147,9 +148,10 @@ def test_partition_that_contradicts_the_manifest_is_found(full: Store) -> None:
         (b'{"format_version": 1, "datasets"', "is no manifest"),
         (b"\xff\xfe\x00", "cannot be read"),
         (b"[]", "format_version is missing"),
-        (b'{"format_version": 1, "surprise": 3}', "surprise"),
+        (b'{"format_version": 1, "datasets": {}, "traces": {}}', "its checksum differs"),
+        (json.dumps(manifest_module.signed({"format_version": 1, "odd": 3})).encode(), "odd"),
         (b'{"format_version": 99}', "newer gridhash wrote.*update gridhash"),
-        (b'{"format_version": 0}', "format 0 is unknown"),
+        (json.dumps(manifest_module.signed({"format_version": 0})).encode(), "0 is unknown"),
     ],
 )
 def test_unreadable_manifest_is_one_clear_error_and_nothing_is_removed(
@@ -204,6 +206,30 @@ def test_manifest_of_an_older_format_is_migrated(
 
 
 def test_same_block_gives_the_same_bytes(full: Store) -> None:
-    path = partition(full)
+    block = full.folder.block(full.info("area-kyushu").partitions[2024])
 
-    assert encode(decode(path)) == path.read_bytes()
+    assert encode(block) == partition(full).read_bytes()
+
+
+def test_no_flipped_bit_is_ever_read_as_other_data(store: Store, make_table: MakeTable) -> None:
+    """Each of 400 flips: one clear error, or the very same table (padding)."""
+    store.append(make_table(), imported_at=datetime(2026, 1, 1, tzinfo=UTC))
+    before = store.read("area-kyushu")
+    flips = random.Random(0)
+    for path in (partition(store), store.folder.manifest_path):
+        good = path.read_bytes()
+        n_errors = 0
+        for _ in range(200):
+            content = bytearray(good)
+            content[flips.randrange(len(good))] ^= 1 << flips.randrange(8)
+            path.write_bytes(content)
+            try:
+                found = store.read("area-kyushu")
+            except DataError:
+                n_errors += 1
+                continue
+            assert found.frame.equals(before.frame)
+            for name in before.columns:
+                assert found.available_at[name].equals(before.available_at[name])
+        path.write_bytes(good)
+        assert n_errors > 100
