@@ -13,8 +13,7 @@ over n days deviates from that by at most 0.94 h (n = 1), 0.49 (2), 0.51 (3), 0.
 hourly files from about two days on, in 30-minute files from about two weeks on.
 """
 
-import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -28,12 +27,11 @@ from gridhash.data.readers.area_columns import (
     SOURCES,
     Area,
 )
-from gridhash.data.readers.cells import Cells, read_cells
+from gridhash.data.readers.cells import Cells
 from gridhash.data.readers.checks import Numbers, Ordinals, check_tick
 from gridhash.data.readers.source_file import SourceFile
-from gridhash.data.readers.text_file import TextFile
 from gridhash.data.source_table import SourceTable
-from gridhash.errors import DataError, FileFormatError, TimeGridError
+from gridhash.errors import DataError, TimeGridError
 
 TIMEZONE = "Asia/Tokyo"
 UTC_OFFSET_S = 9 * 3600
@@ -113,24 +111,6 @@ class AreaRows:
             origins=(file.origin(PUBLISHER),),
             available_at=dict.fromkeys(frame.columns, known),
         )
-
-
-def read_rows(file: TextFile, *, header_line: int, names: list[str]) -> Cells:
-    """Return the rows below a header as `read_cells` does, the last one untouched.
-
-    `read_cells` takes quotes, commas and blanks off the end of a text, also those of a last row
-    that is quoted or ends in empty cells; a row of marks put behind it, and left out again, keeps
-    them.
-    """
-    text = file.text
-    if not text.endswith("\n"):
-        return read_cells(file, header_line=header_line, names=names)
-    body = re.sub(r"\n(?:[\s\",]*\n)+\Z", "\n", text)
-    marked = replace(file, text=f"{body}{','.join(['end'] * len(names))}\n")
-    cells = read_cells(marked, header_line=header_line, names=names)
-    if len(cells) == 1:
-        raise FileFormatError(f"{file.path}: no rows below line {header_line}; download it again")
-    return cells.keep(np.arange(len(cells)) < len(cells) - 1)
 
 
 def slot_label(ordinal: int, slots_per_day: int) -> str:

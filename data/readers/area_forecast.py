@@ -21,10 +21,9 @@ from gridhash.data.readers.area_checks import (
     TIMEZONE,
     check_consecutive,
     check_no_spike,
-    read_rows,
 )
 from gridhash.data.readers.area_columns import AREA_BY_NUMBER, Area, choose_area
-from gridhash.data.readers.cells import INTEGER, Cells, header_cells, normal_name
+from gridhash.data.readers.cells import INTEGER, Cells, header_cells, normal_name, read_cells
 from gridhash.data.readers.checks import Numbers, check_tick, day_ordinals, slot_numbers, whole_days
 from gridhash.data.readers.formats import Format, ReadOptions
 from gridhash.data.readers.source_file import SourceFile
@@ -102,7 +101,7 @@ def read(file: SourceFile, options: ReadOptions) -> tuple[SourceTable, ...]:
         options.area,
         evidence="TSO in the file name",
     )
-    cells = read_rows(text, header_line=_header_line(text), names=list(HEADER))
+    cells = read_cells(text, header_line=_header_line(text), names=list(HEADER))
     updated, target = _meta(text)
     day = day_ordinals(cells, 0)
     slots = slot_numbers(cells, 1, SLOTS_PER_DAY) - 1

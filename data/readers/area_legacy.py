@@ -32,11 +32,10 @@ from gridhash.data.readers.area_checks import (
     check_bounds,
     check_consecutive,
     check_sun,
-    read_rows,
 )
 from gridhash.data.readers.area_columns import Area, choose_area
 from gridhash.data.readers.area_workbook import sheet_text
-from gridhash.data.readers.cells import DECIMAL, INTEGER, Cells, header_cells
+from gridhash.data.readers.cells import DECIMAL, INTEGER, Cells, header_cells, read_cells
 from gridhash.data.readers.checks import Ordinals, day_ordinals
 from gridhash.data.readers.formats import Format, ReadOptions
 from gridhash.data.readers.source_file import SourceFile
@@ -225,7 +224,7 @@ def read(file: SourceFile, options: ReadOptions) -> tuple[SourceTable, ...]:
         raise DataError(f"{file.path}: {area.key} does not publish this layout; correct the area")
     n_times = 1 if layout.header[-1].startswith("DATE_TIME") else 2
     names = [*["DATE", "TIME"][:n_times], *layout.quantities]
-    cells = read_rows(text, header_line=line, names=names)
+    cells = read_cells(text, header_line=line, names=names)
     cells = _split_time(cells) if n_times == 1 else _fill_dates(cells, layout)
     ordinals = _ordinals(cells)
     check_consecutive(cells, ordinals, SLOTS_PER_DAY)

@@ -28,11 +28,10 @@ from gridhash.data.readers.area_checks import (
     check_consecutive,
     check_sun,
     fits,
-    read_rows,
     supply_mw,
 )
 from gridhash.data.readers.area_columns import AREA_BY_NUMBER, Area, choose_area
-from gridhash.data.readers.cells import INTEGER, Cells, header_cells
+from gridhash.data.readers.cells import INTEGER, Cells, header_cells, read_cells
 from gridhash.data.readers.checks import Ordinals, day_ordinals
 from gridhash.data.readers.formats import Format, ReadOptions
 from gridhash.data.readers.source_file import SourceFile
@@ -108,7 +107,7 @@ def read(file: SourceFile, options: ReadOptions) -> tuple[SourceTable, ...]:
         options.area,
         evidence=f"{name[4]} in the file name" if name is not None else "the file",
     )
-    cells = _without_padding(read_rows(file.text, header_line=2, names=names))
+    cells = _without_padding(read_cells(file.text, header_line=2, names=names))
     ordinals = _ordinals(cells, area)
     check_consecutive(cells, ordinals, SLOTS_PER_DAY)
     if name is not None:

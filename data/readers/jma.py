@@ -24,10 +24,9 @@ from gridhash.data.readers.area_checks import (
     TIMEZONE,
     check_consecutive,
     check_no_spike,
-    read_rows,
     slot_starts,
 )
-from gridhash.data.readers.cells import DECIMAL, Cells, header_cells
+from gridhash.data.readers.cells import DECIMAL, Cells, header_cells, read_cells
 from gridhash.data.readers.checks import Numbers, Ordinals, check_tick, day_ordinals
 from gridhash.data.readers.formats import Format, ReadOptions
 from gridhash.data.readers.source_file import SourceFile
@@ -106,7 +105,7 @@ def read(file: SourceFile, options: ReadOptions) -> tuple[SourceTable, ...]:
     assert text is not None
     header = _header(text)
     names = [" ".join(c) for c in zip(header.stations, header.elements, header.kinds, strict=True)]
-    cells = _split_time(read_rows(text, header_line=header.last_line, names=[_TIME, *names[1:]]))
+    cells = _split_time(read_cells(text, header_line=header.last_line, names=[_TIME, *names[1:]]))
     ends = _ends(cells)
     starts = _starts(cells, ends, text)
     stations = list(dict.fromkeys(name for name in header.stations if name))
