@@ -15,6 +15,7 @@ told from none.
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from gridhash.data.quantities import field
 from gridhash.data.readers.cells import Cells, header_cells, read_cells
@@ -63,6 +64,31 @@ COMPONENTS = {
 PRICE_ORDER = ("Time", "IntervalStart", "IntervalEnd", "Location", "LocationType")
 VALUE_ORDER = ("LMP", *COMPONENTS)
 TEXTS = {"Market", "LocationId", "LocationName", "LocationShortName", "PNode", "BAA", "Zone"}
+
+LOCATION_TYPES = {
+    "ap node",
+    "aggregate",
+    "dlap",
+    "electrical bus",
+    "gen",
+    "generator",
+    "hub",
+    "interface",
+    "load",
+    "load zone",
+    "load zone dc tie",
+    "load zone dc tie energy weighted",
+    "load zone energy weighted",
+    "bus",
+    "settlement point",
+    "node",
+    "pricing node",
+    "resource node",
+    "settlement location",
+    "trading hub",
+    "zone",
+}
+"""What gridstatus calls kinds of locations, in lower case; none of them is a location."""
 
 PERIODS_S = {"_5_MIN": 300, "_15_MIN": 900, "_HOURLY": 3600}
 """Length of the intervals of a market, by what its name holds."""
@@ -160,11 +186,7 @@ def _price_table(
         if name in cells.names
     }
     _check_sum(cells, numbers, price)
-    codes, locations = cells.codes(cells.at("Location"))
-    if not all(location and "@" not in location for location in locations):
-        raise DataError(f"{cells.path}, column Location: a location has no name")
-    areas = list(dict.fromkeys(location.lower() for location in locations))
-    codes = np.array([areas.index(location.lower()) for location in locations], np.int64)[codes]
+    codes, areas = _areas(cells)
     wide = widen(
         cells,
         cells.at("Location"),
@@ -204,6 +226,17 @@ def _price_table(
         period_s=period_s,
         currency="USD",
     )
+
+
+def _areas(cells: Cells) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """Return each row's location as a number, and the names of the locations as areas."""
+    codes, locations = cells.codes(cells.at("Location"))
+    for i, location in enumerate(locations):
+        if not location or "@" in location or location.casefold() in LOCATION_TYPES:
+            where = cells.where(int(np.argmax(codes == i)), cells.at("Location"))
+            raise DataError(f"{where}: no name of a location; the columns may be exchanged")
+    areas = list(dict.fromkeys(location.lower() for location in locations))
+    return np.array([areas.index(text.lower()) for text in locations], np.int64)[codes], areas
 
 
 def _check_sum(cells: Cells, numbers: dict[str, Numbers], price: str) -> None:

@@ -30,7 +30,6 @@ from gridhash.errors import DataError, FileFormatError, TimeGridError
 from gridhash.time_grid import epoch_s
 
 HOUR_S = 3600
-DAY_S = 86400
 N_HOURS = 8760
 NOMINAL_YEAR = 1901
 
@@ -283,7 +282,7 @@ def _check_weather(file: SourceFile, place: Place, values: dict[str, Numbers]) -
             abs(_median(values["pressure_pa"]) / expected_pa - 1.0) > 0.06,
             f"the pressure is not that of {place.altitude_m:g} m altitude",
         ),
-        (not 0.3 <= float(np.nanmean(wind)) <= 15.0, "the wind is too weak or too strong"),
+        (not 0.5 <= float(np.nanmean(wind)) <= 15.0, "the wind is too weak or too strong"),
         (_share((ghi > 20.0) & is_night) > 0.0005, "the sun shines at night"),
         (not 300.0 <= float(np.nanmax(ghi)) <= 1500.0, "the brightest hour is implausible"),
         (

@@ -224,6 +224,11 @@ def test_sparse_reports_of_curtailment_are_refused(read_market: Any) -> None:
             DataError,
             "not a time like",
         ),
+        (
+            spp().assign(**{"Location": "Load Zone", "Location Type": "LZ_WEST"}),
+            DataError,
+            "'Load Zone': no name of a location",
+        ),
         (spp().assign(Time=spp()["Interval End"]), TimeGridError, "not the start"),
     ],
 )
