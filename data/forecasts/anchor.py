@@ -33,8 +33,8 @@ class Anchor:
         Features that it uses, by position, (k,).
     mean, sd
         Of these features in training, (k,). Farther than ten of these from the mean a feature has
-        no more weight: one absurd value must not carry the forecast away. A missing feature counts as its mean, in this
-        regression alone, and as missing, which has a coefficient of its own.
+        no more weight: one absurd value must not carry the forecast away. A missing feature counts
+        as its mean, in this regression alone, and as missing, with a coefficient of its own.
     hour_column
         Position of the local hour.
     edges_h

@@ -75,6 +75,9 @@ def fit_calibration(
 ) -> Calibration:
     """Return the calibration of past forecasts.
 
+    Forecasts whose quantiles are all one number are left out: no choice of level changes them, and
+    a night's certain zeros would hide what is wrong with the day.
+
     Parameters
     ----------
     quantiles, outcomes, ahead_h
@@ -89,7 +92,7 @@ def fit_calibration(
             f"{quantiles.shape} quantiles, {outcomes.shape} outcomes and {ahead_h.shape} horizons "
             "do not belong together"
         )
-    seen = ~np.isnan(outcomes)
+    seen = ~np.isnan(outcomes) & (quantiles[:, -1] > quantiles[:, 0])
     start, end = pit_interval(quantiles[seen], outcomes[seen], levels)
     groups = ahead_group(ahead_h[seen])
     if otherwise is None:

@@ -31,7 +31,7 @@ tell one stretch of the training span from another."""
 MIN_SAMPLES = 1000
 """Least pairs of issue time and lead to learn from."""
 
-MAX_SHARE_AT_BOUND = 0.05
+MIN_SHARE_AT_BOUND = 0.05
 """From this share of training values at a bound on, a point mass is kept."""
 
 _LEADS_PER_ISSUE = 12
@@ -60,6 +60,9 @@ class QuantileModel:
         Steps that it was taught.
     bounds
         Lowest and highest possible value.
+    nearest
+        For a bound at which training has a point mass, what it knew nearest to it: a quantile
+        between them is the bound, as trees give tiny numbers for zero. Else the bound itself.
     trained_on
         Spans that it learned from.
     """
@@ -72,6 +75,7 @@ class QuantileModel:
     calibration: Calibration | None
     n_steps: int
     bounds: tuple[float, float]
+    nearest: tuple[float, float]
     trained_on: tuple[Span, ...]
 
     @property
@@ -99,7 +103,9 @@ class QuantileModel:
         values = np.sort(np.stack([np.asarray(c) for c in columns], axis=-1), axis=-1)
         if self.relative:
             values = anchor[:, None] + scale[:, None] * values
-        return np.clip(self.spec.restore(values), *self.bounds)
+        restored = self.spec.restore(values)
+        restored = np.where(restored < self.nearest[0], self.bounds[0], restored)
+        return np.where(restored > self.nearest[1], self.bounds[1], restored)
 
     def quantiles(self, series: SeriesByName, issued_s: IntArray, leads: IntArray) -> Array:
         """Return the quantiles, (n_issues, n_leads, n_levels); NaN where nothing is known.
@@ -156,7 +162,7 @@ def fit_quantile_model(
     labels = spec.transform(target, outcomes)
     anchor = fit_anchor(matrix, labels, spec.names())
     start, scale = anchor.predict(matrix)
-    relative = bool(np.isin(outcomes, options.bounds).mean() < MAX_SHARE_AT_BOUND)
+    relative = not any(_has_mass(outcomes, bound) for bound in options.bounds)
     boosters = _boost(
         np.column_stack([matrix, start]), (labels - start) / scale if relative else labels, options
     )
@@ -169,6 +175,7 @@ def fit_quantile_model(
         calibration=None,
         n_steps=options.n_steps,
         bounds=options.bounds,
+        nearest=_nearest(outcomes, options.bounds),
         trained_on=tuple(spans),
     )
     held = samples.calibrates
@@ -226,6 +233,22 @@ def _sample_block(
         np.repeat(issued_s, len(leads)),
         target.start_s + rows * target.period_s,
     )
+
+
+def _nearest(outcomes: Array, bounds: tuple[float, float]) -> tuple[float, float]:
+    """Return what lies nearest to each bound at which training has a point mass; else the bound."""
+    low, high = bounds
+    inside = outcomes[(outcomes > low) & (outcomes < high)]
+    if not inside.size:
+        return bounds
+    return (
+        float(inside.min()) if _has_mass(outcomes, low) else low,
+        float(inside.max()) if _has_mass(outcomes, high) else high,
+    )
+
+
+def _has_mass(outcomes: Array, bound: float) -> bool:
+    return bool((outcomes == bound).mean() >= MIN_SHARE_AT_BOUND)
 
 
 def _scale(values: Array, name: str) -> float:

@@ -70,6 +70,20 @@ def test_horizons_are_calibrated_apart_and_few_outcomes_are_not_believed() -> No
     assert again.read_at.tolist() == fitted.read_at.tolist()
 
 
+def test_certain_zeros_do_not_hide_what_is_wrong_elsewhere() -> None:
+    outcomes = np.concatenate([norm.rvs(size=2_000, random_state=1), np.zeros(8_000)])
+    wrong = np.tile(norm.ppf(LEVELS, 0.0, 0.6), (2_000, 1))
+    quantiles = np.concatenate([wrong, np.zeros((8_000, len(LEVELS)))])
+    ahead_h = np.full(10_000, 2.0)
+
+    right = fit_calibration(quantiles, outcomes, ahead_h, LEVELS, known_at=None).apply(
+        quantiles, ahead_h
+    )
+
+    assert covered(right[:2_000], outcomes[:2_000]) == pytest.approx(0.8, abs=0.01)
+    assert not right[2_000:].any()
+
+
 def test_shapes_that_do_not_belong_together_are_refused() -> None:
     with pytest.raises(DataError, match="belong together"):
         fit_calibration(np.zeros((3, 15)), np.zeros(4), np.zeros(4), LEVELS, known_at=None)

@@ -94,7 +94,7 @@ def test_forecasts_of_a_block_depend_on_it_only_by_what_was_known(
 def test_they_cover_the_span_and_are_worse_than_those_of_a_model_that_saw_it(
     market: Market, train: Span, options: TrainingOptions
 ) -> None:
-    keen = replace(options, n_leaves=60, max_samples=8_000, covariates=(), n_rounds=20)
+    keen = replace(options, n_leaves=60, max_samples=5_000, covariates=(), n_rounds=15)
     honest = out_of_fold_forecasts(
         market, "price", train, options=keen, folds=2, embargo=EMBARGO, every_s=6 * 3600
     )
