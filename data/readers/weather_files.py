@@ -18,7 +18,6 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pvlib
 
 from gridhash.data.quantities import field
 from gridhash.data.readers.cells import DECIMAL, Cells, header_cells, read_cells
@@ -256,6 +255,8 @@ def _sun_elevation(latitude: float, longitude: float, utc_offset_s: int) -> Numb
 
     It stands there in any year, to a quarter of a degree.
     """
+    import pvlib  # takes half a second, and only these files need it
+
     middle = to_index(_starts_s(utc_offset_s) + HOUR_S // 2)
     sun = pvlib.solarposition.get_solarposition(middle, latitude, longitude)
     return np.asarray(sun["elevation"], np.float64)
