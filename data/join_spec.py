@@ -10,7 +10,7 @@ from gridhash.data.store.store import Store
 from gridhash.errors import DataError
 
 EXAMPLE = "price_per_kwh=jepx-spot:price_per_kwh@kyushu"
-_SPEC = re.compile(r"(\w+)=([^:,]+):([^,]+)((?:,\w+=[^,]+)*)")
+_SPEC = re.compile(r"(\w+)=([^:,]+):(.+?)((?:,\w+=[^,]+)*)")
 _FILL = re.compile(r"(hold|interpolate)(?::(\d+))?|(-?\d+(?:\.\d+)?)(?::(\d+))?")
 DEFAULT_MAX_GAP_S = 3 * 3600
 

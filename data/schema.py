@@ -324,6 +324,11 @@ def first_fault(
     NaN and infinity come first, then a unit slip of the whole price column, then single values
     out of bounds.
     """
+    low, high = bounds(column, currency)
+    is_price = column.unit == "currency/kWh"
+    # A NaN fails this too.
+    if not is_price and values.min() >= low and values.max() <= high:
+        return None
     unusable = np.flatnonzero(~np.isfinite(values))
     if unusable.size:
         row = int(unusable[0])
@@ -332,9 +337,8 @@ def first_fault(
             f"{column.name} is {values[row]} ({unusable.size} such rows): nothing is filled in; "
             "correct the data or choose a span without it",
         )
-    low, high = bounds(column, currency)
     outside = np.flatnonzero((values < low) | (values > high))
-    if column.unit == "currency/kWh":
+    if is_price:
         factor = unit_slip(values, currency=currency, period_s=period_s, any_outside=outside.size)
         if factor is not None:
             row = int(outside[0]) if outside.size else int(np.argmax(np.abs(values)))
@@ -359,10 +363,11 @@ def unit_slip(
     """
     typical = currency_band(currency).price_typical
     is_long = prices.size * period_s >= SLIP_CHECK_DAYS * 86400
-    ratio = float(np.median(np.abs(prices))) / typical
+    median, peak = (float(value) for value in np.quantile(np.abs(prices), (0.5, 0.95)))
+    ratio = median / typical
     if ratio > SLIP_FACTOR_HIGH and (is_long or any_outside):
         return math.pow(10.0, round(math.log10(ratio)))
-    peak_ratio = float(np.quantile(np.abs(prices), 0.95)) / typical
+    peak_ratio = peak / typical
     if is_long and 0.0 < peak_ratio < SLIP_FACTOR_LOW:
         return math.pow(10.0, round(math.log10(peak_ratio)))
     return None

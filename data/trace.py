@@ -64,7 +64,8 @@ class Trace:
         self._check_columns()
         starts = _checked_index(self.frame.index, self.period_s, self.source)
         names = [column.name for column in COLUMNS if column.name in self.frame.columns]
-        frame = pd.DataFrame({name: self._numbers(name) for name in names}, index=starts)
+        values = {name: self._numbers(name) for name in names}
+        frame = pd.DataFrame(values, index=starts, copy=False)
         for name in names:
             self._check_values(COLUMN_BY_NAME[name], frame[name].to_numpy(), starts)
         checked: dict[int, pd.DatetimeIndex] = {}

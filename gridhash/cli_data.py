@@ -183,7 +183,7 @@ def describe(
     """Print statistics and gaps of a dataset or trace; draw its duration curve and heat maps."""
     from gridhash.data.store.commands import describe_stored
 
-    describe_stored(_open(data_dir), name, column=column, plot=plot, console=console, as_json=json_)
+    describe_stored(_open(data_dir), name, console, column=column, picture=plot, as_json=json_)
 
 
 @app.command()
@@ -205,7 +205,7 @@ def export(
     """Write a dataset or trace to CSV or Parquet, with units and licence."""
     from gridhash.data.store.commands import export_stored
 
-    export_stored(_open(data_dir), name, path, force=force, console=console)
+    export_stored(_open(data_dir), name, path, console, force=force)
 
 
 @app.command()

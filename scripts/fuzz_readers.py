@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -74,8 +74,13 @@ def truth(path: Path) -> dict[str, SourceTable]:
     return {table.dataset: table for table in read(path, path.read_bytes())}
 
 
-def difference(tables: Sequence[SourceTable], right: dict[str, SourceTable]) -> str:
-    """Return what is wrong with tables read from a damaged file; empty if nothing is."""
+def difference(
+    tables: Sequence[SourceTable], right: dict[str, SourceTable], *, may_lack: bool
+) -> str:
+    """Return what is wrong with tables read from a damaged file; empty if nothing is.
+
+    Where the file was cut off, a value may be missing (`may_lack`): that is a gap, and is reported.
+    """
     for table in tables:
         whole = right.get(table.dataset)
         if whole is None or (whole.period_s, whole.currency) != (table.period_s, table.currency):
@@ -87,7 +92,7 @@ def difference(tables: Sequence[SourceTable], right: dict[str, SourceTable]) -> 
             return f"rows at other instants, first {table.starts[int(np.argmax(rows < 0))]}"
         for column in table.columns:
             found, expected = table.column(column), whole.column(column)[rows]
-            wrong = ~((found == expected) | (np.isnan(found) & np.isnan(expected)))
+            wrong = ~((found == expected) | (np.isnan(found) & (np.isnan(expected) | may_lack)))
             late = (table.available_at[column] < whole.available_at[column][rows]) & ~wrong
             if wrong.any():
                 row = int(np.argmax(wrong))
@@ -97,11 +102,10 @@ def difference(tables: Sequence[SourceTable], right: dict[str, SourceTable]) -> 
     return ""
 
 
-def outcome(
-    path: Path, mutate: Callable[[bytes, random.Random], bytes], seed: int
-) -> tuple[str, str]:
+def outcome(path: Path, kind: str, seed: int) -> tuple[str, str]:
     """Return the outcome of one damaged file, and a detail where it is bad."""
     right = truth(path)
+    mutate = MUTATIONS.get(kind) or UNDETECTABLE[kind]
     damaged = mutate(path.read_bytes(), random.Random(seed))
     try:
         tables = read(path, damaged)
@@ -111,7 +115,7 @@ def outcome(
         return ("refused", "") if is_clear else ("crash", f"unclear message: {message[:300]!r}")
     except Exception:  # noqa: BLE001  # the campaign counts whatever escapes
         return "crash", traceback.format_exc(limit=-3)
-    problem = difference(tables, right)
+    problem = difference(tables, right, may_lack=kind.startswith("truncated"))
     return ("wrong", problem) if problem else ("right", "")
 
 
@@ -123,13 +127,12 @@ def run_chunk(task: tuple[list[Path], int, int]) -> Tally:
     for seed in range(first, stop):
         kind = kinds[seed % len(kinds)]
         path = paths[seed // len(kinds) % len(paths)]
-        mutate = MUTATIONS.get(kind) or UNDETECTABLE[kind]
         try:
-            result, detail = outcome(path, mutate, seed)
+            result, detail = outcome(path, kind, seed)
         except Undamageable:
             # The kind does not apply to this file, such as columns of a JSON.
-            result, detail = outcome(path, MUTATIONS["truncated"], seed)
             kind = "truncated"
+            result, detail = outcome(path, kind, seed)
         tally.add(kind, path.name, result, detail, seed)
     return tally
 

@@ -121,10 +121,9 @@ def whole_days(
                 "or remove the day"
             )
     first, last = (int(ordinals[i]) // slots_per_day for i in (0, -1))
-    midnight = [
-        pd.Timestamp(date.fromordinal(day), tz=timezone)  # fromordinal raises past year 9999
-        for day in (first, last + 1)
-    ]
+    if last >= date.max.toordinal():
+        raise DataError(f"{cells.path}: {date.max} is no day of a market; get the original file")
+    midnight = [pd.Timestamp(date.fromordinal(day), tz=timezone) for day in (first, last + 1)]
     return grid(midnight[0], midnight[1], 86400 // slots_per_day)
 
 

@@ -15,11 +15,14 @@ from gridhash.data.readers import (
     entsoe,
     ercot,
     gridstatus_frames,
+    hashprice_feeds,
     imbalance,
     jepx,
     jepx_other,
     jma,
+    open_meteo,
     smard,
+    weather_files,
 )
 from gridhash.data.readers.formats import Format, ReadOptions
 from gridhash.data.readers.price_trace import price_trace
@@ -41,7 +44,10 @@ FORMATS: tuple[Format, ...] = (
     *ercot.FORMATS,
     *gridstatus_frames.FORMATS,
     *aemo.FORMATS,
+    *open_meteo.FORMATS,
+    *weather_files.FORMATS,
     *bitcoin_network.FORMATS,
+    *hashprice_feeds.FORMATS,
 )
 """Every format that gridhash reads."""
 

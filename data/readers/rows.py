@@ -251,11 +251,16 @@ def check_prices(
 
 def require_header(found: list[str], wanted: tuple[str, ...], path: object) -> None:
     """Raise FileFormatError unless a header has exactly these names in this order."""
-    if tuple(found) != wanted:
-        raise FileFormatError(
-            f"{path} line 1: the columns must be {', '.join(wanted)}; found {', '.join(found)}; "
-            "get the publisher's file"
-        )
+    if tuple(found) == wanted:
+        return
+    at = next(
+        (i for i, pair in enumerate(zip(found, wanted, strict=False)) if len({*pair}) > 1), -1
+    )
+    if at < 0:
+        problem = f"there are {len(found)} columns, not {len(wanted)}"
+    else:
+        problem = f"column {at + 1} must be {wanted[at]}; found {found[at][:80]!r}"
+    raise FileFormatError(f"{path} line 1: {problem}; get the publisher's file")
 
 
 def make_table(

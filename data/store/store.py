@@ -30,7 +30,7 @@ from gridhash.time_grid import require_aware
 FOLDER_VARIABLE = "GRIDHASH_DATA"
 TRACES_FOLDER = "_traces"
 LOCK_WAIT_S = 10.0
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
+_NAME = re.compile(r"(?!.*[A-Z])[^\W_][\w.-]{0,69}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -312,8 +312,8 @@ class Store:
     def _check_free(self, name: str, others: Collection[str], kind: str) -> None:
         if not _NAME.fullmatch(name):
             raise DataError(
-                f"{name!r} is no name for the store; use up to 100 of a-z, 0-9, '-', '_' and '.', "
-                "a letter or digit first"
+                f"{name!r} is no name for the store; use up to 70 small letters, digits, '-', '_' "
+                "and '.', a letter or digit first"
             )
         if name in others:
             raise DataError(f"{self.folder.path}: {name} is the name of a {kind}; choose another")

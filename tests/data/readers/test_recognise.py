@@ -18,7 +18,10 @@ def test_jepx_is_recognised_by_content_not_by_name(jepx: Any, encoding: str) -> 
 
 
 def test_jepx_without_area_lists_the_areas(jepx: Any) -> None:
-    with pytest.raises(DataError, match=r"choose an area with --area: hokkaido, .*, system|--area: system, .*kyushu"):
+    with pytest.raises(
+        DataError,
+        match=r"choose an area with --area: hokkaido, .*, system|--area: system, .*kyushu",
+    ):
         open_prices(jepx.write())
 
 
