@@ -3,8 +3,8 @@
 **Coin Metrics** (CSV, one row per day in UTC): the whole file ``btc.csv`` (``time`` first, values
 of a day from ``time`` on) and the answer of ``timeseries/asset-metrics`` with ``format=csv``
 (``asset`` and ``time`` first). ``HashRate`` is in TH/s, ``…Ntv`` in BTC. The realised hashprice
-comes with them (`gridhash.data.hashprice`). Rows before 2013, of a network under 30 TH/s, are
-left out.
+comes with them (`gridhash.data.hashprice`). Rows before 2014, when the network was under a
+hundredth of a percent of what it is now, are left out.
 
 **mempool.space** (JSON of ``/api/v1/mining/hashrate/<period>``): hash rates in H/s, each the mean
 of the 24 hours *up to* its midnight (``$generateNetworkHashrateHistory`` in mempool's back end),
@@ -49,8 +49,8 @@ from gridhash.errors import DataError, FileFormatError, TimeGridError
 AREA = "bitcoin"
 DAY_S = 86400
 THS_PER_PHS = 1000.0
-FIRST_DAY_S = 1_356_998_400
-"""2013-01-01T00:00Z."""
+FIRST_DAY_S = 1_388_534_400
+"""2014-01-01T00:00Z."""
 
 COLUMNS = ("PriceUSD", "HashRate", "FeeTotNtv", "IssTotNtv", "BlkCnt")
 _COIN_NUMBER = r"\d+(?:\.\d{1,8})?"
@@ -59,7 +59,7 @@ _BLOCKS = r"\d{1,3}"
 _DAY = r"\d{4}-\d{2}-\d{2}"
 
 DAILY_BLOCKS = (40.0, 260.0)
-"""Least and greatest blocks of a day since 2013 (58 on 2021-06-27), with a margin."""
+"""Least and greatest blocks of a day since 2014 (58 on 2021-06-27), with a margin."""
 
 MAX_DIFFICULTY_STEP = 4.0
 """A retarget changes difficulty by this factor at most (Bitcoin's proof of work)."""
@@ -106,7 +106,7 @@ def read_coin_metrics(file: SourceFile, options: ReadOptions) -> tuple[SourceTab
     cells = cells.keep(starts_s >= FIRST_DAY_S)
     starts_s = starts_s[starts_s >= FIRST_DAY_S]
     if not starts_s.size:
-        raise DataError(f"{file.path}: there are no days since 2013")
+        raise DataError(f"{file.path}: there are no days since 2014")
     patterns = (_NUMBER, _NUMBER, _COIN_NUMBER, _COIN_NUMBER, _BLOCKS)
     price, ths, fees, issuance, blocks = (
         cells.numbers(cells.at(name), pattern=pattern, missing=("",))

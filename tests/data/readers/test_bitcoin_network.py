@@ -75,13 +75,13 @@ def test_answer_of_the_interface_has_asset_and_instants(read_market: Any) -> Non
         read_market(FORMATS, "x.csv", text.replace("btc", "eth"))
 
 
-def test_rows_before_2013_are_left_out(read_market: Any) -> None:
-    lines = coin_metrics(date(2012, 12, 31), 1).splitlines()[:2]
-    lines += ["2013-01-01,38733,155,30.5,25.010201,3875,51615,13.32,37000"]
+def test_rows_before_2014_are_left_out(read_market: Any) -> None:
+    lines = coin_metrics(date(2013, 12, 31), 1).splitlines()[:2]
+    lines += ["2014-01-01,138733,159,12.5,9329.1,3975,3062142,770.35,37000"]
 
     (table,) = read_market(FORMATS, "btc.csv", "\n".join(lines) + "\n")
 
-    assert table.starts.tolist() == [pd.Timestamp("2013-01-01T00:00Z")]
+    assert table.starts.tolist() == [pd.Timestamp("2014-01-01T00:00Z")]
 
 
 def test_issuance_on_the_day_of_a_halving_is_between(read_market: Any) -> None:
