@@ -154,9 +154,7 @@ def statistics(area: str, seed: int) -> dict[str, float]:
 @cache
 def draw_years(area: str, seed: int) -> tuple[JapanYear, ...]:
     """Return the fiscal years of one draw."""
-    return tuple(
-        draw_year(area=area, fiscal_year_start=year, seed=seed) for year in FISCAL_YEARS
-    )
+    return tuple(draw_year(area=area, fiscal_year_start=year, seed=seed) for year in FISCAL_YEARS)
 
 
 def draw_profile(area: str, seed: int) -> Array:

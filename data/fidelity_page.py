@@ -1,4 +1,4 @@
-"""The fidelity page in Markdown: verdict by area, every statistic, markets, and what falls short."""
+"""The fidelity page in Markdown: verdict by area, every statistic, markets, what falls short."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,10 +14,10 @@ price tables, 1 April 2023 to 23 August 2026; curtailment, temperature and hashp
 three calendar years of it. *Achieved* is the mean over the draws, ± their standard deviation.
 
 **Tolerance** is twice the standard error of the target: a target is a mean of n real years that
-differ by s from year to year, so it is known to 2·s/√n. s comes from FY2023–25 where a table holds
-the statistic by year, else from FY2023–24 (2021–23 for curtailment, 2016–20 for temperature), pooled
-within families such as the twelve months, and for autocorrelations over the nine areas; rare
-episodes count at least as Poisson's √λ; nothing is tighter than 5 % or the resolution of the
+differ by s from year to year, so it is known to 2·s/√n. s comes from FY2023–25 where a table
+holds the statistic by year, else from FY2023–24 (2021–23 for curtailment, 2016–20 for
+temperature), pooled within families such as the twelve months, and for autocorrelations over the
+nine areas; rare episodes count at least as Poisson's √λ; nothing is tighter than 5 % or the resolution of the
 figures. The rule was set before the results; a statistic that misses it is shown as failing.
 `scripts/build_fidelity_targets.py` derives all of it from `calibration/` and the raw series.
 

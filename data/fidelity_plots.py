@@ -132,13 +132,13 @@ def _acf(axes: Axes, area: str, paths: list[Array], real: Array | None) -> None:
 
 def _runs(axes: Axes, paths: list[Array], real: Array | None) -> None:
     edges = np.arange(0.5, 13.0, 0.5)
-    kinds = (("at 0.01", lambda p: p <= 0.01, "-"), ("> 20", lambda p: p > 20, "--"))
-    for name, chosen, style in kinds:
-        lengths = np.concatenate([run_lengths(chosen(path)) for path in paths]) / 2
+    for name, low, high, style in (("at 0.01", 0.0, 0.01, "-"), ("> 20", 20.001, np.inf, "--")):
+        runs = [run_lengths((path >= low) & (path <= high)) for path in paths]
+        lengths = np.concatenate(runs) / 2
         survival = [(lengths >= edge).mean() for edge in edges]
         axes.plot(edges, survival, style, color=SYNTHETIC, label=f"synthetic {name}")
         if real is not None:
-            lengths = run_lengths(chosen(real)) / 2
+            lengths = run_lengths((real >= low) & (real <= high)) / 2
             survival = [(lengths >= edge).mean() for edge in edges]
             axes.plot(edges, survival, style, color=REAL, label=f"real FY2023–24 {name}")
     axes.legend(fontsize=8)

@@ -161,7 +161,7 @@ def curtailment_statistics(
     """
     local = starts[::24].tz_convert(TIMEZONE)
     years = len(price) / HOURS_PER_YEAR
-    curtailed = curtailed_mw > 0
+    curtailed: Flags = np.asarray(curtailed_mw > 0)
     statistics = {
         "curtailed h a year": float(curtailed.sum() / years),
         "curtailed days a year": float(curtailed.reshape(-1, 24).any(axis=1).sum() / years),
@@ -170,9 +170,9 @@ def curtailment_statistics(
     }
     if not curtailed.any():
         return statistics
-    cheap = price <= LOG_CLIP_JPY_PER_KWH
+    cheap: Flags = np.asarray(price <= LOG_CLIP_JPY_PER_KWH)
     runs = run_lengths(curtailed)
-    day = curtailed.reshape(-1, 24).any(axis=1)
+    day: Flags = np.asarray(curtailed.reshape(-1, 24).any(axis=1))
     month = np.asarray(local.month)
     noon = curtailed.reshape(-1, 24)[:, 12]
     statistics |= {
@@ -243,7 +243,7 @@ def market_statistics(price_per_mwh: Array, period_s: int) -> dict[str, float]:
         "share < 0": float((price_per_mwh < 0).mean()),
         "max": float(price_per_mwh.max()),
     }
-    ranks = pd.Series(price_per_mwh).rank().to_numpy()
+    ranks = np.asarray(pd.Series(price_per_mwh).rank(), dtype=np.float64)
     for name, lag in (("1 step", 1), ("1 h", per_hour), ("1 d", 24 * per_hour)):
         found[f"ACF {name}"] = autocorrelation(price_per_mwh, lag)
         found[f"ACF of ranks, {name}"] = autocorrelation(ranks, lag)

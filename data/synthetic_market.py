@@ -87,12 +87,11 @@ def market_preset(name: str) -> MarketParameters:
     markets = _file()["markets"]
     if name not in markets:
         raise DataError(f"no synthetic market {name!r}; choose one of {', '.join(markets)}")
-    return MarketParameters(
-        **{
-            key: np.array(value, dtype=np.float64) if isinstance(value, list) else value
-            for key, value in markets[name].items()
-        }
-    )
+    values: dict[str, Any] = {
+        key: np.array(value, dtype=np.float64) if isinstance(value, list) else value
+        for key, value in markets[name].items()
+    }
+    return MarketParameters(**values)
 
 
 def synthetic_market(
@@ -192,14 +191,14 @@ def fit_market(trace: Trace, *, timezone: str, day_ahead: bool = False) -> Marke
     order = np.argsort(np.argsort(price, kind="stable"), kind="stable")
     score = normal.quantile((order + 0.5) / len(price))
     month, weekend, hour = _clock(trace.starts, timezone)
-    by_month = pd.Series(score).groupby(month).mean().reindex(range(12)).fillna(0.0).to_numpy()
+    by_month = _array(pd.Series(score).groupby(month).mean().reindex(range(12)).fillna(0.0))
     rest = pd.Series(score - by_month[month])
     by_hour = rest.groupby([weekend, hour]).mean().unstack()
     if by_hour.shape != (2, 24) or by_hour.isna().to_numpy().any():
         raise DataError(f"{trace.source}: an hour or kind of day is missing; fit on a longer span")
     rest = rest - by_hour.to_numpy()[weekend, hour]
-    spread = rest.groupby(hour).std().to_numpy()
-    process = (rest / spread[hour]).to_numpy()
+    spread = _array(rest.groupby(hour).std())
+    process = _array(rest / spread[hour])
     market = MarketParameters(
         area=trace.area,
         currency=trace.currency,
@@ -223,7 +222,7 @@ def distribution(price: Array) -> tuple[Array, Array]:
     shares = normal.cdf(score)
     least = 0.5 / len(price)
     shares = np.r_[least, shares[(shares > 1.5 * least) & (shares < 1 - 1.5 * least)], 1 - least]
-    return shares, np.quantile(price, shares)
+    return shares, np.asarray(np.quantile(price, shares), dtype=np.float64)
 
 
 def with_distribution(
@@ -270,6 +269,10 @@ def _clock(
         np.asarray(local.day_of_week >= 5, dtype=np.intp),
         np.asarray(local.hour, dtype=np.intp),
     )
+
+
+def _array(series: pd.Series) -> Array:
+    return np.asarray(series, dtype=np.float64)
 
 
 def _memory_weight(process: Array, period_s: int) -> Array:

@@ -6,9 +6,9 @@ real series in ``data/``. A target is a mean of n years; its tolerance is twice 
 2·s/√n, with s the spread of the statistic from year to year: FY2023–25 where a table holds it by
 year, else FY2023–24, calendar years 2021–23 for curtailment, 2016–20 for temperature. Within a
 family (such as the twelve months) s is the root mean square of its members', for a spread of two
-or three years alone is hardly known; autocorrelations, which need no unit, are pooled over the nine areas
-too. Counts of rare episodes vary at least as Poisson's. No
-tolerance is below 5 % of the target or the resolution of the figures.
+or three years alone is hardly known; autocorrelations, which need no unit, are pooled over the
+nine areas too. Counts of rare episodes vary at least as Poisson's. No tolerance is below 5 % of
+the target or the resolution of the figures.
 """
 
 import json
@@ -25,7 +25,6 @@ from gridhash.data.fidelity_statistics import (
     pooled_price_statistics,
     seasonal_profile,
     temperature_statistics,
-    yearly_price_statistics,
 )
 from gridhash.data.readers.jepx import TIMEZONE
 from gridhash.data.synthesis.calendar import SEASONS
@@ -143,9 +142,7 @@ def with_tolerances(
     return found
 
 
-def prices(
-    root: Path, raw: pd.Series, area: str, scale_free: Figures
-) -> dict[str, list[float]]:
+def prices(root: Path, raw: pd.Series, area: str, scale_free: Figures) -> dict[str, list[float]]:
     """Return the statistics of price of §4.1 to 4.3."""
     folder = root / "calibration"
     table = pd.read_csv(folder / "jepx_by_area_fy.csv")

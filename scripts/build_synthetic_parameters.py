@@ -15,15 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gridhash.data.fidelity_statistics import run_lengths, yearly_price_statistics
 from gridhash.data.readers.jepx import PERIOD_S, SLOTS_PER_DAY, TIMEZONE
-from gridhash.data.synthesis.calendar import SEASONS, Calendar, days_of, fiscal_year
+from gridhash.data.synthesis.calendar import SEASONS, Calendar, days_of
 from gridhash.data.synthesis.fit import (
     CHEAP_JPY_PER_KWH,
     fit_links,
     fit_surplus,
     fit_temperature,
-    simulated_latent,
 )
 from gridhash.data.synthesis.fit_price import fit_price
 from gridhash.data.synthesis.normal import cdf, quantile
@@ -36,15 +34,19 @@ from gridhash.data.synthesis.parameters import (
     dump,
 )
 from gridhash.data.synthesis.price import CAP_JPY_PER_KWH, Latent, price_path, raw_log_price
+from gridhash.data.synthesis.price_tables import (
+    PriceTables,
+    brought_to,
+    draws_of,
+    map_knots,
+    with_p_floor,
+)
 from gridhash.time_grid import grid
 
 Array = npt.NDArray[np.float64]
 
 TARGET = Path(__file__).parents[1] / "data" / "samples" / "synthetic_japan.json"
-LOG_CLIP = float(np.log(0.5))
-N_ROUNDS = 8
 NEARER = 0.7
-N_DRAWS = 20
 
 SOURCES = [
     "Prices, memory and shape: fitted to JEPX area prices FY2023-24 (source: JEPX). Level by "
@@ -115,109 +117,44 @@ def price(
     fitted = fit_price(
         recent.to_numpy().reshape(-1, SLOTS_PER_DAY), days_of(pd.DatetimeIndex(recent.index))
     )
-    p_floor = np.array([table["p_floor_by_month_slot"][str(m)] for m in range(1, 13)])
     calendar = table_calendar()
-    off = np.array([calendar.day_off[calendar.month == m].mean() for m in range(12)])[:, None]
-    own = (1.0 - off) * fitted.p_floor[:, 0] + off * fitted.p_floor[:, 1]
-    ratio = np.where(own > 0, fitted.p_floor.swapaxes(0, 1) / np.maximum(own, 1e-9), 1.0)
-    fitted = replace(
-        fitted, p_floor=np.minimum(ratio * p_floor, 0.95).swapaxes(0, 1).round(3)
-    )
-    by_kind = table["log_mean_month_weekend_slot"]
-    wanted = np.array([[by_kind[str(m)][kind] for kind in "01"] for m in range(1, 13)])
-    draws = [simulated(fitted, calendar, seed) for seed in range(N_DRAWS)]
-    at_highest = 3.0
+    wanted = price_tables(root, table, area)
+    usual = brought_to(with_p_floor(fitted, calendar, wanted.p_floor), wanted, calendar)
+    return usual, crisis_of(usual, calendar, draws_of(usual, calendar), past)
+
+
+def price_tables(root: Path, table: dict[str, Any], area: str) -> PriceTables:
+    """Return what the tables say of an area's prices."""
     folder = root / "calibration"
+    years = pd.read_csv(folder / "jepx_by_area_fy.csv")
+    years = years[(years["area"] == area) & (years["fy"] >= 2023)].set_index("fy")
+    cdf = pd.read_csv(folder / "jepx_cdf_by_area_fy.csv")
+    cdf = cdf[cdf["area"] == area].set_index("fy").drop(columns="area")
     seasons = pd.read_csv(folder / "jepx_by_area_season_FY2023-26.csv")
-    seasons = seasons[seasons["area"] == area].set_index("season")["sd"]
+    spikes = pd.read_csv(folder / "jepx_spike_episodes_FY2023-26.csv")
+    spikes = spikes[spikes["area"] == area].set_index("thr_jpy")
     acf, swing = (
         pd.read_csv(folder / name).set_index("area").loc[area]
         for name in ("jepx_autocorr_FY2023-26.csv", "jepx_daily_spread_FY2023-26.csv")
     )
-    spikes = pd.read_csv(folder / "jepx_spike_episodes_FY2023-26.csv").set_index(["area", "thr_jpy"])
-    spike_h = {threshold: float(spikes["mean_h"][area, threshold]) for threshold in (30, 40)}
-    for _ in range(N_ROUNDS):
-        fitted = with_map(fitted, calendar, draws, usual_knots(root, area, at_highest))
-        at_highest *= highest_factor(root, area, fitted, calendar, draws)
-        found = log_means(fitted, calendar, draws)
-        room = np.maximum(1.0 - fitted.p_floor, 0.3)
-        step = np.clip((wanted - found) / room, -0.3, 0.3)
-        fitted = replace(
-            fitted,
-            location=fitted.location + 0.7 * step,
-            scale=fitted.scale * season_factor(fitted, calendar, draws, seasons)[:, None],
-            slow_share=slow_share(fitted, calendar, draws, acf),
-            spread_log_sd=spread_log_sd(fitted, calendar, draws, swing),
-            peak_noise=peak_noise(fitted, calendar, draws, spike_h),
-        )
-    fitted = with_map(fitted, calendar, draws, usual_knots(root, area, at_highest))
-    return fitted, crisis_of(fitted, calendar, draws, past)
-
-
-def season_factor(
-    prices: PriceParameters, calendar: Calendar, draws: list[Latent], wanted: pd.Series
-) -> Array:
-    """Return the factor on the spread of each month that brings the seasons' sd nearer [12]."""
-    days = np.concatenate([price_path(prices, calendar, draw) for draw in draws])
-    days = days.reshape(-1, SLOTS_PER_DAY)
-    season = np.tile(calendar.season, len(draws))
-    found = np.array([days[season == number].std() for number in range(len(SEASONS))])
-    factor = np.clip(wanted[list(SEASONS)].to_numpy() / found, 0.85, 1.18) ** 0.7
-    return np.asarray(factor[(np.arange(12) + 1) % 12 // 3], dtype=np.float64)
-
-
-def slow_share(
-    prices: PriceParameters, calendar: Calendar, draws: list[Latent], wanted: pd.Series
-) -> float:
-    """Return the share of the drift that brings the autocorrelation at 1, 2 and 7 days nearer."""
-    paths = [price_path(prices, calendar, draw) for draw in draws]
-    missing = np.mean(
-        [
-            float(wanted[f"acf_raw_{lag}"]) - np.corrcoef(path[:-lag], path[lag:])[0, 1]
-            for path in paths
-            for lag in (48, 96, 336)
-        ]
+    share = cdf.mul(years["n"], axis=0).sum() / years["n"].sum()
+    points = {float(str(n).removeprefix("le_")): float(value) for n, value in share.items()}
+    points |= {float(t): 1.0 - float(value) for t, value in spikes["share"].items()}
+    by_kind = table["log_mean_month_weekend_slot"]
+    return PriceTables(
+        log_mean=np.array([[by_kind[str(m)][kind] for kind in "01"] for m in range(1, 13)]),
+        p_floor=np.array([table["p_floor_by_month_slot"][str(m)] for m in range(1, 13)]),
+        share_below=points,
+        n_slots=int(years["n"].sum()),
+        highest=float(years["max"].max()),
+        yearly_max=float(np.average(years["max"], weights=years["n"])),
+        season_sd=seasons[seasons["area"] == area]
+        .set_index("season")["sd"][list(SEASONS)]
+        .to_numpy(),
+        acf={lag: float(acf[f"acf_raw_{lag}"]) for lag in (48, 96)},
+        swing_ratio=float(swing["spread_p95"] / swing["spread_mean"]),
+        spike_h={threshold: float(spikes["mean_h"][threshold]) for threshold in (30, 40)},
     )
-    return float(np.clip(prices.slow_share + 0.8 * missing, 0.0, 0.65))
-
-
-def spread_log_sd(
-    prices: PriceParameters, calendar: Calendar, draws: list[Latent], wanted: pd.Series
-) -> float:
-    """Return the spread of the daily swing that brings its p95 over its mean nearer."""
-    days = np.concatenate([price_path(prices, calendar, draw) for draw in draws])
-    swing = np.ptp(days.reshape(-1, SLOTS_PER_DAY), axis=1)
-    found = float(np.quantile(swing, 0.95) / swing.mean())
-    missing = float(wanted["spread_p95"] / wanted["spread_mean"]) - found
-    return float(np.clip(prices.spread_log_sd + 0.5 * missing, 0.0, 0.9))
-
-
-def peak_noise(
-    prices: PriceParameters, calendar: Calendar, draws: list[Latent], wanted_h: dict[int, float]
-) -> float:
-    """Return the noise at peaks that brings the mean length of spikes nearer."""
-    paths = [price_path(prices, calendar, draw) for draw in draws]
-    excess = [
-        float(np.concatenate([run_lengths(path > threshold) for path in paths]).mean()) / 2 / wanted
-        for threshold, wanted in wanted_h.items()
-    ]
-    return float(np.clip(prices.peak_noise + 0.5 * (np.mean(excess) - 1.0), 0.0, 1.2))
-
-
-def highest_factor(
-    root: Path, area: str, prices: PriceParameters, calendar: Calendar, draws: list[Latent]
-) -> float:
-    """Return the factor on the time at the highest price that brings yearly maxima nearer."""
-    years = pd.read_csv(root / "calibration" / "jepx_by_area_fy.csv")
-    years = years[(years["area"] == area) & (years["fy"] >= 2023)]
-    wanted = float(np.average(years["max"], weights=years["n"]))
-    found = np.mean(
-        [
-            yearly_price_statistics(calendar.starts, price_path(prices, calendar, draw))["year max"]
-            for draw in draws
-        ]
-    )
-    return float(np.clip((wanted / found) ** 4, 0.5, 2.0))
 
 
 def table_calendar() -> Calendar:
@@ -225,90 +162,10 @@ def table_calendar() -> Calendar:
     return days_of(grid(midnight("2023-04-01"), midnight("2026-08-24"), PERIOD_S))
 
 
-def simulated(prices: PriceParameters, calendar: Calendar, seed: int) -> Latent:
-    """Return one draw of the latents of the tables' days, each fiscal year for itself."""
-    years = [
-        simulated_latent(prices, fiscal_year(year), seed=10 * seed + year)
-        for year in (2023, 2024, 2025, 2026)
-    ]
-    return Latent(
-        *(
-            np.concatenate([getattr(year, name) for year in years])[: calendar.n_days]
-            for name in ("level", "floor", "noise", "slow", "spread")
-        )
-    )
-
-
-def usual_knots(root: Path, area: str, at_highest: float) -> list[tuple[float, float]]:
-    """Return the tabled distribution: price above the floor [JPY/kWh] and share at or below it.
-
-    Years count by their days. The shares above 20, 25, 30 and 40 JPY/kWh are those of the table
-    of spikes; `at_highest` half hours reach the highest price of the years.
-    """
-    folder = root / "calibration"
-    cdf = pd.read_csv(folder / "jepx_cdf_by_area_fy.csv").set_index(["area", "fy"]).loc[area]
-    years = pd.read_csv(folder / "jepx_by_area_fy.csv").set_index(["area", "fy"]).loc[area]
-    days = years.loc[cdf.index, "n"]
-    shares = (cdf.mul(days, axis=0).sum() / days.sum()).to_dict()
-    spikes = pd.read_csv(folder / "jepx_spike_episodes_FY2023-26.csv").set_index("area").loc[area]
-    points = {float(name.removeprefix("le_")): share for name, share in shares.items()}
-    points |= {float(t): 1.0 - s for t, s in zip(spikes["thr_jpy"], spikes["share"], strict=True)}
-    highest = float(years.loc[cdf.index, "max"].max())
-    points = {p: share for p, share in points.items() if p < highest}
-    points[highest] = 1.0 - at_highest / float(days.sum())
-    return sorted(points.items())
-
-
-def with_map(
-    prices: PriceParameters,
-    calendar: Calendar,
-    draws: list[Latent],
-    knots: list[tuple[float, float]],
-) -> PriceParameters:
-    """Return the process with the map that gives the distribution of all slots."""
-    raw = np.concatenate([raw_log_price(prices, calendar, draw).ravel() for draw in draws])
-    at, to = map_knots(raw, knots)
-    return replace(prices, map_from=at, map_to=to)
-
-
-def map_knots(raw: Array, knots: list[tuple[float, float]]) -> tuple[Array, Array]:
-    """Return rising knots from raw log prices, −∞ at the floor, to a distribution."""
-    ordered = np.sort(raw)
-    n_floor = int(np.isneginf(ordered).sum())
-    at, to = [float(ordered[n_floor]) - 1e-3], [float(np.log1p(0.01))]
-    for value, share in knots:
-        position = int(share * len(ordered))
-        if position <= n_floor or position >= len(ordered):
-            continue
-        place = float(ordered[position])
-        if place > at[-1] + 1e-3 and np.log1p(value) > to[-1]:
-            at.append(place)
-            to.append(float(np.log1p(value)))
-    return np.array(at), np.array(to)
-
-
-def log_means(prices: PriceParameters, calendar: Calendar, draws: list[Latent]) -> Array:
-    """Return the mean clipped log price by month, kind of day and slot [12, 2, 48].
-
-    Kinds of the tables are Saturday and Sunday against the rest; the process counts holidays with
-    the former, so its kinds are mixed in the shares of the real calendar.
-    """
-    weekend = np.asarray(calendar.starts[::SLOTS_PER_DAY].tz_convert(TIMEZONE).day_of_week) >= 5
-    total = np.zeros((12, 2, SLOTS_PER_DAY))
-    for draw in draws:
-        log_price = np.log(price_path(prices, calendar, draw)).reshape(-1, SLOTS_PER_DAY)
-        log_price = np.maximum(log_price, LOG_CLIP)
-        for month in range(12):
-            for kind in range(2):
-                rows = (calendar.month == month) & (weekend == bool(kind))
-                total[month, kind] += log_price[rows].mean(axis=0)
-    return total / len(draws)
-
-
 def crisis_of(
     prices: PriceParameters, calendar: Calendar, draws: list[Latent], past: pd.Series
 ) -> CrisisParameters:
-    """Return the crisis: the same ranks, the distribution of FY2020 to 2022, a spell each winter."""
+    """Return the crisis: ranks as usual, the distribution of FY2020–22, a spell each winter."""
     span = past.loc[midnight("2020-04-01") : midnight("2023-04-01") - pd.Timedelta(seconds=1)]
     values = np.sort(span.to_numpy())
     shares = np.r_[np.arange(0.12, 0.99, 0.02), 0.99, 0.995, 0.998, 0.999, 0.9999]
@@ -335,9 +192,11 @@ def crisis_of(
 
 def correlation(recent: pd.DataFrame) -> list[list[float]]:
     """Return the correlation between areas of the daily mean log price within a month."""
-    days = np.log(recent.clip(lower=0.5)).groupby(
-        pd.DatetimeIndex(recent.index).tz_convert(TIMEZONE).normalize()
-    ).mean()
+    days = (
+        np.log(recent.clip(lower=0.5))
+        .groupby(pd.DatetimeIndex(recent.index).tz_convert(TIMEZONE).normalize())
+        .mean()
+    )
     at = pd.DatetimeIndex(days.index)
     rest = days - days.groupby([at.year, at.month, at.day_of_week >= 5]).transform("mean")
     # Ranks, floors and noise weaken what the latents share, so they share more than prices do.
@@ -358,7 +217,7 @@ def kyushu_surplus(root: Path, prices: PriceParameters) -> SurplusParameters:
     fitted = fit_surplus(power, price, prices)
     on, cheap = power > 0, price <= CHEAP_JPY_PER_KWH
     calendar = table_calendar()
-    draw = simulated(prices, calendar, 0)
+    draw = draws_of(prices, calendar)[0]
     cheap_now = float((price_path(prices, calendar, draw) <= CHEAP_JPY_PER_KWH).mean())
     hours = float(on[cheap].mean() / cheap[on].mean()) * cheap_now / float(on.mean())
     days = on.to_numpy().reshape(-1, SLOTS_PER_DAY).any(axis=1)

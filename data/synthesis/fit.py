@@ -72,7 +72,7 @@ def fit_japan(
     """
     row = area_row(area)
     slots = _on_half_hours(price, "price")
-    calendar = days_of(slots.index)
+    calendar = days_of(pd.DatetimeIndex(slots.index))
     prices = fit_price(slots.to_numpy().reshape(-1, SLOTS_PER_DAY), calendar)
     surplus, temperature = None, None
     if curtailed_kw is not None:
@@ -195,15 +195,14 @@ def fit_links(
     linked = replace(surplus, price_link=best)
 
     def miss_of_days(day_ar1: float) -> float:
-        days = curtailed(replace(linked, day_ar1=day_ar1)).reshape(-1, 24).any(axis=1)
+        on = curtailed(replace(linked, day_ar1=day_ar1))
+        days = np.asarray(on.reshape(-1, 24).any(axis=1))
         return abs(float(days[1:][days[:-1]].mean()) - after)
 
     return replace(linked, day_ar1=min(np.arange(0.0, 0.96, 0.05).tolist(), key=miss_of_days))
 
 
-def simulated_latent(
-    prices: PriceParameters, calendar: Calendar, *, seed: int = 3
-) -> Latent:
+def simulated_latent(prices: PriceParameters, calendar: Calendar, *, seed: int = 3) -> Latent:
     """Return one draw of the latents on the calendar."""
     rng = np.random.default_rng(seed)
     return draw_latent(
@@ -236,8 +235,8 @@ def fit_temperature(temp_c: pd.Series, price: pd.Series) -> TemperatureParameter
     # Half hours that repeat an hour would look too persistent, so hours are compared.
     hourly = within.reshape(-1, 24, 2).mean(axis=2).ravel()
     return TemperatureParameters(
-        monthly_mean_c=by_month.mean().to_numpy(),
-        diurnal_amplitude_k=np.hypot(cosine, sine).to_numpy(),
+        monthly_mean_c=np.asarray(by_month.mean()),
+        diurnal_amplitude_k=np.hypot(np.asarray(cosine), np.asarray(sine)),
         day_sd_k=day_sd,
         warmest_hour=warmest % 24,
         day_ar1=float(np.corrcoef(day[:-1], day[1:])[0, 1]),
@@ -251,7 +250,7 @@ def _price_link(anomaly: pd.Series, price: pd.Series) -> Array:
     """Return the correlation of daily anomalies of temperature and log price, by season."""
     local = pd.DatetimeIndex(price.index).tz_convert(TIMEZONE)
     level = np.log1p(price).groupby(local.normalize()).mean()
-    days = pd.DatetimeIndex(level.index).intersection(anomaly.index)
+    days = pd.DatetimeIndex(level.index).intersection(pd.DatetimeIndex(anomaly.index))
     level, anomaly = level.loc[days], anomaly.loc[days]
     level = level - level.groupby([days.year, days.month, days.day_of_week >= 5]).transform("mean")
     season = np.asarray(days.month) % 12 // 3

@@ -35,7 +35,7 @@ PRIOR_DAYS = 6
 
 N_SWEEPS = 40
 RIDGE_DAYS = 2.0
-MAX_RADIUS = .997
+MAX_RADIUS = 0.997
 """Largest eigenvalue allowed to the memory from day to day: it halves within 46 days."""
 
 NOISE_KEPT = 0.35
@@ -85,7 +85,9 @@ def fit_price(price: Array, calendar: Calendar) -> PriceParameters:
     return replace(fitted, location=location, p_floor=p_floor, scale=scale, shape=shape)
 
 
-def _cells(log_price: Array, at_floor: npt.NDArray[np.bool_], calendar: Calendar) -> tuple[Array, Array]:
+def _cells(
+    log_price: Array, at_floor: npt.NDArray[np.bool_], calendar: Calendar
+) -> tuple[Array, Array]:
     location, p_floor = np.empty((2, 12, 2, SLOTS_PER_DAY))
     for month in range(12):
         in_month = calendar.month == month
@@ -119,8 +121,11 @@ def _scale(deviation: Array, calendar: Calendar) -> Array:
         rows = deviation[calendar.month == month]
         square[month] = np.nansum(rows**2, axis=0)
         count[month] = (~np.isnan(rows)).sum(axis=0)
-    window = sum(np.roll(np.stack([square, count]), step, axis=2) for step in range(-2, 3))
-    return np.sqrt(window[0] / window[1])
+    steps = range(-2, 3)
+    total, number = (
+        np.sum([np.roll(part, step, axis=1) for step in steps], axis=0) for part in (square, count)
+    )
+    return np.asarray(np.sqrt(total / number), dtype=np.float64)
 
 
 def _shape(deviation: Array, calendar: Calendar) -> Array:
@@ -129,10 +134,14 @@ def _shape(deviation: Array, calendar: Calendar) -> Array:
     shape = np.empty((len(SEASONS), PART_OF_SLOT.max() + 1, len(SCORES)))
     for season in range(len(SEASONS)):
         for part in range(shape.shape[1]):
-            values = deviation[np.ix_(calendar.season == season, PART_OF_SLOT == part)].ravel()
+            values = deviation[_block(calendar, season, part)].ravel()
             shape[season, part] = np.quantile(values[~np.isnan(values)], probability)
     # Strictly rising, so that it can be inverted.
-    return shape + 1e-6 * np.arange(len(SCORES))
+    return np.asarray(shape + 1e-6 * np.arange(len(SCORES)), dtype=np.float64)
+
+
+def _block(calendar: Calendar, season: int, part: int) -> tuple[npt.NDArray[np.intp], ...]:
+    return np.ix_(np.flatnonzero(calendar.season == season), np.flatnonzero(part == PART_OF_SLOT))
 
 
 def latent_of(deviation: Array, shape: Array, p_floor: Array, calendar: Calendar) -> Array:
@@ -140,7 +149,7 @@ def latent_of(deviation: Array, shape: Array, p_floor: Array, calendar: Calendar
     score = np.empty_like(deviation)
     for season in range(len(SEASONS)):
         for part in range(shape.shape[1]):
-            block = np.ix_(calendar.season == season, PART_OF_SLOT == part)
+            block = _block(calendar, season, part)
             score[block] = np.interp(deviation[block], shape[season, part], SCORES)
     latent = normal.quantile(p_floor + (1.0 - p_floor) * normal.cdf(score))
     return np.where(np.isnan(deviation), np.nan, latent)
@@ -150,7 +159,9 @@ def _impute(score: Array, at_floor: npt.NDArray[np.bool_], threshold: Array) -> 
     """Return the latents with those at the floor drawn below their thresholds."""
     rng = np.random.default_rng(0)
     below = normal.cdf(threshold)
-    score = np.where(at_floor, normal.quantile(below * rng.uniform(0.01, 1.0, (len(score), 1))), score)
+    score = np.where(
+        at_floor, normal.quantile(below * rng.uniform(0.01, 1.0, (len(score), 1))), score
+    )
     waves = basis() / SLOTS_PER_DAY
     slots = [slot for slot in range(SLOTS_PER_DAY) if at_floor[:, slot].any()]
     for _ in range(N_SWEEPS):
@@ -190,7 +201,9 @@ def fit_latent(score: Array) -> PriceParameters:
             memory=memory,
             week_memory=week,
             month_memory=month,
-            innovation=np.linalg.cholesky(np.cov(news.T) + 1e-6 * np.eye(N_FACTORS)),
+            innovation=np.asarray(
+                np.linalg.cholesky(np.cov(news.T) + 1e-6 * np.eye(N_FACTORS)), dtype=np.float64
+            ),
             slot_sd=empty,
             floor_weight=empty,
             floor_sd=empty,

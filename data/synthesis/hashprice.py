@@ -47,9 +47,7 @@ def hashprice_path(
     return HashpricePath(np.exp(path), np.array(retargets))
 
 
-def _retarget(
-    parameters: HashpriceParameters, last_at: float, news: float
-) -> tuple[float, float]:
+def _retarget(parameters: HashpriceParameters, last_at: float, news: float) -> tuple[float, float]:
     """Return when the next retarget falls [d] and by how much it changes the difficulty."""
     change = parameters.retarget_mean + parameters.retarget_sd * float(news)
     change = min(max(change, parameters.retarget_low), parameters.retarget_high)

@@ -17,7 +17,7 @@ def cdf(z: npt.ArrayLike) -> Array:
 
     Values beyond ±6 are taken at ±6.
     """
-    return np.asarray(np.interp(z, _GRID, _CDF), dtype=np.float64)
+    return np.asarray(np.interp(np.asarray(z, dtype=np.float64), _GRID, _CDF), dtype=np.float64)
 
 
 def quantile(probability: npt.ArrayLike) -> Array:

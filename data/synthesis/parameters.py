@@ -226,9 +226,7 @@ def shipped_parameters(area: str) -> JapanParameters:
     """Return the committed parameters of an area; raise DataError if there is no such area."""
     values = shipped()
     if area not in values["areas"]:
-        raise DataError(
-            f"no synthetic area {area!r}; choose one of {', '.join(values['areas'])}"
-        )
+        raise DataError(f"no synthetic area {area!r}; choose one of {', '.join(values['areas'])}")
     part = values["areas"][area]
     return JapanParameters(
         area=area,
@@ -245,9 +243,7 @@ def area_row(area: str) -> Array:
     """Return an area's row of the Cholesky factor of the correlation between areas [9]."""
     values = shipped()
     if area not in values["areas"]:
-        raise DataError(
-            f"no synthetic area {area!r}; choose one of {', '.join(values['areas'])}"
-        )
+        raise DataError(f"no synthetic area {area!r}; choose one of {', '.join(values['areas'])}")
     chol = np.linalg.cholesky(np.array(values["area_correlation"]))
     return np.asarray(chol[list(values["areas"]).index(area)], dtype=np.float64)
 

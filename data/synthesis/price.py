@@ -32,8 +32,11 @@ WARM_UP_DAYS = 56
 SLOW_DAY_AR1 = 0.995
 """Of the drift: it halves within 140 days."""
 
-SWING_DAY_AR1 = 0.8
-"""Of how far prices swing: wild days come together. Assumed."""
+PEAK_SCORE = 1.4
+"""From where on the supply curve is steep."""
+
+SWING_DAY_AR1, SWING_WITH_DRIFT = 0.8, 0.4
+"""Of how far prices swing: wild days come together, and with dear months. Assumed."""
 
 SCORES = np.round(np.arange(-3.5, 3.75, 0.25), 2)
 """Standard normal scores at which `PriceParameters.shape` is given."""
@@ -98,12 +101,14 @@ def draw_latent(
     rest = normal.ar1_path(noise, parameters.noise_ar1).reshape(-1, SLOTS_PER_DAY)
     level = factors @ basis().T + parameters.noise_sd * rest
     floor = (factors * parameters.floor_weight) @ basis().T
+    slow = normal.ar1_path(drift, SLOW_DAY_AR1)
+    own = math.sqrt(1.0 - SWING_WITH_DRIFT**2) * normal.ar1_path(spread, SWING_DAY_AR1)
     return Latent(
         level / parameters.slot_sd,
         floor / parameters.floor_sd,
         rest,
-        normal.ar1_path(drift, SLOW_DAY_AR1),
-        normal.ar1_path(spread, SWING_DAY_AR1),
+        slow,
+        SWING_WITH_DRIFT * slow + own,
     )
 
 
@@ -146,11 +151,13 @@ def raw_log_price(parameters: PriceParameters, calendar: Calendar, latent: Laten
     score = kept * normal.quantile(np.maximum(rank, 1e-9)) + own
     log_sd = parameters.spread_log_sd
     swing = np.exp(log_sd * latent.spread - log_sd**2)[:, None]
-    middle = score.mean(axis=1, keepdims=True)
+    above = rank > 0.0
+    middle = np.where(above, score, 0.0).sum(axis=1, keepdims=True)
+    middle /= np.maximum(above.sum(axis=1, keepdims=True), 1)
     score = middle + swing * (score - middle)
     share = parameters.slow_share
     score = math.sqrt(1.0 - share) * score + math.sqrt(share) * latent.slow[:, None]
-    score += parameters.peak_noise * latent.noise * np.clip(score - 1.0, 0.0, 1.0)
+    score += parameters.peak_noise * latent.noise * np.clip(score - PEAK_SCORE, 0.0, 1.0)
     deviation = np.empty_like(score)
     for season in np.unique(calendar.season):
         rows = np.flatnonzero(calendar.season == season)
@@ -158,7 +165,7 @@ def raw_log_price(parameters: PriceParameters, calendar: Calendar, latent: Laten
             block = np.ix_(rows, np.arange(first, stop))
             deviation[block] = np.interp(score[block], SCORES, parameters.shape[season, part])
     spread = parameters.scale[calendar.month] * deviation
-    return np.where(rank > 0.0, parameters.location[cell] + spread, -np.inf)
+    return np.where(above, parameters.location[cell] + spread, -np.inf)
 
 
 def to_price(

@@ -43,9 +43,7 @@ def curtailed_mw(
     return np.where(is_curtailed, np.minimum(power, parameters.max_mw), 0.0).ravel()
 
 
-def day_tendency(
-    parameters: SurplusParameters, latent: Latent, sky: np.random.Generator
-) -> Array:
+def day_tendency(parameters: SurplusParameters, latent: Latent, sky: np.random.Generator) -> Array:
     """Return the standard normal tendency of each day; low means curtailment."""
     link = parameters.price_link
     own = normal.ar1(sky, parameters.day_ar1, len(latent.floor))
@@ -57,9 +55,8 @@ def day_tendency(
 def probability(parameters: SurplusParameters, calendar: Calendar) -> Array:
     """Return the probability of curtailment [n_days, 24]."""
     ratio = np.array([parameters.weekday_ratio, parameters.weekend_ratio])[calendar.day_off]
-    return np.minimum(
-        parameters.p_by_month_hour[calendar.month] * ratio[:, None], MAX_PROBABILITY
-    )
+    table = parameters.p_by_month_hour[calendar.month] * ratio[:, None]
+    return np.asarray(np.minimum(table, MAX_PROBABILITY), dtype=np.float64)
 
 
 def surplus_frac(power_mw: Array) -> Array:

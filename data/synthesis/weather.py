@@ -35,7 +35,7 @@ def outdoor_temp_c(
     hours = (np.arange(SLOTS_PER_DAY) + 0.5) * 24 / SLOTS_PER_DAY
     wave = np.cos(2 * math.pi * (hours - parameters.warmest_hour) / 24)
     level = latent.level.mean(axis=1)
-    link = parameters.price_link[calendar.season]
+    link = np.asarray(parameters.price_link[calendar.season], dtype=np.float64)
     own = normal.ar1(weather, parameters.day_ar1, calendar.n_days)
     anomaly = link * (level - level.mean()) / level.std() + np.sqrt(1.0 - link**2) * own
     by_day = (mean_c + day_sd_k * anomaly)[:, None] + amplitude_k[:, None] * wave
@@ -47,4 +47,5 @@ def between_months(table: Array, calendar: Calendar) -> Array:
     """Return a monthly table [12] for every day, linear between the middles of the months."""
     months = np.arange(-1, 13)
     middle_day = _DAYS_PER_MONTH * (months + 0.5)
-    return np.interp(calendar.day_of_year - 0.5, middle_day, table[months % 12])
+    days = np.interp(calendar.day_of_year - 0.5, middle_day, table[months % 12])
+    return np.asarray(days, dtype=np.float64)
