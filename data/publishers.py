@@ -85,7 +85,7 @@ PUBLISHERS = {
             "Australian Energy Market Operator (AEMO)",
             "AEMO copyright permissions: reuse with the source named",
             "https://aemo.com.au/privacy-and-legal-notices/copyright-permissions",
-            False,
+            True,
         ),
         Publisher(
             "open-meteo",

@@ -136,7 +136,7 @@ def _table(title: str, *columns: str) -> Table:
             name,
             justify="right" if is_count else "left",
             overflow="fold",
-            no_wrap=name not in ("dataset", "trace", "publisher"),
+            no_wrap=name != "publisher",
         )
     return table
 
