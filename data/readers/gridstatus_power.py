@@ -5,6 +5,7 @@ import pandas as pd
 
 from gridhash.data.quantities import field
 from gridhash.data.readers.cells import Cells
+from gridhash.data.readers.checks import check_tick
 from gridhash.data.readers.gridstatus_columns import (
     FLOAT,
     MISSING,
@@ -84,11 +85,15 @@ def _check_rising(cells: Cells, name: str, starts_s: Seconds, period_s: int) -> 
 
 
 def fuel_mix_table(file: SourceFile, cells: Cells, area: str | None) -> SourceTable:
-    """Return generation by fuel in ERCOT; battery power is positive when it discharges."""
+    """Return generation by fuel in ERCOT; battery power is positive when it discharges.
+
+    ERCOT stamps a value some seconds before the end of the five minutes that it describes, and
+    gridstatus rounds that, so that ``Time`` is the end of the interval.
+    """
     if area not in (None, "ercot"):
         raise FileFormatError(f"{file.path}: a frame of ercot, but the area {area} was named")
     check_order(cells, ("Time", *FUELS), texts=set())
-    starts_s = instants_s(cells, cells.at("Time"))
+    starts_s = instants_s(cells, cells.at("Time")) - FUEL_MIX_S
     _check_rising(cells, "Time", starts_s, FUEL_MIX_S)
     hours = to_index(starts_s).tz_convert(ISOS["ercot"].timezone).hour
     columns: dict[str, Numbers] = {}
@@ -101,11 +106,19 @@ def fuel_mix_table(file: SourceFile, cells: Cells, area: str | None) -> SourceTa
                 f"{cells.where(int(wrong[0]), cells.at(name))}: no power of this fuel in ERCOT at "
                 "that hour; the unit or the column may have been changed"
             )
+        _check_step(cells, cells.at(name), mw)
         columns[field(quantity, "ercot")] = mw * KWH_PER_MWH
     known = to_index(starts_s + FUEL_MIX_S)
     return make_table(
         file, "ercot", "ercot-fuel-mix", to_index(starts_s), columns, known, period_s=FUEL_MIX_S
     )
+
+
+def _check_step(cells: Cells, at: int, mw: Numbers) -> None:
+    """Raise unless powers have two decimals, as today, or are single floats, as they once were."""
+    known = mw[np.isfinite(mw)]
+    if not np.array_equal(known.astype(np.float32).astype(np.float64), known):
+        check_tick(cells, at, mw, tick=0.01)
 
 
 def curtailment_table(file: SourceFile, cells: Cells, area: str | None) -> SourceTable:

@@ -148,8 +148,11 @@ def fuel_mix(n: int = 24) -> pd.DataFrame:
     times = pd.date_range("2024-06-01 12:00", periods=n, freq="5min", tz="US/Central")
     names = ["Coal and Lignite", "Hydro", "Nuclear", "Power Storage", "Solar", "Wind"]
     names += ["Natural Gas", "Other"]
-    levels = [9000.25, 80.5, 5000.125, -500.5, 18000.75, 9000.5, 25000.25, 10.5]
-    columns = {name: level + np.arange(n) / 8 for name, level in zip(names, levels, strict=True)}
+    levels = [9000.27, 80.51, 5000.13, -500.53, 18000.77, 9000.51, 25000.29, 10.57]
+    columns = {
+        name: np.round(level + 0.37 * np.arange(n), 2)
+        for name, level in zip(names, levels, strict=True)
+    }
     return pd.DataFrame({"Time": times, **columns})
 
 
@@ -157,15 +160,17 @@ def test_fuel_mix_of_ercot(read_market: Any) -> None:
     (table,) = read_market(FORMATS, "x.csv", csv(fuel_mix()))
 
     assert (table.dataset, table.period_s) == ("ercot-fuel-mix", 300)
-    assert table.column("battery_kw@ercot")[0] == -500_500.0
-    assert table.column("solar_kw@ercot")[0] == 18_000_750.0
+    assert table.starts[0] == pd.Timestamp("2024-06-01T11:55-05:00")
+    assert table.available_at["wind_kw@ercot"][0] == pd.Timestamp("2024-06-01T12:00-05:00")
+    assert table.column("battery_kw@ercot")[0] == pytest.approx(-500_530.0)
+    assert table.column("solar_kw@ercot")[0] == pytest.approx(18_000_770.0)
 
 
 def test_sun_at_night_is_refused(read_market: Any) -> None:
     frame = fuel_mix()
     frame["Time"] = frame["Time"] + pd.Timedelta("12h")
 
-    with pytest.raises(DataError, match=r"column Solar, value '18000\.75'"):
+    with pytest.raises(DataError, match=r"column Solar, value '18000\.77'"):
         read_market(FORMATS, "x.csv", csv(frame))
 
 
@@ -252,6 +257,7 @@ def test_no_damaged_frame_gives_a_wrong_table(fuzz: Any) -> None:
     fuzz(FORMATS, "x.csv", csv(spp()), n=190)
     fuzz(FORMATS, "x.csv", csv(lmp()), n=190, skip=["swap values"])
     fuzz(FORMATS, "x.csv", csv(curtailment()), n=190, skip=["a tenth", "a thousandth"])
+    fuzz(FORMATS, "x.csv", csv(fuel_mix()), n=190, skip=["swap values"])
 
 
 def test_no_damaged_parquet_gives_a_wrong_table(read_market: Any) -> None:
