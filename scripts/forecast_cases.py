@@ -144,11 +144,12 @@ def kyushu() -> Case:
         title="Surplus, Kyushu, fiscal year 2022 (hourly)",
         unit="share of 6,000 MW curtailed",
         digits=5,
-        note="Learned from FY2018 (the first year with curtailment) to FY2020; FY2021 lies "
-        "between, nothing was chosen on it, its last four weeks serve the first recalibration. "
-        "Curtailed solar and wind, demand and solar output are taken as known at the end of the "
-        "hour, which a site learns from its order, not from the area's files; the spot price from "
-        "12:30 on the day before.",
+        note="Learned from FY2018 (the first year with curtailment) to FY2020. On FY2021, between "
+        "them, it was decided that tiny quantiles become zero and that forecasts without any "
+        "spread do not calibrate; its last four weeks serve the first recalibration. Curtailed "
+        "solar and wind, demand and solar output are taken as known at the end of the hour, which "
+        "a site learns from its order, not from the area's files; the spot price from 12:30 on "
+        "the day before.",
         series={
             "surplus": series("surplus", curtailed / 6000.0, 3600),
             "spot": series("spot", table["price_jpy_kwh"], 3600, published),
