@@ -50,6 +50,7 @@ _ENDS = {"End date", "Datum bis", "End", "Ende"}
 _ZONE = re.compile(
     r"(.+?)\s*\[(?:€|EUR)/MWh\](?:\s+\w+ (?:resolutions|Auflösungen)|\s+\w+auflösungen)?"
 )
+_ZONE_NAME = re.compile(r"[A-Za-zÀ-ž0-9 ./()∅Ø-]+")
 _COMPUTED = re.compile(r"\s(?:Calculated|Berechnete) ")
 _ENGLISH_DATE = re.compile(r"([A-Z][a-z]{2}) (\d{1,2}), (\d{4})", re.ASCII)
 _GERMAN_DATE = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
@@ -205,6 +206,9 @@ def _check_header(file: SourceFile, names: list[str], layout: Layout) -> None:
     """Raise unless the times stand first and zones after them, each once."""
     at = [layout.date_at, layout.time_at, layout.end_at, *layout.zones.values()]
     found = [i for i in at if i is not None]
+    strange = [zone for zone in layout.zones if not _ZONE_NAME.fullmatch(zone)]
+    if strange:
+        raise FileFormatError(f"{file.path} line 1: {strange[0]!r} is no name of a zone")
     if found == list(range(len(names))):
         return
     stray = [name for i, name in enumerate(names) if i not in found]
