@@ -315,7 +315,7 @@ def calibrate(
 ) -> None:
     """Fit rig curve, heat, start-up and standby of a site to its own journal."""
     from gridhash.config import load_site
-    from gridhash.data.calibration import calibrate_site
+    from gridhash.data.calibration.site_calibration import calibrate_site
 
     result = calibrate_site(journal, load_site(site), folder=out)
     overrides = result.site_overrides()

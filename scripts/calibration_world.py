@@ -16,7 +16,7 @@ import numpy as np
 from calibration_truth import Sensors, Spread, Truth, drawn_site, truth_of
 
 from gridhash.config import RigGroupConfig, SiteConfig, load_site
-from gridhash.data.calibration import SiteCalibration, calibrate_site
+from gridhash.data.calibration.site_calibration import SiteCalibration, calibrate_site
 from gridhash.serving.clock import SimulatedClock
 from gridhash.serving.drivers.avalon_telemetry import reading_from
 from gridhash.serving.drivers.capabilities import capability_of

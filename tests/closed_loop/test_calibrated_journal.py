@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from gridhash.agents.policy import Observations
-from gridhash.data.calibration import calibrate_site
-from gridhash.data.calibration_fits import NotIdentified
+from gridhash.data.calibration.fits import NotIdentified
+from gridhash.data.calibration.site_calibration import calibrate_site
 from gridhash.envs.action import ActionKind
 from gridhash.envs.parameters import Floats
 

@@ -16,10 +16,10 @@ from matplotlib.image import imread
 from rich.console import Console
 
 from gridhash.config import SiteConfig, load_site
-from gridhash.data.calibration import SiteCalibration, calibrate_site
-from gridhash.data.calibration_fits import Fit, NotIdentified
-from gridhash.data.calibration_telemetry import read_telemetry
-from gridhash.data.calibration_toml import plain
+from gridhash.data.calibration.fits import Fit, NotIdentified
+from gridhash.data.calibration.site_calibration import SiteCalibration, calibrate_site
+from gridhash.data.calibration.telemetry import read_telemetry
+from gridhash.data.calibration.toml import plain
 from gridhash.errors import DataError, FileFormatError
 from gridhash.serving.journal import Journal
 

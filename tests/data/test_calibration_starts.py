@@ -10,15 +10,15 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from gridhash.config import load_site
-from gridhash.data.calibration_dwells import Dwell, dwells_of, settled_points, usable
-from gridhash.data.calibration_fits import reference_power_kw
-from gridhash.data.calibration_starts import (
+from gridhash.data.calibration.dwells import Dwell, dwells_of, settled_points, usable
+from gridhash.data.calibration.fits import reference_power_kw
+from gridhash.data.calibration.starts import (
     Step,
     first_order,
     predicted_chip_c,
     start_brackets,
 )
-from gridhash.data.calibration_telemetry import RigTelemetry, Told
+from gridhash.data.calibration.telemetry import RigTelemetry, Told
 from gridhash.serving.simulated_physics import RigSegment
 
 NAMEPLATE_KW = 8.0

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gridhash.data.calibration_statistics import (
+from gridhash.data.calibration.statistics import (
     Interval,
     combine_rigs,
     difference,
