@@ -37,7 +37,7 @@ MARKET_FILE = "synthetic_markets.json"
 DAY_AHEAD_LOCAL = time(13, 0)
 MIN_FIT_DAYS = 28
 _SEED_OF_FIT = 5
-_FIT_DAYS = 1461
+_FIT_DAYS = 4383
 
 
 @dataclass(frozen=True, eq=False)

@@ -90,14 +90,13 @@ def tailed(
     """Return a market fitted to a trace whose distribution has four given figures."""
     market = fit_market(trace, timezone=timezone)
     shares, prices = distribution(trace.column("price_per_kwh") * 1000.0)
-    months = np.unique(np.asarray(trace.starts.tz_convert(timezone).month, dtype=np.intp) - 1)
     prices = prices - np.interp(below_zero, shares, prices)
     scale = 1.0
     for _ in range(60):
         shares_at, prices_at = with_tail(shares, prices * scale, sd, highest)
         found = moments(shares_at, prices_at)[0]
         scale *= 1.0 + 0.5 * (mean - found) / mean
-    market = with_distribution(market, shares_at, prices_at, months=months)
+    market = with_distribution(market, shares_at, prices_at, months=np.arange(12))
     print(trace.area, moments(shares_at, prices_at), market.memory_weight.round(3))
     return market
 

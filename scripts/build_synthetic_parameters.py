@@ -68,7 +68,7 @@ SOURCES = [
 OFFSETS_K = {"hokkaido": -7.0, "tohoku": -3.5, "hokuriku": -1.0, "kyushu": 0.5}
 DAILY_LOG_SD = 0.036
 RETARGET_MEAN, RETARGET_SD = 0.016, 0.057
-SPELL = {"spell_first_day": 25, "spell_days": 28, "spell_score": 2.5}
+SPELL = {"spell_first_day": 25, "spell_days": 28, "spell_score": 4.0}
 """From 26 December on, as in the winter of FY2020."""
 
 
