@@ -36,8 +36,6 @@ LAGS_H = (0.0833, 0.25, 0.5, 1.0, 2.0, 4.0, 6.0, 9.0, 12.0, 18.0, 24.0, 36.0, 48
 MARKET_FILE = "synthetic_markets.json"
 DAY_AHEAD_LOCAL = time(13, 0)
 MIN_FIT_DAYS = 28
-_SEED_OF_FIT = 5
-_FIT_DAYS = 4383
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,7 +226,9 @@ def distribution(price: Array) -> tuple[Array, Array]:
 def with_distribution(
     market: MarketParameters, shares: Array, prices: Array, *, months: npt.NDArray[np.intp]
 ) -> MarketParameters:
-    """Return the market with knots such that its simulated prices have a distribution.
+    """Return the market with knots such that its prices have a distribution.
+
+    Scores are normal within a month, kind of day and hour, so that theirs is known exactly.
 
     Parameters
     ----------
@@ -237,16 +237,21 @@ def with_distribution(
     months
         Months, from 0, that the distribution is about.
     """
-    starts = grid(
-        pd.Timestamp("2023-01-01", tz="UTC"),
-        pd.Timestamp("2023-01-01", tz="UTC") + pd.Timedelta(days=_FIT_DAYS),
-        max(market.period_s, 900),
+    week = np.array([5.0, 2.0]) / 7.0
+    level = market.level_by_month[months, None, None] + market.level_by_hour
+    weight = np.broadcast_to(week[None, :, None], level.shape) / (len(months) * 24)
+    z = np.linspace(-8.0, 8.0, 3201)
+    below = sum(
+        part * normal.cdf((z - mean) / sd)
+        for part, mean, sd in zip(
+            weight.ravel(),
+            level.ravel(),
+            np.broadcast_to(market.spread_by_hour, level.shape).ravel(),
+            strict=True,
+        )
     )
-    step_s = max(market.period_s, 900)
-    score = draw_scores(market, starts, step_s, np.random.default_rng(_SEED_OF_FIT))
-    score = score[np.isin(_clock(starts, market.timezone)[0], months)]
-    # Equal prices at the ends of a plateau are fine; scores must rise.
-    at = np.quantile(score, shares) + 1e-6 * np.arange(len(shares))
+    # Scores must rise where the distribution saturates.
+    at = np.interp(shares, below, z) + 1e-6 * np.arange(len(shares))
     return replace(market, score=at, price_per_mwh=prices)
 
 

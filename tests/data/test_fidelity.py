@@ -32,7 +32,7 @@ def test_kyushu_passes() -> None:
     report = fidelity("kyushu", range(6))
 
     # Six draws are noisier than the twenty of the page, which pass without exception.
-    assert len(report.failures) <= 2, str(report)
+    assert len(report.failures) <= 0.05 * len(report.checks), str(report)
     assert len(report.checks) > 100
 
 
