@@ -59,5 +59,10 @@ def _cells(line: Line, fit: Fit) -> list[str]:
         str(fit.n_rigs),
         str(fit.n_events),
         str(fit.n_readings),
-        "" if residuals is None else f"{residuals.rms:.2g} {residuals.unit}".removesuffix(" 1"),
+        "" if residuals is None else _rounded(residuals.rms, residuals.unit),
     ]
+
+
+def _rounded(rms: float, unit: str) -> str:
+    text = f"{rms:.2g}" if rms >= 1e-6 else "0"
+    return f"{text} {unit}".removesuffix(" 1")

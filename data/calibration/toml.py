@@ -89,11 +89,14 @@ def _group_lines(group: RigGroupConfig, measured: Mapping[str, Interval]) -> lis
 
 
 def digits_of(interval: Interval) -> int:
-    """Return after how many decimals an estimate is written: two figures of its half width."""
-    half = 0.5 * (interval.high - interval.low)
-    if not half > 0.0:
-        return 4
-    return max(0, 1 - math.floor(math.log10(half)))
+    """Return after how many decimals an estimate is written.
+
+    Two figures of its half width, but no more than five figures of the estimate: rigs that all
+    report the same leave no width.
+    """
+    half, most = 0.5 * (interval.high - interval.low), 1e-3 * abs(interval.value)
+    scale = max(half, most) if half > 0.0 or most > 0.0 else 1e-3
+    return max(0, 1 - math.floor(math.log10(scale)))
 
 
 def rounded_to(interval: Interval) -> float:
