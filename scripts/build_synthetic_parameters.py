@@ -15,6 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from gridhash.data.price_tables import (
+    PriceTables,
+    brought_to,
+    draws_of,
+    map_knots,
+    with_p_floor,
+)
 from gridhash.data.readers.jepx import PERIOD_S, SLOTS_PER_DAY, TIMEZONE
 from gridhash.data.synthesis.calendar import SEASONS, Calendar, days_of
 from gridhash.data.synthesis.fit import (
@@ -34,13 +41,6 @@ from gridhash.data.synthesis.parameters import (
     dump,
 )
 from gridhash.data.synthesis.price import CAP_JPY_PER_KWH, Latent, price_path, raw_log_price
-from gridhash.data.synthesis.price_tables import (
-    PriceTables,
-    brought_to,
-    draws_of,
-    map_knots,
-    with_p_floor,
-)
 from gridhash.time_grid import grid
 
 Array = npt.NDArray[np.float64]
