@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[3]
 EXAMPLES = Path(__file__).parent / "examples"
 AREA = {"AREA_ONCE_YOSOKU.csv": "tokyo", "AREA_YOSOKU.csv": "tokyo"}
 
-# One head per two lines: file, dataset, rows, columns, first start; first column and its first value,
-# last column and its last value.
+# A head on two lines: file, dataset, rows, columns, first start; first column, its first value,
+# last column, its last value.
 HEADS = """
 21110_TSO9_0_20250407.csv area-forecast-kyushu 48 3 2025-04-06T15:00Z
   demand_forecast_kw@kyushu 7316000.0 wind_solar_forecast_kw@kyushu 40068.0
