@@ -50,6 +50,7 @@ MAX_SPIKE_C = 15.0
 
 _DOWNLOADED = re.compile(r"ダウンロードした時刻[：:](\d{4}/\d{1,2}/\d{1,2} \d{1,2}:\d{2}:\d{2})\s*")
 _QUALITY = "品質情報"
+_HOMOGENEITY = "均質番号"
 _TIME = "年月日時"
 
 
@@ -222,6 +223,11 @@ def _station_values(cells: Cells, header: Header, station: str) -> dict[str, Num
         )
         if quality_at is None:
             raise FileFormatError(f"{cells.path} line 5: {element} of {station} has no {_QUALITY}")
+        if _HOMOGENEITY in header.kinds[i + 1 : quality_at]:
+            raise FileFormatError(
+                f"{cells.path} line 5: {_HOMOGENEITY} of {element} stands before {_QUALITY}, not "
+                "after it as the agency writes them; get the original file"
+            )
         # One column was split in two, so that positions are one further on.
         read = _kept(cells, i + 1, quality_at + 1)
         check_tick(cells, i + 1, read, tick=known.tick)
