@@ -261,3 +261,55 @@ def test_a_wrong_fetch_is_one_error_and_asks_nothing_of_the_network(
     assert run.code == 2
     assert message in run.err
     assert not (tmp_path / "data").exists()
+
+
+def test_what_is_stored_is_listed_described_verified_and_exported(
+    run_cli: RunCli, tmp_path: Path
+) -> None:
+    run_cli("import", write_jepx(tmp_path / "spot.csv"))
+    (dataset,) = json.loads(run_cli("list", "--json").out)["datasets"].items()
+    assert dataset[0] == "jepx-spot"
+    assert "jepx-spot" in run_cli("list").out
+    picture = tmp_path / "kyushu.png"
+    run = run_cli("describe", "jepx-spot", "--column", KYUSHU.split(":")[1], "--plot", picture)
+    assert run.code == 0, run.err
+    assert "Duration curve" in run.out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert run_cli("verify").code == 0
+    out = tmp_path / "spot.parquet"
+    assert run_cli("export", "jepx-spot", out).code == 0
+    assert len(pd.read_parquet(out)) == 96
+    assert "is there already" in run_cli("export", "jepx-spot", out).err
+    assert run_cli("export", "jepx-spot", out, "--force").code == 0
+
+
+def test_a_damaged_store_is_found(run_cli: RunCli, store: Store, tmp_path: Path) -> None:
+    run_cli("import", write_jepx(tmp_path / "spot.csv"))
+    (partition,) = (tmp_path / "data" / "store" / "jepx-spot").glob("*.parquet")
+    content = bytearray(partition.read_bytes())
+    content[len(content) // 2] ^= 1
+    partition.write_bytes(content)
+    run = run_cli("verify")
+    assert run.code == 2
+    assert "jepx-spot" in run.out
+
+
+def test_removing_asks_and_removes(run_cli: RunCli, store: Store, tmp_path: Path) -> None:
+    run_cli("import", write_jepx(tmp_path / "spot.csv"))
+    assert "no absent in the store" in run_cli("remove", "absent", "--yes").err
+    assert run_cli("remove", "jepx-spot", "--yes").code == 0
+    assert store.names() == []
+
+
+@pytest.mark.parametrize("command", ["describe", "export"])
+def test_an_unknown_name_is_one_error(run_cli: RunCli, tmp_path: Path, command: str) -> None:
+    arguments = (command, "absent", *([tmp_path / "x.csv"] if command == "export" else []))
+    run = run_cli(*arguments)
+    assert run.code == 2
+    assert "absent" in run.err
+
+
+def test_a_journal_that_is_none_is_one_error(run_cli: RunCli, tmp_path: Path) -> None:
+    run = run_cli("calibrate", "--journal", tmp_path / "no.sqlite", "--site", "japan_pilot")
+    assert run.code == 2
+    assert "no journal at" in run.err

@@ -266,5 +266,5 @@ def test_damaged_bytes_are_one_error_or_do_no_harm(tmp_path: Path) -> None:
 def test_quality_exchanged_with_homogeneity_in_the_header_is_refused(tmp_path: Path) -> None:
     head = [*ONE[:3], ",,均質番号,品質情報"]
 
-    with pytest.raises(FileFormatError, match="均質番号 of .* stands before 品質情報"):
+    with pytest.raises(FileFormatError, match=r"均質番号 of .* stands before 品質情報"):
         read(write(tmp_path, head, rows_of(48)))
