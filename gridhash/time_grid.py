@@ -52,3 +52,12 @@ def published_the_day_before(
 def epoch_s(index: pd.DatetimeIndex) -> npt.NDArray[np.int64]:
     """Return the index as whole seconds since 1970 UTC."""
     return np.asarray(index.as_unit("s").asi8, dtype=np.int64)
+
+
+def from_epoch_s(seconds: npt.NDArray[np.int64]) -> pd.DatetimeIndex:
+    """Return whole seconds since 1970 as instants in UTC; the inverse of `epoch_s`.
+
+    >>> from_epoch_s(np.array([0, 1800]))[1].isoformat()
+    '1970-01-01T00:30:00+00:00'
+    """
+    return pd.DatetimeIndex(np.asarray(seconds).astype("datetime64[s]")).tz_localize("UTC")
