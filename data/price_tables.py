@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from gridhash.data.fidelity_statistics import (
     LOG_CLIP_JPY_PER_KWH,
-    run_lengths,
+    mean_of,
+    pooled_price_statistics,
     yearly_price_statistics,
 )
 from gridhash.data.readers.jepx import SLOTS_PER_DAY, TIMEZONE
@@ -23,8 +24,8 @@ from gridhash.data.synthesis.price import Latent, price_path, raw_log_price
 
 Array = npt.NDArray[np.float64]
 
-N_ROUNDS = 8
-N_DRAWS = 20
+N_ROUNDS = 16
+N_DRAWS = 30
 LOG_CLIP = float(np.log(LOG_CLIP_JPY_PER_KWH))
 MAX_P_FLOOR = 0.95
 
@@ -47,10 +48,10 @@ class PriceTables:
         Standard deviation by season [4].
     acf
         Autocorrelation by lag in slots.
-    swing_ratio
-        95th percentile of the daily spread over its mean.
+    swing, swing_p95
+        Mean and 95th percentile of the daily spread.
     spike_h
-        Mean length of episodes above a price [h].
+        Lengths of episodes above a price [h], named as by `pooled_price_statistics`.
     """
 
     log_mean: Array
@@ -61,8 +62,9 @@ class PriceTables:
     yearly_max: float
     season_sd: Array
     acf: Mapping[int, float]
-    swing_ratio: float
-    spike_h: Mapping[int, float]
+    swing: float
+    swing_p95: float
+    spike_h: Mapping[str, float]
 
 
 def draws_of(prices: PriceParameters, calendar: Calendar) -> list[Latent]:
@@ -105,14 +107,18 @@ def brought_to(prices: PriceParameters, wanted: PriceTables, calendar: Calendar)
         paths = [price_path(prices, calendar, draw) for draw in draws]
         at_highest *= _highest_factor(paths, calendar, wanted.yearly_max)
         room = np.maximum(1.0 - prices.p_floor, 0.3)
+        swing, swing_p95 = _swings(paths)
         step = np.clip((wanted.log_mean - _log_means(paths, calendar)) / room, -0.3, 0.3)
         prices = replace(
             prices,
             location=prices.location + 0.7 * step,
             scale=prices.scale * _season_factor(paths, calendar, wanted.season_sd)[:, None],
             slow_share=_slow_share(paths, prices.slow_share, wanted.acf),
-            spread_log_sd=_spread_log_sd(paths, prices.spread_log_sd, wanted.swing_ratio),
-            peak_noise=_peak_noise(paths, prices.peak_noise, wanted.spike_h),
+            swing=prices.swing * float(np.clip(wanted.swing / swing, 0.9, 1.1)) ** 0.5,
+            spread_log_sd=_spread_log_sd(
+                prices.spread_log_sd, wanted.swing_p95 / wanted.swing - swing_p95 / swing
+            ),
+            peak_noise=_peak_noise(paths, calendar, prices.peak_noise, wanted.spike_h),
         )
     return _with_map(prices, calendar, draws, wanted, at_highest)
 
@@ -186,20 +192,27 @@ def _slow_share(paths: list[Array], share: float, wanted: Mapping[int, float]) -
     return float(np.clip(share + 0.8 * missing, 0.0, 0.65))
 
 
-def _spread_log_sd(paths: list[Array], log_sd: float, wanted: float) -> float:
+def _swings(paths: list[Array]) -> tuple[float, float]:
+    """Return the mean and the 95th percentile of the daily spread, each a mean over the draws."""
+    swings = [np.ptp(path.reshape(-1, SLOTS_PER_DAY), axis=1) for path in paths]
+    return (
+        float(np.mean(swings)),
+        float(np.mean([np.quantile(swing, 0.95) for swing in swings])),
+    )
+
+
+def _spread_log_sd(log_sd: float, missing: float) -> float:
     """Return the spread of the daily swing that brings its p95 over its mean nearer."""
-    swing = np.ptp(np.concatenate(paths).reshape(-1, SLOTS_PER_DAY), axis=1)
-    missing = wanted - float(np.quantile(swing, 0.95) / swing.mean())
-    return float(np.clip(log_sd + 0.5 * missing, 0.0, 0.9))
+    return float(np.clip(log_sd + 0.3 * missing, 0.0, 0.9))
 
 
-def _peak_noise(paths: list[Array], noise: float, wanted_h: Mapping[int, float]) -> float:
-    """Return the noise at peaks that brings the mean length of spikes nearer."""
-    excess = [
-        float(np.concatenate([run_lengths(path > threshold) for path in paths]).mean()) / 2 / wanted
-        for threshold, wanted in wanted_h.items()
-    ]
-    return float(np.clip(noise + 0.5 * (np.mean(excess) - 1.0), 0.0, 1.2))
+def _peak_noise(
+    paths: list[Array], calendar: Calendar, noise: float, wanted_h: Mapping[str, float]
+) -> float:
+    """Return the noise at peaks that brings the lengths of spikes nearer."""
+    found = mean_of(pooled_price_statistics(calendar.starts, path) for path in paths)
+    excess = np.mean([found[name] / length_h for name, length_h in wanted_h.items()]) - 1.0
+    return float(np.clip(noise + 0.5 * excess, 0.0, 1.2))
 
 
 def _highest_factor(paths: list[Array], calendar: Calendar, wanted: float) -> float:

@@ -47,7 +47,7 @@ level far more often; these two bring lengths of runs at the floor and of spikes
 (FY2023–24 of Kyushu, Tokyo and Hokkaido).
 """
 
-SPREAD_LOG_SD = 0.3
+SPREAD_LOG_SD = 0.2
 PEAK_NOISE = 0.3
 """Real days are either calm or wild; likewise chosen by the mean and p95 of the daily spread, and
 by the length of spikes."""
@@ -211,6 +211,7 @@ def fit_latent(score: Array) -> PriceParameters:
             noise_ar1=noise_ar1,
             noise_sd=0.0,
             noise_shape=_noise_shape(rest, noise_ar1),
+            swing=1.0,
             spread_log_sd=SPREAD_LOG_SD,
             peak_noise=PEAK_NOISE,
             slow_share=0.0,

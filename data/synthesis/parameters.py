@@ -49,6 +49,8 @@ class PriceParameters:
     noise_ar1, noise_sd, noise_shape
         Autoregression from slot to slot, spread, and shape of the shocks of what comes on top of
         the factors (`gridhash.data.synthesis.price.jumpy`).
+    swing
+        Factor on how far prices swing within the day, against how far days differ.
     spread_log_sd
         Spread, from day to day, of how far prices swing within the day.
     peak_noise
@@ -74,6 +76,7 @@ class PriceParameters:
     noise_ar1: float
     noise_sd: float
     noise_shape: float
+    swing: float
     spread_log_sd: float
     peak_noise: float
     slow_share: float

@@ -141,7 +141,9 @@ def raw_log_price(parameters: PriceParameters, calendar: Calendar, latent: Laten
     """Return log(1 + price) before the map [n_days, 48]; −∞ at the floor.
 
     Given that a slot is above the floor, what decided that is ranked anew, so that its score is
-    standard normal again; the part of the level that it does not explain comes on top.
+    standard normal again; the part of the level that it does not explain comes on top. How far a
+    day swings stretches its whole course about its middle, the usual profile too: a wild day goes
+    from a cheap noon to a very dear evening, which no rank within the slot alone can bring about.
     """
     cell = calendar.month, calendar.day_off
     p_floor = parameters.p_floor[cell]
@@ -149,12 +151,6 @@ def raw_log_price(parameters: PriceParameters, calendar: Calendar, latent: Laten
     kept = parameters.floor_correlation
     own = latent.level - kept * latent.floor
     score = kept * normal.quantile(np.maximum(rank, 1e-9)) + own
-    log_sd = parameters.spread_log_sd
-    swing = np.exp(log_sd * latent.spread - log_sd**2)[:, None]
-    above = rank > 0.0
-    middle = np.where(above, score, 0.0).sum(axis=1, keepdims=True)
-    middle /= np.maximum(above.sum(axis=1, keepdims=True), 1)
-    score = middle + swing * (score - middle)
     share = parameters.slow_share
     score = math.sqrt(1.0 - share) * score + math.sqrt(share) * latent.slow[:, None]
     score += parameters.peak_noise * latent.noise * np.clip(score - PEAK_SCORE, 0.0, 1.0)
@@ -164,8 +160,13 @@ def raw_log_price(parameters: PriceParameters, calendar: Calendar, latent: Laten
         for part, (first, stop) in enumerate(_PARTS):
             block = np.ix_(rows, np.arange(first, stop))
             deviation[block] = np.interp(score[block], SCORES, parameters.shape[season, part])
-    spread = parameters.scale[calendar.month] * deviation
-    return np.where(above, parameters.location[cell] + spread, -np.inf)
+    raw = parameters.location[cell] + parameters.scale[calendar.month] * deviation
+    above = rank > 0.0
+    middle = np.where(above, raw, 0.0).sum(axis=1, keepdims=True)
+    middle /= np.maximum(above.sum(axis=1, keepdims=True), 1)
+    log_sd = parameters.spread_log_sd
+    swing = parameters.swing * np.exp(log_sd * latent.spread - log_sd**2 / 2)[:, None]
+    return np.where(above, middle + swing * (raw - middle), -np.inf)
 
 
 def to_price(
