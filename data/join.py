@@ -21,11 +21,12 @@ from gridhash.data.join_report import (
     gap_problem,
     runs,
 )
+from gridhash.data.quantities import quantity_of
 from gridhash.data.schema import COLUMN_BY_NAME
 from gridhash.data.source_table import SourceTable
 from gridhash.data.trace import Trace
 from gridhash.errors import DataError, TimeGridError
-from gridhash.time_grid import epoch_s, grid
+from gridhash.time_grid import epoch_s, from_epoch_s, grid
 
 Array = npt.NDArray[np.float64]
 Seconds = npt.NDArray[np.int64]
@@ -171,7 +172,8 @@ def join(
         frame[column.column] = values
         known[column.column] = instants
         reports.append(report)
-    return Joined(frame, known, JoinReport(tuple(reports)), period_s, currency, area)
+    report = JoinReport(tuple(reports), starts[0], pd.Timestamp(end).tz_convert("UTC"))
+    return Joined(frame, known, report, period_s, currency, area)
 
 
 def _join_column(
@@ -181,10 +183,11 @@ def _join_column(
         raise DataError(f"{column.column}: a column needs a source")
     values = np.full(len(starts), np.nan)
     known = np.full(len(starts), _UNKNOWN)
+    taken_from = np.zeros(len(starts), dtype=np.intp)
     disagreements: list[Disagreement] = []
     n_disagreements = n_overlap = 0
     for rank, part in enumerate(column.parts):
-        _check_currency(column, part, currency)
+        _check_unit(column, part, currency)
         found, found_known = _on_grid(part, starts, period_s)
         both = ~np.isnan(values) & ~np.isnan(found)
         wrong = np.flatnonzero(both & (np.abs(values - found) > column.tolerance))
@@ -195,14 +198,14 @@ def _join_column(
                 column.column,
                 starts[row],
                 float(values[row]),
-                column.parts[0].name,
+                column.parts[taken_from[row]].name,
                 float(found[row]),
                 part.name,
             )
             for row in wrong[:5].tolist()
         ]
         take = np.isnan(values) & ~np.isnan(found)
-        values[take], known[take] = found[take], found_known[take]
+        values[take], known[take], taken_from[take] = found[take], found_known[take], rank
         if rank == 0:
             primary = int(np.count_nonzero(take))
     filled = _fill(column, values, known, epoch_s(starts), period_s)
@@ -212,7 +215,8 @@ def _join_column(
     )
     known = np.where(known == _UNKNOWN, epoch_s(starts), known)
     # What is known never shrinks from row to row, so that it is always a prefix of the trace.
-    known = np.maximum.accumulate(known)
+    in_order = np.maximum.accumulate(known)
+    delay_s = in_order - known
     report = ColumnReport(
         column=column.column,
         sources=tuple(part.name for part in column.parts),
@@ -225,13 +229,20 @@ def _join_column(
         disagreements=tuple(disagreements),
         n_disagreements=n_disagreements,
         scales=tuple(part.scale for part in column.parts),
+        n_delayed=int(np.count_nonzero(delay_s)),
+        max_delay_s=int(delay_s.max()),
     )
-    instants = pd.DatetimeIndex(known.astype("datetime64[s]"), tz="UTC")
-    return values, instants, report
+    return values, from_epoch_s(in_order), report
 
 
-def _check_currency(column: JoinColumn, part: Part, currency: str) -> None:
-    if COLUMN_BY_NAME[column.column].unit == "currency/kWh" and part.table.currency != currency:
+def _check_unit(column: JoinColumn, part: Part, currency: str) -> None:
+    unit, found = COLUMN_BY_NAME[column.column].unit, quantity_of(part.field).unit
+    if unit != found:
+        raise DataError(
+            f"{column.column} is in {unit}, but {part.name} in {found}: choose a field of the same "
+            "unit"
+        )
+    if unit == "currency/kWh" and part.table.currency != currency:
         raise DataError(
             f"{column.column}: {part.name} is in {part.table.currency}, the trace in {currency}; "
             "prices are not converted: choose the market's currency"
@@ -246,8 +257,9 @@ def _on_grid(part: Part, starts: pd.DatetimeIndex, period_s: int) -> tuple[Array
     known = epoch_s(table.available_at[part.field])
     targets = epoch_s(starts)
     if table.period_s is None:
+        # How long the last step holds, the table does not say.
         row = np.searchsorted(source_s, targets, side="right") - 1
-        return _take(values, known, np.where(row >= 0, row, -1))
+        return _take(values, known, np.where(targets <= source_s[-1], row, -1))
     if table.period_s % period_s and period_s % table.period_s:
         raise TimeGridError(
             f"{part.name}: periods of {table.period_s} s and {period_s} s do not divide each other"

@@ -53,13 +53,17 @@ class ColumnReport:
     disagreements: tuple[Disagreement, ...]
     n_disagreements: int
     scales: tuple[float, ...]
+    n_delayed: int
+    max_delay_s: int
 
 
 @dataclass(frozen=True)
 class JoinReport:
-    """What was found for every column."""
+    """What was found for every column in [start, end)."""
 
     columns: tuple[ColumnReport, ...]
+    start: pd.Timestamp
+    end: pd.Timestamp
 
     @property
     def source(self) -> str:
@@ -67,15 +71,24 @@ class JoinReport:
         return "; ".join(dict.fromkeys(name for column in self.columns for name in column.sources))
 
     def notes(self) -> tuple[str, ...]:
-        """Return every explicit choice, one line each."""
+        """Return every explicit choice, one line each, with the span that it was made for."""
+        span = f"{self.start:%Y-%m-%dT%H:%MZ} … {self.end:%Y-%m-%dT%H:%MZ}"
         notes = []
         for column in self.columns:
             if column.filled:
-                notes.append(f"{column.column}: {column.filled} rows filled ({column.fill})")
+                notes.append(
+                    f"{column.column}: {column.filled} rows filled ({column.fill}) in {span}"
+                )
             if column.n_disagreements:
                 notes.append(
-                    f"{column.column}: {column.n_disagreements} rows where sources disagree; taken "
-                    f"from {column.sources[0]}"
+                    f"{column.column}: {column.n_disagreements} rows where sources disagree in "
+                    f"{span}; taken from the one named first: {', '.join(column.sources)}"
+                )
+            if column.n_delayed:
+                notes.append(
+                    f"{column.column}: {column.n_delayed} rows in {span} count as known up to "
+                    f"{column.max_delay_s / 3600:g} h later than they were, after a row above them "
+                    "that came late"
                 )
             notes += [
                 f"{column.column}: {source} times {scale:g}"
@@ -92,7 +105,12 @@ class JoinReport:
                 item.update(
                     {k: v.isoformat() for k, v in item.items() if isinstance(v, pd.Timestamp)}
                 )
-        return {"columns": columns}
+        return {
+            "start": self.start.isoformat(),
+            "end": self.end.isoformat(),
+            "columns": columns,
+            "notes": list(self.notes()),
+        }
 
     def table(self) -> Table:
         """Return it for a screen; gaps and disagreements follow in `lines`."""

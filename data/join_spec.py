@@ -1,5 +1,6 @@
 """What a user writes to join columns: ``COLUMN=DATASET:QUANTITY@AREA[,scale=…][,fill=…]``."""
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -68,9 +69,12 @@ def _options(spec: str, text: str) -> dict[str, str]:
 
 def _number(spec: str, text: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise DataError(f"{spec!r}: {text!r} is not a number") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(f"{spec!r}: {text!r} is not a number")
+    return number
 
 
 def _fill(spec: str, text: str | None) -> Fill | None:

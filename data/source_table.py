@@ -147,7 +147,10 @@ class SourceTable:
         return replace(self, frame=self.frame[columns], available_at=known)
 
     def between(self, start: datetime, end: datetime) -> Self:
-        """Return the rows that start in [start, end); both aware, and at least one row inside."""
+        """Return the rows that start in [start, end), at least one; both aware.
+
+        Of a step series the row that is in force at `start` comes with them.
+        """
         for instant, which in ((start, "start"), (end, "end")):
             if instant.utcoffset() is None:
                 raise TimeGridError(f"{self.name}: {which} {instant} has no time zone")
@@ -155,6 +158,8 @@ class SourceTable:
             int(self.starts.searchsorted(pd.Timestamp(instant).tz_convert("UTC")))
             for instant in (start, end)
         )
+        if self.period_s is None and (first == len(self) or self.starts[first] != start):
+            first = max(first - 1, 0)
         if stop <= first:
             raise TimeGridError(
                 f"{self.name}: no rows from {start} to {end}; it holds {self.starts[0]} … "

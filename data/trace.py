@@ -227,7 +227,8 @@ class Trace:
         """Return the trace with columns added or replaced.
 
         A Series must have this trace's index; an array must have its length. Where `available_at`
-        says nothing, a column is known at the start or the end of its interval as the schema says.
+        says nothing, a column is known at the start or the end of its interval as the schema says;
+        one that is known by publication keeps its instants when it is replaced.
         """
         frame, known = self.frame.copy(), dict(self.available_at)
         for name, values in columns.items():
@@ -241,8 +242,10 @@ class Trace:
             frame[name] = array
             if available_at is not None and name in available_at:
                 known[name] = available_at[name]
-            elif name not in known and name in COLUMN_BY_NAME:
-                known[name] = self._default_known(COLUMN_BY_NAME[name])
+            elif name in COLUMN_BY_NAME:
+                column = COLUMN_BY_NAME[name]
+                if name not in known or column.known != "publication":
+                    known[name] = self._default_known(column)
         return replace(self, frame=frame, available_at=known)
 
     def _default_known(self, column: Column) -> pd.DatetimeIndex:

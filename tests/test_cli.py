@@ -115,7 +115,10 @@ def times_1000(rows: list[str]) -> list[str]:
         (lambda rows: rows[::-1], r"line 3 .*run from new to old; sort by time"),
         (lambda rows: [*rows[:30], rows[31], rows[30], *rows[32:]], r"06:00:00 is due"),
         (lambda rows: [*rows[:30], with_price(rows[30], "NaN"), *rows[31:]], r"'NaN'|nan"),
-        (lambda rows: [*rows[:30], with_price(rows[30], "-"), *rows[31:]], r"there is no price at 2018-06-05T04:00"),
+        (
+            lambda rows: [*rows[:30], with_price(rows[30], "-"), *rows[31:]],
+            r"there is no price at 2018-06-05T04:00",
+        ),
         (times_1000, r"1000 times what is usual, so the unit looks wrong"),
     ],
     ids=[

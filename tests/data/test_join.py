@@ -1,5 +1,6 @@
 """The join keeps every value where it belongs, fills nothing unasked, and reports the rest."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -68,9 +69,20 @@ def test_five_minute_values_are_averaged_and_known_with_the_last_of_them() -> No
 
 
 def test_a_step_series_holds_until_its_next_row() -> None:
+    steps = table([50.0, 60.0, 70.0], field="hashprice_usd_per_phs_day@bitcoin", period_s=None)
+    price = column(table([1.0] * 5))
+    trace = run(price, column(steps, name="hashprice_usd_per_phs_day"), hours=2.5).to_trace()
+    assert trace.column("hashprice_usd_per_phs_day").tolist() == [50, 50, 60, 60, 70]
+
+
+def test_how_long_the_last_step_holds_is_not_guessed() -> None:
     steps = table([50.0, 60.0], field="hashprice_usd_per_phs_day@bitcoin", period_s=None)
+    held = column(steps, name="hashprice_usd_per_phs_day")
     price = column(table([1.0] * 6))
-    trace = run(price, column(steps, name="hashprice_usd_per_phs_day"), hours=3).to_trace()
+    (_, report) = run(price, held, hours=3).report.columns
+    assert report.gaps[0].n_rows == 3
+    fill = Fill(how="hold", max_gap_s=7200)
+    trace = run(price, replace(held, fill=fill), hours=3).to_trace()
     assert trace.column("hashprice_usd_per_phs_day").tolist() == [50, 50, 60, 60, 60, 60]
 
 
@@ -101,7 +113,8 @@ def test_one_missing_part_makes_the_whole_mean_a_gap() -> None:
 def test_a_fill_is_done_as_asked_and_noted(fill: Fill, expected: list[float]) -> None:
     trace = run(column(table([1.0, np.nan, np.nan, 4.0]), fill=fill), hours=2).to_trace()
     assert trace.column("price_per_kwh").tolist() == expected
-    assert trace.notes == (f"price_per_kwh: 2 rows filled ({fill})",)
+    span = "2024-04-01T00:00Z … 2024-04-01T02:00Z"
+    assert trace.notes == (f"price_per_kwh: 2 rows filled ({fill}) in {span}",)
 
 
 def test_what_is_interpolated_is_known_only_with_the_later_neighbour() -> None:
@@ -135,6 +148,33 @@ def test_two_sources_of_one_price_that_disagree_are_refused_with_their_rows() ->
     trace = joined.to_trace(prefer_first=True)
     assert trace.column("price_per_kwh").tolist() == official
     assert "48 rows where sources disagree" in trace.notes[0]
+
+
+def test_a_disagreement_names_the_source_that_was_taken() -> None:
+    tables = [
+        table([np.nan, 1.0]),
+        table([10.0, 1.0], file="b.csv"),
+        table([12.0, 1.0], file="c.csv"),
+    ]
+    (found,) = run(column(*tables), hours=1).report.columns[0].disagreements
+    assert ("b.csv" in found.source, "c.csv" in found.other_source) == (True, True)
+
+
+def test_a_row_that_came_late_delays_those_below_and_is_noted() -> None:
+    late = table([1.0, 2.0, 3.0])
+    known = late.starts.to_series()
+    known.iloc[1] += pd.Timedelta(hours=2)
+    late = replace(late, available_at={PRICE: pd.DatetimeIndex(known)})
+    trace = run(column(late), hours=1.5).to_trace()
+    assert trace.available_at["price_per_kwh"][2] == START + timedelta(hours=2.5)
+    assert "1 rows in" in trace.notes[0]
+    assert "up to 1.5 h later" in trace.notes[0]
+
+
+def test_a_field_of_another_unit_is_refused() -> None:
+    demand = table([30.0], field="demand_kw@kyushu")
+    with pytest.raises(DataError, match=r"outdoor_temp_c is in °C, but .* in kW"):
+        run(column(demand, name="outdoor_temp_c"), hours=0.5)
 
 
 def test_a_tolerance_lets_rounding_pass() -> None:
