@@ -172,8 +172,8 @@ def join(
         frame[column.column] = values
         known[column.column] = instants
         reports.append(report)
-    report = JoinReport(tuple(reports), starts[0], pd.Timestamp(end).tz_convert("UTC"))
-    return Joined(frame, known, report, period_s, currency, area)
+    found = JoinReport(tuple(reports), starts[0], pd.Timestamp(end).tz_convert("UTC"))
+    return Joined(frame, known, found, period_s, currency, area)
 
 
 def _join_column(

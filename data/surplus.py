@@ -8,15 +8,18 @@ where a neighbour's surplus makes the price.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import time
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pvlib
 
+from gridhash.data.readers.cells import read_cells
+from gridhash.data.readers.text_file import read_text_file
 from gridhash.data.trace import Trace
 from gridhash.errors import DataError
-from gridhash.time_grid import epoch_s
+from gridhash.time_grid import epoch_s, from_epoch_s, published_the_day_before, require_aware
 
 Array = npt.NDArray[np.float64]
 
@@ -28,11 +31,30 @@ PV = "behind_meter_pv_frac"
 
 @dataclass(frozen=True, kw_only=True)
 class CurtailmentOrder:
-    """An order to curtail renewables of an area in [start, end), known from `announced_at`."""
+    """An order to curtail renewables of an area in [start, end), known from `announced_at`.
+
+    Raises
+    ------
+    DataError
+        If an instant has no time zone, or they are not in the order announced, start, end.
+    """
 
     start: pd.Timestamp
     end: pd.Timestamp
     announced_at: pd.Timestamp
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be an order."""
+        try:
+            for name in ("start", "end", "announced_at"):
+                require_aware(getattr(self, name), name)
+        except ValueError as err:
+            raise DataError(f"order: {err}; add its offset") from None
+        if not self.announced_at <= self.start < self.end:
+            raise DataError(
+                f"order {self.start} … {self.end}, announced {self.announced_at}: it must be "
+                "announced, then start, then end"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,33 +106,63 @@ def with_area_surplus(trace: Trace, *, site_kw: float, area_share: float) -> Tra
     return _with_surplus(trace, surplus, known, note)
 
 
-def with_curtailment_orders(trace: Trace, orders: Sequence[CurtailmentOrder]) -> Trace:
+def with_curtailment_orders(
+    trace: Trace,
+    orders: Sequence[CurtailmentOrder],
+    *,
+    day_ahead: tuple[str, time] | None = None,
+) -> Trace:
     """Return the trace with `curtailment_order`: 1 while an order holds, else 0.
 
-    A row is known when its order is announced; that there is none, only at the start of the row.
+    Parameters
+    ----------
+    day_ahead
+        Time zone and local time on the day before by which a day's orders are announced, such as
+        ``("Asia/Tokyo", time(17))``: then it is known that there is no order, too. Without it,
+        that is known only when the row starts. A row with an order that came later is known when
+        that order was announced.
+    """
+    starts_s = epoch_s(trace.starts)
+    flag = np.zeros(trace.n_rows)
+    if day_ahead is None:
+        known_s = starts_s.copy()
+    else:
+        timezone, at = day_ahead
+        known_s = epoch_s(published_the_day_before(trace.starts, timezone=timezone, at=at))
+    for order in orders:
+        first = order.start.timestamp() - trace.period_s
+        rows = (starts_s > first) & (starts_s < order.end.timestamp())
+        announced_s = int(order.announced_at.timestamp())
+        # Where orders overlap, the earlier announcement already told that the row is curtailed.
+        before = known_s[rows]
+        told = np.where(flag[rows] > 0.0, np.minimum(before, announced_s), announced_s)
+        known_s[rows], flag[rows] = told, 1.0
+    known = from_epoch_s(np.maximum.accumulate(known_s))
+    note = f"{ORDER}: {len(orders)} orders"
+    result = trace.with_columns({ORDER: flag}, available_at={ORDER: known})
+    return replace(result, notes=(*result.notes, note))
+
+
+def read_orders(path: Path) -> list[CurtailmentOrder]:
+    """Read orders from a CSV file with the columns ``start,end,announced_at`` (ISO 8601, offset).
+
+    Utilities announce orders on web pages and by mail, each its own way: this is ours.
 
     Raises
     ------
     DataError
-        If an order ends before it starts, or is announced after its start.
+        If the file cannot be read or a line is no order; the message names it.
     """
-    starts_s = epoch_s(trace.starts)
-    flag = np.zeros(trace.n_rows)
-    known_s = starts_s.copy()
-    for order in orders:
-        if not order.announced_at <= order.start < order.end:
-            raise DataError(
-                f"order {order.start} … {order.end}, announced {order.announced_at}: it must be "
-                "announced, then start, then end"
-            )
-        first = order.start.timestamp() - trace.period_s
-        rows = (starts_s > first) & (starts_s < order.end.timestamp())
-        announced_s = max(int(order.announced_at.timestamp()), 0)
-        known_s[rows] = np.where(flag[rows] > 0, known_s[rows], starts_s[rows])
-        known_s[rows] = np.minimum(known_s[rows], announced_s)
-        flag[rows] = 1.0
-    known = pd.DatetimeIndex(np.maximum.accumulate(known_s).astype("datetime64[s]"), tz="UTC")
-    return trace.with_columns({ORDER: flag}, available_at={ORDER: known})
+    cells = read_cells(read_text_file(path), header_line=1)
+    columns = [cells.text(cells.at(name)) for name in ("start", "end", "announced_at")]
+    orders = []
+    for line, texts in zip(cells.lines, zip(*columns, strict=True), strict=True):
+        try:
+            start, end, announced_at = (pd.Timestamp(text) for text in texts)
+            orders.append(CurtailmentOrder(start=start, end=end, announced_at=announced_at))
+        except (ValueError, TypeError, DataError) as err:
+            raise DataError(f"{path} line {line}: {err}") from err
+    return orders
 
 
 def with_behind_meter_pv(trace: Trace, system: PvSystem, *, site_kw: float) -> Trace:
@@ -125,6 +177,8 @@ def with_behind_meter_pv(trace: Trace, system: PvSystem, *, site_kw: float) -> T
     DataError
         If the trace lacks `ghi_w_per_m2` or `outdoor_temp_c`, or a figure is not positive.
     """
+    import pvlib  # takes half a second, and few sites have panels
+
     _require_positive(site_kw=site_kw, peak_kw=system.peak_kw)
     ghi, outdoor_temp_c = trace.column("ghi_w_per_m2"), trace.column("outdoor_temp_c")
     middle = trace.starts + pd.Timedelta(seconds=trace.period_s / 2)
@@ -206,8 +260,7 @@ def _with_surplus(trace: Trace, surplus: Array, known: pd.DatetimeIndex, note: s
 
 
 def _latest(instants: Sequence[pd.DatetimeIndex]) -> pd.DatetimeIndex:
-    seconds = np.max([epoch_s(known) for known in instants], axis=0)
-    return pd.DatetimeIndex(seconds.astype("datetime64[s]"), tz="UTC")
+    return from_epoch_s(np.max([epoch_s(known) for known in instants], axis=0))
 
 
 def _require_positive(**figures: float) -> None:

@@ -1,5 +1,6 @@
 """Surplus scales to the site, conserves energy, is known when its sources are."""
 
+from datetime import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from gridhash.data.surplus import (
     CurtailmentOrder,
     PvSystem,
+    read_orders,
     surplus_given_price,
     with_area_surplus,
     with_behind_meter_pv,
@@ -87,7 +89,10 @@ def order(start: str, end: str, announced: str) -> CurtailmentOrder:
     )
 
 
-def test_an_order_flags_the_rows_it_touches_and_is_known_from_its_announcement() -> None:
+NIGHT = "2024-03-31T15:00"  # Midnight of 1 April in Japan.
+
+
+def test_an_order_flags_the_rows_it_touches() -> None:
     ordered = with_curtailment_orders(
         trace({"surplus_frac": [0.0] * 8}),
         [order("2024-04-01T01:00Z", "2024-04-01T02:15Z", "2024-04-01T00:10Z")],
@@ -99,16 +104,52 @@ def test_an_order_flags_the_rows_it_touches_and_is_known_from_its_announcement()
     assert known[5] == ordered.starts[5]
 
 
+def test_orders_that_come_the_day_before_give_their_notice() -> None:
+    day = trace({"surplus_frac": [0.0] * 48}, start=NIGHT)
+    ordered = with_curtailment_orders(
+        day,
+        [order("2024-04-01T09:00+09:00", "2024-04-01T16:00+09:00", "2024-03-31T16:40+09:00")],
+        day_ahead=("Asia/Tokyo", time(17)),
+    )
+    assert ordered.column("curtailment_order").sum() == 14
+    known = ordered.available_at["curtailment_order"]
+    assert (known == pd.Timestamp("2024-03-31T17:00+09:00")).all()
+
+
+def test_an_order_that_comes_late_is_known_late() -> None:
+    day = trace({"surplus_frac": [0.0] * 48}, start=NIGHT)
+    ordered = with_curtailment_orders(
+        day,
+        [order("2024-04-01T09:00+09:00", "2024-04-01T16:00+09:00", "2024-04-01T08:20+09:00")],
+        day_ahead=("Asia/Tokyo", time(17)),
+    )
+    known = ordered.available_at["curtailment_order"]
+    assert known[17] == pd.Timestamp("2024-03-31T17:00+09:00")
+    assert known[18] == pd.Timestamp("2024-04-01T08:20+09:00")
+
+
 @pytest.mark.parametrize(
     "times",
     [
         ("2024-04-01T02:00Z", "2024-04-01T01:00Z", "2024-04-01T00:00Z"),
         ("2024-04-01T01:00Z", "2024-04-01T02:00Z", "2024-04-01T01:30Z"),
+        ("2024-04-01T01:00", "2024-04-01T02:00", "2024-04-01T00:30"),
     ],
 )
-def test_an_order_out_of_order_is_refused(times: tuple[str, str, str]) -> None:
-    with pytest.raises(DataError, match="announced, then start, then end"):
-        with_curtailment_orders(trace({"surplus_frac": [0.0] * 8}), [order(*times)])
+def test_an_order_out_of_order_or_without_zone_is_refused(times: tuple[str, str, str]) -> None:
+    with pytest.raises(DataError, match=r"announced, then start, then end|no time zone"):
+        order(*times)
+
+
+def test_orders_are_read_from_a_file_and_a_bad_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "orders.csv"
+    good = "2024-04-01T09:00+09:00,2024-04-01T16:00+09:00,2024-03-31T16:40+09:00\n"
+    path.write_text("start,end,announced_at\n" + good)
+    (found,) = read_orders(path)
+    assert found.end == pd.Timestamp("2024-04-01T07:00Z")
+    path.write_text("start,end,announced_at\n" + good + good.replace("2024-04-01T16", "x"))
+    with pytest.raises(DataError, match=r"orders\.csv line 3"):
+        read_orders(path)
 
 
 def test_panels_in_kyushu_make_what_the_sun_gives() -> None:
