@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gridhash.errors import DataError, TimeGridError
+from gridhash.errors import DataError
 from gridhash.terminal import console
 
 app = typer.Typer(
@@ -30,8 +30,6 @@ Area = Annotated[
 Revise = Annotated[
     bool, typer.Option("--revise", help="Replace stored values that a newer file gives otherwise.")
 ]
-Start = Annotated[str | None, typer.Option("--start", help="First instant, with its offset.")]
-End = Annotated[str | None, typer.Option("--end", help="Instant after the last, with its offset.")]
 
 
 def _print_json(value: Any) -> None:
@@ -261,6 +259,18 @@ def join(
             "--surplus-below", help="Weak proxy: surplus where the price is at most this."
         ),
     ] = None,
+    orders: Annotated[
+        Path | None,
+        typer.Option("--orders", help="CSV of curtailment orders: start,end,announced_at."),
+    ] = None,
+    orders_at: Annotated[
+        str | None,
+        typer.Option("--orders-at", help="When a day's orders are out: 'Asia/Tokyo 17:00'."),
+    ] = None,
+    pv: Annotated[
+        str | None,
+        typer.Option("--pv", help="Panels: PEAK_KW,LATITUDE,LONGITUDE[,TILT,AZIMUTH]."),
+    ] = None,
     data_dir: DataDir = None,
     json_: Json = False,
 ) -> None:
@@ -269,39 +279,26 @@ def join(
     Nothing is filled unless a column asks for it, and every fill is noted in the trace. Use a saved
     trace as `--prices NAME` of `train`, `evaluate` and `serve`.
     """
-    from gridhash.data.join import join as join_columns
-    from gridhash.data.join_spec import parse_columns
-    from gridhash.data.surplus import with_area_surplus, with_surplus_from_price
+    from gridhash.data.join_command import JoinRequest, join_stored
 
-    opened = _open(data_dir)
-    if (surplus_share is None) != (site_kw is None):
-        raise DataError("--surplus-share and --site-kw belong together: give both or neither")
-    joined = join_columns(
-        parse_columns(column, opened),
-        start=_instant(start, "--start"),
-        end=_instant(end, "--end"),
-        period_s=period_s,
-        currency=currency,
+    request = JoinRequest(
+        columns=column,
+        start=start,
+        end=end,
         area=area,
+        currency=currency,
+        period_s=period_s,
+        save=save,
+        replace=replace,
+        prefer_first=prefer_first,
+        site_kw=site_kw,
+        surplus_share=surplus_share,
+        surplus_below=surplus_below,
+        orders=orders,
+        orders_at=orders_at,
+        pv=pv,
     )
-    if json_:
-        _print_json(joined.report.as_dict())
-    else:
-        console.print(joined.report.table())
-        for line in joined.report.lines():
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
-    trace = joined.to_trace(prefer_first=prefer_first)
-    if surplus_share is not None and site_kw is not None:
-        trace = with_area_surplus(trace, site_kw=site_kw, area_share=surplus_share)
-    if surplus_below is not None:
-        trace = with_surplus_from_price(trace, at_most_per_kwh=surplus_below)
-    if save is not None:
-        opened.save_trace(save, trace, replace=replace)
-    if not json_:
-        for note in trace.notes:
-            console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
-        done = f"saved as {save}" if save is not None else "not saved; give --save NAME to keep it"
-        console.print(f"{trace!r}\n{done}", markup=False, highlight=False, soft_wrap=True)
+    join_stored(_open(data_dir), request, console, as_json=json_)
 
 
 @app.command()
@@ -326,13 +323,3 @@ def calibrate(
         return
     console.print(result.table())
     console.print(overrides, markup=False, highlight=False, soft_wrap=True)
-
-
-def _instant(text: str, name: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise TimeGridError(f"{name} {text!r}: write it as 2024-04-01T00:00+09:00") from None
-    if instant.utcoffset() is None:
-        raise TimeGridError(f"{name} {text!r} has no offset; write it as {text}T00:00+09:00")
-    return instant

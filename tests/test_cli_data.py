@@ -185,6 +185,40 @@ def test_join_makes_a_trace_that_train_and_evaluate_can_name(
     assert trace.available_at["outdoor_temp_c"][0] == pd.Timestamp("2024-04-01T01:00+09:00")
 
 
+def test_orders_and_panels_become_columns(run_cli: RunCli, store: Store, tmp_path: Path) -> None:
+    weather = write_open_meteo(tmp_path / "w.json", [10.1 + 0.3 * h for h in range(48)])
+    answer = json.loads(weather.read_text())
+    # The radiation of an hour stands at its end, so one more hour is needed.
+    hours = pd.date_range("2024-03-31T15:00", periods=50, freq="h")
+    answer["hourly"] = {
+        "time": [hour.strftime("%Y-%m-%dT%H:%M") for hour in hours],
+        "temperature_2m": [round(10.1 + 0.3 * h, 1) for h in range(50)],
+        "shortwave_radiation": [800.0 if 3 <= h % 24 <= 4 else 0.0 for h in range(50)],
+    }
+    answer["hourly_units"]["shortwave_radiation"] = "W/m²"
+    weather.write_text(json.dumps(answer), "utf-8")
+    assert run_cli("import", write_jepx(tmp_path / "s.csv"), weather).code == 0
+    (dataset,) = (name for name in store.names() if name.startswith("open-meteo"))
+    area = store.read(dataset).areas[0]
+    (tmp_path / "orders.csv").write_text(
+        "start,end,announced_at\n"
+        "2024-04-01T09:00+09:00,2024-04-01T16:00+09:00,2024-03-31T16:40+09:00\n"
+    )
+    run = run_cli(
+        "join", "--column", KYUSHU,
+        "--column", f"outdoor_temp_c={dataset}:outdoor_temp_c@{area}",
+        "--column", f"ghi_w_per_m2={dataset}:ghi_w_per_m2@{area}",
+        *MARKET, "--site-kw", 4500, "--pv", "1000,33.6,130.4",
+        "--orders", "orders.csv", "--orders-at", "Asia/Tokyo 17:00", "--save", "signals",
+    )  # fmt: skip
+    assert run.code == 0, run.err
+    trace = store.load_trace("signals")
+    assert trace.column("curtailment_order").sum() == 14
+    pv = trace.column("behind_meter_pv_frac") * 4500
+    assert 500 < pv.max() < 1000
+    np.testing.assert_array_equal(trace.column("surplus_frac"), pv / 4500)
+
+
 def test_a_gap_stops_the_join_until_a_fill_is_asked_for_and_is_noted(
     run_cli: RunCli, store: Store, tmp_path: Path
 ) -> None:
@@ -220,7 +254,9 @@ def test_a_gap_stops_the_join_until_a_fill_is_asked_for_and_is_noted(
         (("--column", f"{KYUSHU},fill=guess", *MARKET), "fill is hold, interpolate or a number"),
         (("--column", f"{KYUSHU},scale=much", *MARKET), "'much' is not a number"),
         (("--column", f"{KYUSHU},colour=red", *MARKET), "unknown option colour"),
-        (("--column", KYUSHU, *MARKET, "--site-kw", 4500), "belong together"),
+        (("--column", KYUSHU, *MARKET, "--surplus-share", 0.1), "need --site-kw"),
+        (("--column", KYUSHU, *MARKET, "--site-kw", 9, "--pv", "1,2"), "write PEAK_KW"),
+        (("--column", KYUSHU, *MARKET, "--orders", "absent.csv"), "cannot be read"),
         (("--column", KYUSHU, *MARKET[:4], "--start", "2024-04-01", *SPAN[2:]), "has no offset"),
         (("--column", KYUSHU, *MARKET, "--period", 1100), "does not divide|no span of whole"),
         (("--column", KYUSHU, *MARKET[:2], "--currency", "EUR", *SPAN), "is in JPY"),
