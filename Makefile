@@ -1,11 +1,12 @@
 # Every target sets .venv up first (scripts/set_up); after the first time that needs no network.
-.PHONY: help set-up demo test check bench results clean
+.PHONY: help set-up demo test check bench campaign results clean
 
 help:
 	@echo "make demo    from a real price file to verified rigs, with a report at the end"
 	@echo "make test    every check: format, lint, types, imports, tests"
 	@echo "make check   the same without the tests"
-	@echo "make bench   environment steps per second on this machine"
+	@echo "make bench   environment steps per second, import and load of data, on this machine"
+	@echo "make campaign  damaged files, killed writers, faulty servers: about ten minutes"
 	@echo "make results train and judge on the sample: 3 start costs x 5 seeds, in resumable cells"
 	@echo "make clean   remove .venv and what the tools leave behind"
 
@@ -23,6 +24,12 @@ check: set-up
 
 bench: set-up
 	@.venv/bin/python benchmarks/env_speed.py
+	@.venv/bin/python benchmarks/data.py
+
+campaign: set-up
+	@.venv/bin/python scripts/fuzz_readers.py --mutations 110000 --corpus tests/data/readers/examples
+	@.venv/bin/python scripts/store_kill_test.py
+	@GRIDHASH_FETCH_STORMS=2000 GRIDHASH_FETCH_KILLS=200 .venv/bin/pytest --quiet tests/data/fetch/test_storm.py tests/data/fetch/test_resume.py
 
 results: set-up
 	@.venv/bin/python scripts/results.py

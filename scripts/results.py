@@ -45,8 +45,16 @@ CASES = {
 SEEDS = {"sample": 5, "japan": 2}
 """Seeds by the first word of a case."""
 DEPENDS_ON = (
-    "data/**/*.py",
+    "data/schema.py",
+    "data/trace.py",
+    "data/synthetic.py",
+    "data/synthesis/*.py",
     "data/samples/*",
+    # The reader of the embedded sample, and what it stands on.
+    *(
+        f"data/readers/{name}.py"
+        for name in ("cells", "checks", "price_trace", "rows", "smard", "text_file")
+    ),
     "envs/*.py",
     "agents/*.py",
     "gridhash/presets/*.toml",
