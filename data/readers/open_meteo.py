@@ -3,8 +3,9 @@
 ``hourly.time`` has naive times of the zone ``timezone``, all shifted by one ``utc_offset_seconds``;
 a span in which the zone's clocks change is refused: ask with ``timezone=GMT``. Units stand in
 ``hourly_units`` and are converted from there. Temperatures, humidity, pressure and wind are values
-at the time; irradiance is the mean of the hour *before* it, so it moves up by one row. ``null`` is
-a missing value.
+at the time; irradiance is the mean of the hour *before* it, so it begins one hour earlier and makes
+a table of its own, of the same dataset: a file says nothing of the irradiance of its last hour, nor
+of the temperature of the hour before its first. ``null`` is a missing value.
 
 A value counts as known at the end of its hour. Nothing in the file tells a forecast from the
 archive: give the archive's files only.
@@ -83,6 +84,8 @@ def sign(file: SourceFile) -> str | None:
 def read(file: SourceFile, options: ReadOptions) -> tuple[SourceTable, ...]:
     """Return the hourly weather; the area is the place's latitude and longitude unless named.
 
+    Values at a time and means of an hour are two tables of one dataset, each where it speaks.
+
     Raises
     ------
     FileFormatError
@@ -120,26 +123,26 @@ def read(file: SourceFile, options: ReadOptions) -> tuple[SourceTable, ...]:
                 f"{file.path}, {hourly['time'][row]}: dew point {values['dew_point_c'][row]:g} "
                 f"above the temperature, {values['outdoor_temp_c'][row]:g} °C"
             )
-    return (_table(file, options, place, instants_s, values),)
+    means = {QUANTITIES[name] for name in IRRADIANCE} & set(values)
+    groups = (
+        (instants_s, [name for name in values if name not in means]),
+        (instants_s - HOUR_S, [name for name in values if name in means]),
+    )
+    return tuple(
+        _table(file, options, place, starts_s, {name: values[name] for name in names})
+        for starts_s, names in groups
+        if names
+    )
 
 
 def _table(
     file: SourceFile,
     options: ReadOptions,
     place: Numbers,
-    instants_s: Seconds,
+    starts_s: Seconds,
     values: dict[str, Numbers],
 ) -> SourceTable:
     where = f"{place[0]:g},{place[1]:g}"
-    before = {QUANTITIES[name] for name in IRRADIANCE} & set(values)
-    starts_s = instants_s
-    if before:
-        starts_s = np.concatenate([instants_s[:1] - HOUR_S, instants_s])
-        gap = np.array([np.nan])
-        values = {
-            name: np.concatenate([column, gap] if name in before else [gap, column])
-            for name, column in values.items()
-        }
     area = options.area.lower() if options.area is not None else where
     return make_table(
         file,

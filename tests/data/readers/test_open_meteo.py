@@ -1,14 +1,17 @@
 """Open-Meteo: zones, units, nulls, and irradiance of the hour before."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from gridhash.data.import_files import import_files
 from gridhash.data.readers.open_meteo import FORMATS
+from gridhash.data.store.store import Store
 from gridhash.errors import DataError, FileFormatError, TimeGridError
 
 
@@ -75,13 +78,42 @@ def with_variable(name: str, unit: Any, values: list[Any]) -> dict[str, Any]:
 def test_irradiance_is_of_the_hour_before_its_time(read_market: Any) -> None:
     content = with_variable("shortwave_radiation", "W/m²", [float(k) for k in range(48)])
 
-    (table,) = read_market(FORMATS, "x.json", json.dumps(content))
+    now, before = read_market(FORMATS, "x.json", json.dumps(content))
 
-    ghi = table.column("ghi_w_per_m2@33.6,130.375")
-    assert table.starts[0] == pd.Timestamp("2024-06-30T23:00Z")
-    assert ghi[:3].tolist() == [0.0, 1.0, 2.0]
-    assert np.isnan(ghi[-1])
-    assert np.isnan(table.column("outdoor_temp_c@33.6,130.375")[0])
+    assert now.dataset == before.dataset
+    assert now.columns == ["outdoor_temp_c@33.6,130.375", "dew_point_c@33.6,130.375"]
+    assert before.columns == ["ghi_w_per_m2@33.6,130.375"]
+    assert now.starts[0] == pd.Timestamp("2024-07-01T00:00Z")
+    assert before.starts[0] == pd.Timestamp("2024-06-30T23:00Z")
+    assert before.column("ghi_w_per_m2@33.6,130.375").tolist() == [float(k) for k in range(48)]
+    assert not now.frame.isna().any(axis=None)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_files_of_adjacent_days_join_without_loss(
+    read_market: Any, tmp_path: Path, order: tuple[int, int]
+) -> None:
+    answers = [answer(first=first) for first in ("2024-07-01T00:00", "2024-07-03T00:00")]
+    for i, content in enumerate(answers):
+        content["hourly_units"]["shortwave_radiation"] = "W/m²"
+        content["hourly"]["shortwave_radiation"] = [float(48 * i + k) for k in range(48)]
+    paths = [tmp_path / f"{i}.json" for i in (0, 1)]
+    for path, content in zip(paths, answers, strict=True):
+        path.write_text(json.dumps(content), "utf-8")
+    store = Store(tmp_path / "store")
+
+    done = import_files(
+        [paths[i] for i in order], store=store, now=datetime(2026, 1, 1, tzinfo=UTC)
+    )
+
+    assert [one.error for one in done] == ["", ""]
+    table = store.read("open-meteo-33.6-130.375")
+    assert (table.starts[0], len(table)) == (pd.Timestamp("2024-06-30T23:00Z"), 97)
+    temps = [temp for content in answers for temp in content["hourly"]["temperature_2m"]]
+    assert table.column("outdoor_temp_c@33.6,130.375")[1:].tolist() == temps
+    assert table.column("ghi_w_per_m2@33.6,130.375")[:-1].tolist() == [float(k) for k in range(96)]
+    for known in table.available_at.values():
+        assert (known == table.starts + pd.Timedelta(hours=1)).all()
 
 
 @pytest.mark.parametrize(
