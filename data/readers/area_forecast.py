@@ -4,6 +4,11 @@ One day in 48 slots, kWh per half hour (here kW, twice that). The first two line
 of the file's update and the day that it is for; that update is the instant from which its values
 are known, also where a file that was updated during its day has slots already past.
 
+A day has several issues, and the store keeps one value per slot and dataset. So what was issued
+before the day began (``AREA_ONCE_YOSOKU.csv``, the evening before) is ``area-forecast-day-ahead-…``
+and what was issued on the day or after it (``AREA_YOSOKU.csv``) is ``area-forecast-…``; a later
+issue of the same kind contradicts the one stored.
+
 Seen: Kyushu's ``21110_TSO9_0_YYYYMMDD.csv`` (dates without dashes, times ``0:30``, a row of units)
 and ``AREA_YOSOKU.csv`` / ``AREA_ONCE_YOSOKU.csv`` (times ``0030``, units in the header). Only the
 former's name tells the area (TSO9 = area 09).
@@ -78,7 +83,9 @@ def sign(file: SourceFile) -> str | None:
 
 
 def read(file: SourceFile, options: ReadOptions) -> tuple[SourceTable, ...]:
-    """Return the table ``area-forecast-<area>``, 30-minute means [kW].
+    """Return ``area-forecast-day-ahead-<area>`` or ``area-forecast-<area>``, 30-minute means [kW].
+
+    The former where the file was updated before its day began.
 
     Raises
     ------
@@ -116,10 +123,11 @@ def read(file: SourceFile, options: ReadOptions) -> tuple[SourceTable, ...]:
     }
     _check_values(cells, area, values)
     frame = pd.DataFrame({field(q, area.key): v for q, v in values.items()}, index=starts)
+    kind = "day-ahead-" if updated < starts[0] else ""
     known = pd.DatetimeIndex([updated] * len(frame)).tz_convert("UTC")
     return (
         SourceTable(
-            dataset=f"area-forecast-{area.key}",
+            dataset=f"area-forecast-{kind}{area.key}",
             frame=frame,
             period_s=PERIOD_S,
             currency=None,

@@ -1,6 +1,6 @@
 """Forecasts of an area: both layouts, the instant from which they are known, and damage."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from gridhash.data.readers.area_forecast import FORMATS, sign
 from gridhash.data.readers.formats import ReadOptions
 from gridhash.data.readers.source_file import SourceFile
 from gridhash.data.source_table import SourceTable
+from gridhash.data.store.store import Store
 from gridhash.errors import DataError, FileFormatError, TimeGridError
 from tests.data.readers.area_damage import CELL_DAMAGES, byte_damage, outcome, scale_all
 from tests.data.readers.area_files import AreaFile, expected
@@ -61,22 +62,56 @@ def read(file: AreaFile | Path, area: str | None = None) -> SourceTable:
 
 
 @pytest.mark.parametrize(
-    ("area", "updated"),
-    [("kyushu", "2025-04-07T22:50:00+09:00"), ("tokyo", "2025-04-06T18:55:13+09:00")],
+    ("area", "dataset", "updated"),
+    [
+        ("kyushu", "area-forecast-kyushu", "2025-04-07T22:50:00+09:00"),
+        ("tokyo", "area-forecast-day-ahead-tokyo", "2025-04-06T18:55:13+09:00"),
+    ],
 )
 def test_forecast_comes_back_as_mean_power_known_from_its_update(
-    tmp_path: Path, area: str, updated: str
+    tmp_path: Path, area: str, dataset: str, updated: str
 ) -> None:
     file = forecast_file(tmp_path, area)
 
     table = read(file, area)
 
-    assert (table.dataset, table.period_s, len(table)) == (f"area-forecast-{area}", 1800, 48)
+    assert (table.dataset, table.period_s, len(table)) == (dataset, 1800, 48)
     pd.testing.assert_frame_equal(
         table.frame, file.truth, check_freq=False, check_names=False, check_index_type=False
     )
     for known in table.available_at.values():
         assert set(known) == {pd.Timestamp(updated)}
+
+
+@pytest.mark.parametrize(
+    ("updated", "dataset"),
+    [
+        ("20250406,23:59:59", "area-forecast-day-ahead-kyushu"),
+        ("20250407,00:00:00", "area-forecast-kyushu"),
+        ("20250408,00:10:00", "area-forecast-kyushu"),
+    ],
+)
+def test_issue_of_the_evening_before_is_day_ahead(
+    tmp_path: Path, updated: str, dataset: str
+) -> None:
+    file = forecast_file(tmp_path, "kyushu")
+    file.head[1] = f"{updated},20250407"
+
+    assert read(file).dataset == dataset
+
+
+def test_both_issues_of_a_day_are_kept(tmp_path: Path) -> None:
+    store, now = Store(tmp_path / "store"), datetime(2026, 1, 1, tzinfo=UTC)
+    evening = forecast_file(tmp_path, "tokyo", seed=1)
+    later = forecast_file(tmp_path, "tokyo", seed=2)
+    later.head[1] = "20250407,19:44:07,20250407"
+    tables = [read(file, "tokyo") for file in (evening, later)]
+
+    for table in tables:
+        store.append(table, imported_at=now)
+
+    for table in tables:
+        assert store.read(table.dataset).frame.equals(table.frame)
 
 
 def test_name_without_an_area_asks_for_it(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ AREA = {"AREA_ONCE_YOSOKU.csv": "tokyo", "AREA_YOSOKU.csv": "tokyo"}
 HEADS = """
 21110_TSO9_0_20250407.csv area-forecast-kyushu 48 3 2025-04-06T15:00Z
   demand_forecast_kw@kyushu 7316000.0 wind_solar_forecast_kw@kyushu 40068.0
-AREA_ONCE_YOSOKU.csv area-forecast-tokyo 48 3 2025-04-16T15:00Z
+AREA_ONCE_YOSOKU.csv area-forecast-day-ahead-tokyo 48 3 2025-04-16T15:00Z
   demand_forecast_kw@tokyo 23827000.0 wind_solar_forecast_kw@tokyo 148326.0
 AREA_YOSOKU.csv area-forecast-tokyo 48 3 2025-04-15T15:00Z
   demand_forecast_kw@tokyo 24076000.0 wind_solar_forecast_kw@tokyo 266332.0
