@@ -158,6 +158,12 @@ def join(
     for instant, which in ((start, "start"), (end, "end")):
         if instant.utcoffset() is None:
             raise TimeGridError(f"{which} {instant} has no time zone; add its offset")
+    if period_s <= 0 or 86400 % period_s:
+        raise TimeGridError(
+            f"period {period_s} s does not divide a day; use 300, 900, 1800 or 3600"
+        )
+    if end <= start:
+        raise TimeGridError(f"the span ends, {end}, before it starts, {start}")
     starts = grid(pd.Timestamp(start), pd.Timestamp(end), period_s)
     if not len(starts) or (pd.Timestamp(end) - pd.Timestamp(start)).total_seconds() % period_s:
         raise TimeGridError(f"{start} … {end} is no span of whole periods of {period_s} s")

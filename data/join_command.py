@@ -8,8 +8,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gridhash.data.join import join
+from gridhash.data.join import JoinColumn, join
 from gridhash.data.join_spec import parse_columns
+from gridhash.data.quantities import split_field
+from gridhash.data.samples import sample_names
+from gridhash.data.schema import COLUMN_BY_NAME
 from gridhash.data.store.store import Store
 from gridhash.data.surplus import (
     PvSystem,
@@ -22,6 +25,9 @@ from gridhash.data.surplus import (
 )
 from gridhash.data.trace import Trace
 from gridhash.errors import DataError, TimeGridError
+
+RESERVED_NAMES = {"synthetic", *sample_names()}
+"""What `--prices` takes for something else than a stored trace."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +73,14 @@ def join_stored(store: Store, request: JoinRequest, console: Console, *, as_json
     DataError
         If the request is wrong, a gap is left or sources disagree; nothing is saved then.
     """
+    if request.save in RESERVED_NAMES:
+        raise DataError(f"--save {request.save}: that name is taken by what ships with gridhash")
     if request.site_kw is None and (request.surplus_share is not None or request.pv is not None):
         raise DataError("--surplus-share and --pv need --site-kw, the site's nameplate power")
+    columns = parse_columns(request.columns, store)
+    _check_area(columns, request.area)
     joined = join(
-        parse_columns(request.columns, store),
+        columns,
         start=_instant(request.start, "--start"),
         end=_instant(request.end, "--end"),
         period_s=request.period_s,
@@ -92,6 +102,19 @@ def join_stored(store: Store, request: JoinRequest, console: Console, *, as_json
         done = f"saved as {request.save}" if request.save else "not saved; --save NAME keeps it"
         console.print(f"{trace!r}\n{done}", markup=False, highlight=False, soft_wrap=True)
     return trace
+
+
+def _check_area(columns: Sequence[JoinColumn], area: str) -> None:
+    for column in columns:
+        if COLUMN_BY_NAME[column.column].unit != "currency/kWh":
+            continue
+        for part in column.parts:
+            found = split_field(part.field)[1]
+            if found.casefold() != area.casefold():
+                raise DataError(
+                    f"{column.column} is that of {found}, but --area says {area}: name the area of "
+                    "the price"
+                )
 
 
 def _with_surplus(trace: Trace, request: JoinRequest) -> Trace:

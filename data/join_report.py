@@ -148,11 +148,14 @@ def gap_problem(column: ColumnReport) -> str:
     """Return what to say about a column with gaps."""
     first = column.gaps[0]
     n_missing = sum(gap.n_rows for gap in column.gaps)
+    remedy = "add a source, or a fill for this column"
+    if column.fill:
+        remedy = f"add a source, or allow longer gaps than its fill does ({column.fill})"
     return (
         f"{column.column}: {n_missing} rows in {len(column.gaps)} gap(s) are missing, the first "
         f"from {first.start.isoformat()} to {first.end.isoformat()} ({first.n_rows} rows), in "
         f"{' and in '.join(column.sources)}; nothing is filled in: choose a span without gaps, "
-        "add a source, or a fill for this column"
+        f"{remedy}"
     )
 
 

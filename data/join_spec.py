@@ -45,6 +45,8 @@ def parse_columns(specs: Sequence[str], store: Store) -> list[JoinColumn]:
             field=field,
             scale=_number(spec, options.pop("scale", "1")),
         )
+        if part.scale == 0.0:
+            raise DataError(f"{spec!r}: a scale of zero leaves nothing of the column")
         tolerance = _number(spec, options.pop("tolerance", "1e-6"))
         fill = _fill(spec, options.pop("fill", None))
         if options:

@@ -96,6 +96,8 @@ def with_area_surplus(trace: Trace, *, site_kw: float, area_share: float) -> Tra
         If the trace has neither curtailed column, or a figure is not positive.
     """
     _require_positive(site_kw=site_kw, area_share=area_share)
+    if area_share > 1.0:
+        raise DataError(f"area_share {area_share:g}: a site's share of its area is at most 1")
     held = [name for name in CURTAILED if name in trace.frame.columns]
     if not held:
         raise DataError(f"{trace.source}: surplus of the area needs {' or '.join(CURTAILED)}")

@@ -160,7 +160,7 @@ def _extra_options(words: list[str]) -> dict[str, str]:
 
 @app.command("list")
 def list_(data_dir: DataDir = None, json_: Json = False) -> None:
-    """List what the store holds: datasets with span, gaps and licence, and traces."""
+    """List what the store holds: datasets and traces with span, rows and publisher, and terms."""
     from gridhash.data.store.commands import list_store
 
     list_store(_open(data_dir), console, as_json=json_)
@@ -228,8 +228,10 @@ def join(
         list[str],
         typer.Option(
             "--column",
-            help="COLUMN=DATASET:QUANTITY@AREA[,scale=X][,fill=hold|interpolate|VALUE[:SECONDS]]; "
-            "twice for one column: a second source that completes and checks the first.",
+            metavar="SPEC",
+            help="COLUMN=DATASET:QUANTITY@AREA, then ,scale=X and ,fill=hold or interpolate or a "
+            "value, with :SECONDS for the longest gap (else 10800). Twice for one column: a second "
+            "source that completes and checks the first.",
         ),
     ],
     start: Annotated[str, typer.Option("--start", help="First instant, with its offset.")],

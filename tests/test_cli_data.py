@@ -153,6 +153,12 @@ def test_a_file_that_contradicts_the_store_is_refused_unless_it_revises(
     np.testing.assert_allclose(after, before + 0.01)
 
 
+def test_another_currency_than_the_files_is_refused(run_cli: RunCli, tmp_path: Path) -> None:
+    run = run_cli("import", "--currency", "EUR", write_jepx(tmp_path / "spot.csv"))
+    assert run.code == 2
+    assert "in JPY, not EUR" in run.out
+
+
 def test_a_bad_file_does_not_stop_the_others(run_cli: RunCli, store: Store, tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text("time,price\n1,2\n")
@@ -258,7 +264,12 @@ def test_a_gap_stops_the_join_until_a_fill_is_asked_for_and_is_noted(
         (("--column", KYUSHU, *MARKET, "--site-kw", 9, "--pv", "1,2"), "write PEAK_KW"),
         (("--column", KYUSHU, *MARKET, "--orders", "absent.csv"), "cannot be read"),
         (("--column", KYUSHU, *MARKET[:4], "--start", "2024-04-01", *SPAN[2:]), "has no offset"),
-        (("--column", KYUSHU, *MARKET, "--period", 1100), "does not divide|no span of whole"),
+        (("--column", KYUSHU, *MARKET, "--period", 1100), "does not divide"),
+        (("--column", KYUSHU, *MARKET, "--period", 0), "does not divide"),
+        (("--column", KYUSHU, *MARKET[:4], *SPAN[:2], "--end", SPAN[1]), "before it starts"),
+        (("--column", KYUSHU, *MARKET, "--area", "tokyo"), "price_per_kwh is that of kyushu"),
+        (("--column", f"{KYUSHU},scale=0", *MARKET), "scale of zero"),
+        (("--column", KYUSHU, *MARKET, "--save", "synthetic"), "name is taken"),
         (("--column", KYUSHU, *MARKET[:2], "--currency", "EUR", *SPAN), "is in JPY"),
     ],
 )
@@ -266,7 +277,7 @@ def test_a_wrong_join_is_one_error(
     run_cli: RunCli, store: Store, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     run_cli("import", write_jepx(tmp_path / "spot.csv"))
-    run = run_cli("join", *arguments, "--save", "x")
+    run = run_cli("join", "--save", "x", *arguments)
     assert run.code == 2
     assert re.search(message, run.err), run.err
     assert store.trace_names() == []

@@ -100,7 +100,14 @@ def read_file(path: str | Path, options: ReadOptions | None = None) -> FileReadi
     """
     file = SourceFile.load(path)
     form, reason = recognise(file)
-    tables = form.read(file, options or ReadOptions())
+    options = options or ReadOptions()
+    tables = form.read(file, options)
+    for table in tables:
+        if options.currency and table.currency not in (None, options.currency):
+            raise DataError(
+                f"{file.path}: its prices are in {table.currency}, not {options.currency}; leave "
+                "--currency out"
+            )
     return FileReading(file, form, reason, tables)
 
 
