@@ -47,14 +47,6 @@ SEEDS = {"sample": 5, "japan": 2}
 DEPENDS_ON = (
     "data/schema.py",
     "data/trace.py",
-    "data/synthetic.py",
-    "data/synthesis/*.py",
-    "data/samples/*",
-    # The reader of the embedded sample, and what it stands on.
-    *(
-        f"data/readers/{name}.py"
-        for name in ("cells", "checks", "price_trace", "rows", "smard", "text_file")
-    ),
     "envs/*.py",
     "agents/*.py",
     "gridhash/presets/*.toml",
@@ -73,12 +65,24 @@ DEPENDS_ON = (
         )
     ),
 )
+"""What every cell depends on."""
+PRICES_OF = {
+    "sample": (
+        "data/samples/nl_2018.csv",
+        *(
+            f"data/readers/{name}.py"
+            for name in ("cells", "checks", "price_trace", "rows", "smard", "text_file")
+        ),
+    ),
+    "japan": ("data/synthetic.py", "data/synthesis/*.py", "data/samples/synthetic_japan.json"),
+}
+"""Where the prices of a case come from, by its first word."""
 
 
-def code_hash() -> str:
-    """Return a hash of every file that a cell depends on."""
+def code_hash(kind: str) -> str:
+    """Return a hash of every file that the cells of a kind of case depend on."""
     digest = hashlib.sha256()
-    for pattern in DEPENDS_ON:
+    for pattern in (*DEPENDS_ON, *PRICES_OF[kind]):
         for path in sorted(ROOT.glob(pattern)):
             if path.is_file():
                 digest.update(path.read_bytes())
@@ -118,7 +122,7 @@ def page(cells: list[dict[str, Any]]) -> str:
     lines = [
         "# Policies on the data that ship with gridhash",
         "",
-        f"Made by `make results`, code {code_hash()}. The first eight months of a year teach, the "
+        f"Made by `make results`, code {', '.join(map(code_hash, PRICES_OF))}. The first eight months of a year teach, the "
         "ninth chooses, the last three judge; nothing else has seen those. Presets "
         "`europe_sample` (Netherlands day-ahead 2018, real prices; hashprice and adders chosen so "
         "that break-even is the annual median price) and `japan_pilot` (a **synthetic** Kyushu "
@@ -178,9 +182,10 @@ def main() -> None:
     options = parser.parse_args()
     console = Console(stderr=True)
     CELLS.mkdir(parents=True, exist_ok=True)
-    key = code_hash()
     for case in options.cases:
-        for seed in options.seeds or range(SEEDS[case.split("-")[0]]):
+        kind = case.split("-")[0]
+        key = code_hash(kind)
+        for seed in options.seeds or range(SEEDS[kind]):
             path = CELLS / f"{case}-seed{seed}.json"
             if path.exists() and json.loads(path.read_text())["code"] == key:
                 console.print(f"{path.name} is up to date")

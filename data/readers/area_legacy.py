@@ -187,7 +187,8 @@ def sign(file: SourceFile) -> str | None:
     if found is None:
         return None
     layout, line = found
-    return f"the header above line {line + 1} is that of {' or '.join(layout.areas)}"
+    which = "" if len(layout.areas) == 1 else "; its name or --area says which"
+    return f"the header above line {line + 1} is that of {' or '.join(layout.areas)}{which}"
 
 
 def read(file: SourceFile, options: ReadOptions) -> tuple[SourceTable, ...]:
