@@ -122,8 +122,9 @@ def page(cells: list[dict[str, Any]]) -> str:
     lines = [
         "# Policies on the data that ship with gridhash",
         "",
-        f"Made by `make results`, code {', '.join(map(code_hash, PRICES_OF))}. The first eight months of a year teach, the "
-        "ninth chooses, the last three judge; nothing else has seen those. Presets "
+        f"Made by `make results`, code {', '.join(map(code_hash, PRICES_OF))}. The first eight "
+        "months of a year teach, the ninth chooses, the last three judge; nothing else has seen "
+        "those. Presets "
         "`europe_sample` (Netherlands day-ahead 2018, real prices; hashprice and adders chosen so "
         "that break-even is the annual median price) and `japan_pilot` (a **synthetic** Kyushu "
         "year, on/off and with assumed work levels) say which of their figures are assumed.",
