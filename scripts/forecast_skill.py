@@ -29,7 +29,7 @@ from gridhash.data.forecasts.forecast import (
 )
 from gridhash.data.forecasts.methods import METHODS, fit
 from gridhash.data.forecasts.quantile_model import QuantileModel
-from gridhash.data.forecasts.recalibration import WINDOW_DAYS, forecast_recalibrated
+from gridhash.data.forecasts.rolling_map import WINDOW_DAYS, forecast_recalibrated
 from gridhash.data.forecasts.sampling import whole_steps_s
 from gridhash.data.forecasts.scores import coverage, crps, paired_difference, pinball
 from gridhash.data.forecasts.series import known_at

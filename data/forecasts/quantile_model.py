@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from gridhash.data.forecasts.anchor import Anchor, fit_anchor
-from gridhash.data.forecasts.calibration import Calibration, fit_calibration
 from gridhash.data.forecasts.features import FeatureSpec, design_matrix, last_known, rows_of
 from gridhash.data.forecasts.forecast import LEVELS
+from gridhash.data.forecasts.quantile_map import Calibration, fit_calibration
 from gridhash.data.forecasts.sampling import (
     BoolArray,
     TrainingOptions,

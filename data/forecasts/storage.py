@@ -16,9 +16,9 @@ import pandas as pd
 
 from gridhash.data.forecasts.anchor import Anchor
 from gridhash.data.forecasts.baselines import Climatology, ReferenceForecaster
-from gridhash.data.forecasts.calibration import Calibration
 from gridhash.data.forecasts.features import FeatureSpec
 from gridhash.data.forecasts.forecast import Forecaster
+from gridhash.data.forecasts.quantile_map import Calibration
 from gridhash.data.forecasts.quantile_model import QuantileModel
 from gridhash.data.splits import Span
 from gridhash.errors import FileFormatError

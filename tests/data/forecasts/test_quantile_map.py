@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from gridhash.data.forecasts.calibration import fit_calibration
 from gridhash.data.forecasts.forecast import LEVELS, Forecaster, forecast_many, issue_times
+from gridhash.data.forecasts.quantile_map import fit_calibration
 from gridhash.data.forecasts.quantile_model import QuantileModel
-from gridhash.data.forecasts.recalibration import forecast_recalibrated, recalibrated
+from gridhash.data.forecasts.rolling_map import forecast_recalibrated, recalibrated
 from gridhash.data.forecasts.scores import coverage
 from gridhash.data.forecasts.series import Series, known_at
 from gridhash.data.splits import Span

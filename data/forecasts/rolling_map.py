@@ -6,9 +6,9 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from gridhash.data.forecasts.calibration import Calibration, fit_calibration
 from gridhash.data.forecasts.features import rows_of
 from gridhash.data.forecasts.forecast import Forecasts, forecast_many
+from gridhash.data.forecasts.quantile_map import Calibration, fit_calibration
 from gridhash.data.forecasts.quantile_model import QuantileModel
 from gridhash.data.forecasts.sampling import BoolArray, whole_steps_s
 from gridhash.data.forecasts.series import (
@@ -34,7 +34,7 @@ def recalibrated(
     """Return the model, calibrated on its errors of the last days that are known by now.
 
     Issue times inside the training span are left out: there the errors are too small. A group of
-    horizons with fewer than `calibration.MIN_OUTCOMES` known errors keeps its calibration.
+    horizons with fewer than `quantile_map.MIN_OUTCOMES` known errors keeps its calibration.
 
     The result forecasts from `information.issued_at` on; asked earlier it raises LookAheadError.
     """
