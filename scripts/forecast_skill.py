@@ -25,7 +25,6 @@ from gridhash.data.forecasts.forecast import (
     Forecasts,
     forecast,
     forecast_many,
-    issue_times,
 )
 from gridhash.data.forecasts.methods import METHODS, fit
 from gridhash.data.forecasts.quantile_model import QuantileModel
@@ -33,7 +32,7 @@ from gridhash.data.forecasts.rolling_map import WINDOW_DAYS, forecast_recalibrat
 from gridhash.data.forecasts.sampling import whole_steps_s
 from gridhash.data.forecasts.scores import coverage, crps, paired_difference, pinball
 from gridhash.data.forecasts.series import known_at
-from gridhash.time_grid import epoch_s
+from gridhash.time_grid import epoch_s, grid
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "results" / "forecasts.md"
 LOW, HIGH = 0.1, 0.9
@@ -60,7 +59,7 @@ def judge(case: Case) -> list[str]:
     target = case.series[case.target]
     every_s = whole_steps_s(target.period_s, case.every_s)
     reach = pd.Timedelta(seconds=case.options.n_steps * target.period_s)
-    issued = issue_times(case.test.start, case.test.end - reach, every_s)
+    issued = grid(case.test.start, case.test.end - reach, every_s)
     leads = np.unique([max(1, round(h * 3600 / target.period_s)) for h in case.horizons_h]) - 1
     fitted: dict[str, Forecaster] = {
         method: fit(method, case.series, [case.train], target=case.target, options=case.options)
@@ -170,7 +169,7 @@ def by_horizon(
 
 def latency_ms(case: Case, model: QuantileModel) -> float:
     """Return the median processor time of one forecast from one issue time, one thread [ms]."""
-    issued = issue_times(case.test.start, case.test.start + pd.Timedelta(days=2), 3600)
+    issued = grid(case.test.start, case.test.start + pd.Timedelta(days=2), 3600)
     took = []
     for instant in issued[:30]:
         begun = time.process_time()

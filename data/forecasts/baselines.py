@@ -17,6 +17,7 @@ from gridhash.data.forecasts.sampling import TrainingOptions, training_issue_tim
 from gridhash.data.forecasts.series import Array, IntArray, SeriesByName
 from gridhash.data.splits import Span
 from gridhash.errors import DataError
+from gridhash.time_grid import from_epoch_s
 
 Reference = Literal["last", "same-slot-day", "same-slot-week"]
 
@@ -164,8 +165,7 @@ class Climatology:
         """Return the quantiles, (n_issues, n_leads, n_levels)."""
         one = series[self.target]
         rows = rows_of(one, issued_s, leads).wanted
-        starts = pd.to_datetime(one.start_s + rows.ravel() * one.period_s, unit="s", utc=True)
-        local = pd.DatetimeIndex(starts).tz_convert(self.timezone)
+        local = from_epoch_s(one.start_s + rows.ravel() * one.period_s).tz_convert(self.timezone)
         return self.table[local.month - 1, local.hour].reshape(*rows.shape, -1)
 
 

@@ -7,10 +7,10 @@ so that a forecast from a long history and one from its last eight days are the 
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 
 from gridhash.data.forecasts.series import Array, IntArray, Series, SeriesByName
+from gridhash.time_grid import from_epoch_s
 
 HISTORY_DAYS = 8
 """How far back features look."""
@@ -145,8 +145,7 @@ def _features(
 
 def _calendar(target: Series, spec: FeatureSpec, rows: Rows) -> list[Array]:
     unique, inverse = np.unique(rows.wanted, return_inverse=True)
-    instants = pd.to_datetime(target.start_s + unique * target.period_s, unit="s", utc=True)
-    local = pd.DatetimeIndex(instants).tz_convert(spec.timezone)
+    local = from_epoch_s(target.start_s + unique * target.period_s).tz_convert(spec.timezone)
     per_start = [local.hour + local.minute / 60.0, local.day_of_week]
     if spec.with_season:
         per_start.append(local.day_of_year)

@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 
 from gridhash.data.forecasts.features import last_known
-from gridhash.data.forecasts.forecast import Forecaster, Forecasts, forecast_many, issue_times
+from gridhash.data.forecasts.forecast import Forecaster, Forecasts, forecast_many
 from gridhash.data.forecasts.methods import Method, fit
 from gridhash.data.forecasts.sampling import TrainingOptions
 from gridhash.data.forecasts.series import SeriesByName, series_of
 from gridhash.data.splits import MIN_EMBARGO, Span
 from gridhash.data.trace import Trace
 from gridhash.errors import DataError
-from gridhash.time_grid import epoch_s
+from gridhash.time_grid import epoch_s, grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ def out_of_fold_forecasts(
     )
     parts = []
     for fold in made:
-        issued = issue_times(fold.block.start, fold.block.end, every_s)
+        issued = grid(fold.block.start, fold.block.end, every_s)
         issued = issued[last_known(series[column], epoch_s(issued)) >= 0]
         parts.append(forecast_many(fold.forecaster, series, issued, np.arange(options.n_steps)))
 

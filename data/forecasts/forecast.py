@@ -12,7 +12,7 @@ from gridhash.data.forecasts.series import known_at as known_at_instant
 from gridhash.data.splits import Span
 from gridhash.data.trace import Trace
 from gridhash.errors import DataError, LookAheadError, TimeGridError
-from gridhash.time_grid import epoch_s
+from gridhash.time_grid import epoch_s, from_epoch_s
 
 LEVELS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99)
 """Quantile levels of every method; one set, so that their scores can be compared."""
@@ -229,22 +229,11 @@ def forecast_many(
     first_s = target.start_s + first_row * target.period_s
     return Forecasts(
         issued_at=issued_at,
-        first_starts=pd.DatetimeIndex(pd.to_datetime(first_s, unit="s", utc=True)).as_unit("s"),
+        first_starts=from_epoch_s(first_s),
         leads=steps,
         period_s=target.period_s,
         column=forecaster.target,
         quantile_levels=forecaster.levels,
         values=values,
         method=forecaster.method,
-    )
-
-
-def issue_times(start: pd.Timestamp, end: pd.Timestamp, every_s: int) -> pd.DatetimeIndex:
-    """Return the instants in [start, end), `every_s` apart, in UTC."""
-    return pd.date_range(
-        start.tz_convert("UTC"),
-        end.tz_convert("UTC"),
-        freq=pd.Timedelta(seconds=every_s),
-        inclusive="left",
-        unit="s",
     )

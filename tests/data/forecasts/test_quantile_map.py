@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from gridhash.data.forecasts.forecast import LEVELS, Forecaster, forecast_many, issue_times
+from gridhash.data.forecasts.forecast import LEVELS, Forecaster, forecast_many
 from gridhash.data.forecasts.quantile_map import fit_calibration
 from gridhash.data.forecasts.quantile_model import QuantileModel
 from gridhash.data.forecasts.rolling_map import forecast_recalibrated, recalibrated
@@ -15,6 +15,7 @@ from gridhash.data.forecasts.scores import coverage
 from gridhash.data.forecasts.series import Series, known_at
 from gridhash.data.splits import Span
 from gridhash.errors import DataError, LookAheadError
+from gridhash.time_grid import grid
 
 Market = dict[str, Series]
 NOW = pd.Timestamp("2024-05-10T00:00Z")
@@ -125,7 +126,7 @@ def test_rolling_recalibration_is_recalibration_again_and_again(
     market: Market, fitted: dict[str, Forecaster]
 ) -> None:
     model = boosted(fitted)
-    issued = issue_times(NOW, NOW + pd.Timedelta(days=3), 6 * 3600)
+    issued = grid(NOW, NOW + pd.Timedelta(days=3), 6 * 3600)
 
     rolled = forecast_recalibrated(model, market, issued, np.arange(24))
 
@@ -143,7 +144,7 @@ def test_rolling_recalibration_uses_no_later_value(
     market: Market, fitted: dict[str, Forecaster]
 ) -> None:
     model = boosted(fitted)
-    issued = issue_times(NOW, NOW + pd.Timedelta(days=3), 6 * 3600)
+    issued = grid(NOW, NOW + pd.Timedelta(days=3), 6 * 3600)
     before = forecast_recalibrated(model, market, issued, np.arange(24))
     for i in (0, 5, 11):
         n = int(market["price"].n_known(np.array([int(issued[i].timestamp())]))[0])

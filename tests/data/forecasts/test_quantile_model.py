@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridhash.data.forecasts.forecast import Forecaster, forecast, forecast_many, issue_times
+from gridhash.data.forecasts.forecast import Forecaster, forecast, forecast_many
 from gridhash.data.forecasts.quantile_model import QuantileModel, fit_quantile_model
 from gridhash.data.forecasts.sampling import (
     TrainingOptions,
@@ -20,6 +20,7 @@ from gridhash.data.forecasts.scores import coverage, crps
 from gridhash.data.forecasts.series import Series, known_at
 from gridhash.data.splits import Span
 from gridhash.errors import DataError
+from gridhash.time_grid import grid
 
 Market = dict[str, Series]
 
@@ -29,9 +30,7 @@ def models(forecaster: QuantileModel) -> list[str]:
 
 
 def test_it_beats_plain_methods_and_covers(market: Market, fitted: dict[str, Forecaster]) -> None:
-    issued = issue_times(
-        pd.Timestamp("2024-04-11T00:00Z"), pd.Timestamp("2024-05-28T00:00Z"), 5 * 3600
-    )
+    issued = grid(pd.Timestamp("2024-04-11T00:00Z"), pd.Timestamp("2024-05-28T00:00Z"), 5 * 3600)
     score, share = {}, {}
     for method, forecaster in fitted.items():
         made = forecast_many(forecaster, market, issued, range(24))
