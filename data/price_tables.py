@@ -181,7 +181,7 @@ def _season_factor(paths: list[Array], calendar: Calendar, wanted: Array) -> Arr
 
 
 def _slow_share(paths: list[Array], share: float, wanted: Mapping[int, float]) -> float:
-    """Return the share of the drift that brings the autocorrelation at one and two days nearer."""
+    """Return the share of the drift that brings the autocorrelation over days nearer."""
     missing = np.mean(
         [
             value - np.corrcoef(path[:-lag], path[lag:])[0, 1]

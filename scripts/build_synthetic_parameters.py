@@ -151,11 +151,10 @@ def price_tables(root: Path, table: dict[str, Any], area: str) -> PriceTables:
         season_sd=seasons[seasons["area"] == area]
         .set_index("season")["sd"][list(SEASONS)]
         .to_numpy(),
-        acf={lag: float(acf[f"acf_raw_{lag}"]) for lag in (48, 96)},
+        acf={lag: float(acf[f"acf_raw_{lag}"]) for lag in (48, 96, 336)},
         swing=float(swing["spread_mean"]),
         swing_p95=float(swing["spread_p95"]),
         spike_h={
-            "> 20: p95 h": float(spikes["p95_h"][20]),
             "> 30: mean h": float(spikes["mean_h"][30]),
             "> 40: mean h": float(spikes["mean_h"][40]),
         },

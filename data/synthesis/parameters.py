@@ -54,7 +54,8 @@ class PriceParameters:
     spread_log_sd
         Spread, from day to day, of how far prices swing within the day.
     peak_noise
-        Noise that comes on top at the steep end of the supply curve, standard normal scores.
+        Noise on top of prices above the start of the steep end of the supply curve, as a share of
+        the distance from there in log(1 + price).
     slow_share
         Share of the variance above the floor that drifts over months, as fuel prices do.
     map_from, map_to

@@ -32,10 +32,10 @@ WARM_UP_DAYS = 56
 SLOW_DAY_AR1 = 0.995
 """Of the drift: it halves within 140 days."""
 
-PEAK_SCORE = 1.4
-"""From where on the supply curve is steep."""
+PEAK_JPY_PER_KWH = 25.0
+"""From where on the supply curve is steep: dear evenings last, their spikes do not."""
 
-SWING_DAY_AR1, SWING_WITH_DRIFT = 0.8, 0.4
+SWING_DAY_AR1, SWING_WITH_DRIFT = 0.8, 0.2
 """Of how far prices swing: wild days come together, and with dear months. Assumed."""
 
 SCORES = np.round(np.arange(-3.5, 3.75, 0.25), 2)
@@ -153,7 +153,6 @@ def raw_log_price(parameters: PriceParameters, calendar: Calendar, latent: Laten
     score = kept * normal.quantile(np.maximum(rank, 1e-9)) + own
     share = parameters.slow_share
     score = math.sqrt(1.0 - share) * score + math.sqrt(share) * latent.slow[:, None]
-    score += parameters.peak_noise * latent.noise * np.clip(score - PEAK_SCORE, 0.0, 1.0)
     deviation = np.empty_like(score)
     for season in np.unique(calendar.season):
         rows = np.flatnonzero(calendar.season == season)
@@ -166,7 +165,10 @@ def raw_log_price(parameters: PriceParameters, calendar: Calendar, latent: Laten
     middle /= np.maximum(above.sum(axis=1, keepdims=True), 1)
     log_sd = parameters.spread_log_sd
     swing = parameters.swing * np.exp(log_sd * latent.spread - log_sd**2 / 2)[:, None]
-    return np.where(above, middle + swing * (raw - middle), -np.inf)
+    raw = middle + swing * (raw - middle)
+    peak = np.interp(math.log1p(PEAK_JPY_PER_KWH), parameters.map_to, parameters.map_from)
+    raw += parameters.peak_noise * latent.noise * np.maximum(raw - peak, 0.0)
+    return np.where(above, raw, -np.inf)
 
 
 def to_price(
