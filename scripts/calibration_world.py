@@ -299,6 +299,8 @@ def _judge(
     if sent.command is not Command.SET_WORK_LEVEL and confirmed:
         changed = Changed(at=now, rig_id=own.rig.rig_id, running=not stopping, cause=Cause.COMMAND)
         rows.append(changed.row(recorder.run_id))
+    if sent.command is Command.RESUME and not confirmed:
+        own.pending = _send(world, recorder, own.rig, sent.command, sent.level, now)
     return rows
 
 

@@ -8,7 +8,13 @@ from typing import Literal
 import numpy as np
 
 from gridhash.data.calibration.statistics import Bools, Floats, inliers
-from gridhash.data.calibration.telemetry import RESUME, SET_LEVEL, STOP, RigTelemetry
+from gridhash.data.calibration.telemetry import (
+    RESUME,
+    SET_LEVEL,
+    STOP,
+    UNPROVEN_RESUME,
+    RigTelemetry,
+)
 
 SETTLE_S = 600.0
 """After a command, until chip and coolant have settled: several minutes of their time constants."""
@@ -37,12 +43,20 @@ class Dwell:
     """NaN where it is not known."""
     before: "Dwell | None"
     """The one before, if nothing unknown lies between."""
+    asked_s: float
+    """Of a start: when a rig that was known to stand was first to start; else NaN."""
 
     def readings(self, from_s: float = -math.inf, to_s: float = math.inf) -> slice:
         """Return the readings between two instants that fall into the dwell."""
         at_s = self.rig.at_s
         first = np.searchsorted(at_s, max(self.start_s, from_s), side="left")
         return slice(int(first), int(np.searchsorted(at_s, min(self.end_s, to_s), side="right")))
+
+    def since_asked(self) -> slice:
+        """Return the readings from the instant at which the rig was first to start."""
+        at_s = self.rig.at_s
+        first = np.searchsorted(at_s, self.asked_s, side="left")
+        return slice(int(first), int(np.searchsorted(at_s, self.end_s, side="right")))
 
     def settled(self, after_s: float = SETTLE_S) -> slice:
         """Return the readings taken long enough after the command."""
@@ -66,10 +80,14 @@ class SettledPoint:
 
 
 def dwells_of(rig: RigTelemetry, nameplate_kw: float) -> list[Dwell]:
-    """Return the dwells of a rig in which it is known what it was to do."""
+    """Return the dwells of a rig in which it is known what it was to do.
+
+    A controller sends a start again that watts did not prove in time, though the rig may still be
+    obeying the first: such a start counts from the first command after the rig was known to stand.
+    """
     dwells: list[Dwell] = []
     before: Dwell | None = None
-    level = only_level = math.nan
+    level = only_level = asked_s = math.nan
     for index, told in enumerate(rig.told):
         end_s = rig.told[index + 1].sent_s if index + 1 < len(rig.told) else math.inf
         does: Literal["run", "stop"] | None = None
@@ -84,6 +102,11 @@ def dwells_of(rig: RigTelemetry, nameplate_kw: float) -> list[Dwell]:
         elif told.kind == SET_LEVEL:
             level = told.level_frac
             does = "run" if before is None else before.does
+        stood = before is not None and before.does == "stop" and _is_sure(before)
+        if told.kind in (RESUME, UNPROVEN_RESUME) and stood:
+            asked_s = told.effective_s
+        elif told.kind not in (RESUME, UNPROVEN_RESUME) or before is not None:
+            asked_s = math.nan
         if does is None:
             before, level = None, only_level
             continue
@@ -95,6 +118,7 @@ def dwells_of(rig: RigTelemetry, nameplate_kw: float) -> list[Dwell]:
             end_s=end_s,
             level_frac=level,
             before=before,
+            asked_s=asked_s,
         )
         dwells.append(before)
     return dwells
@@ -153,6 +177,11 @@ def usual_scatter(values: Floats) -> float:
 
 def _mean(values: Floats, kept: Bools) -> float:
     return float(values[kept].mean()) if kept.sum() >= FEWEST_READINGS else math.nan
+
+
+def _is_sure(stands: Dwell) -> bool:
+    """Return whether a rig stood; one that a run found at low watts may have been starting."""
+    return stands.told != "run" or stands.end_s - stands.start_s >= SETTLE_S
 
 
 def _by_watts(

@@ -4,6 +4,7 @@
 does not tell is named, with what to do about it, and never guessed.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from gridhash.data.calibration.starts import fit_time_constant, start_brackets
 from gridhash.data.calibration.statistics import Interval, difference
 from gridhash.data.calibration.table import Line, group_table
 from gridhash.data.calibration.telemetry import (
+    RESUME,
     ReadingCounts,
     RigTelemetry,
     SiteTelemetry,
@@ -97,6 +99,10 @@ class GroupCalibration:
     """Of the whole group."""
     n_outliers: int
     """Readings of settled rigs that lie far from their own and were left out."""
+    n_starts_left_out: int
+    """Starts of rigs that were not known to stand before."""
+    n_starts_again: int
+    """Starts that took more than one command; they count from the first."""
     estimates: tuple[Estimate, ...]
     plot: Path | None
 
@@ -152,6 +158,8 @@ class SiteCalibration:
                     "rig_model": own.model,
                     "n_rigs": own.n_rigs,
                     "readings": asdict(own.counts) | {"outliers": own.n_outliers},
+                    "starts_left_out": own.n_starts_left_out,
+                    "starts_by_several_commands": own.n_starts_again,
                     "plot": None if own.plot is None else str(own.plot),
                     "parameters": {e.name: e.to_json() for e in own.estimates},
                 }
@@ -234,6 +242,8 @@ def _calibrate(
         n_rigs=len(rigs),
         counts=counts,
         n_outliers=sum(point.n_outliers for point in points),
+        n_starts_left_out=sum(d.told == RESUME and math.isnan(d.asked_s) for d in dwells),
+        n_starts_again=sum(d.asked_s < d.start_s for d in dwells),
         estimates=tuple(
             Estimate(name=name, unit=unit, configured=value, result=results[name])
             for name, (unit, value) in configured.items()
@@ -301,6 +311,18 @@ def _notes(
         notes.append(
             f"Left out, as {site.name} has no such group: {', '.join(telemetry.other_groups)}."
         )
+    for one in groups:
+        name = f"{one.group}, {one.model}"
+        if one.n_starts_left_out:
+            notes.append(
+                f"{name}: {one.n_starts_left_out} starts were left out: the rig was not known to "
+                "stand before."
+            )
+        if one.n_starts_again:
+            notes.append(
+                f"{name}: {one.n_starts_again} starts took more than one command and count from "
+                "the first; if the rigs ignored that one, they start sooner than boot_s says."
+            )
     for group in site.groups:
         own = [calibration for calibration in groups if calibration.group == group.name]
         if not own:

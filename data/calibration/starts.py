@@ -50,6 +50,9 @@ SHORTEST_S, LONGEST_S = 5.0, 1200.0
 def start_brackets(dwells: Sequence[Dwell], quantity: str) -> tuple[Floats, int]:
     """Return bounds of when a quantity rose after each start, and the number of readings used.
 
+    Only starts of rigs that were known to stand count, from when they were first asked to start:
+    what a controller sends again, or to a rig that runs, is not what the rig obeyed.
+
     Parameters
     ----------
     quantity
@@ -64,18 +67,18 @@ def start_brackets(dwells: Sequence[Dwell], quantity: str) -> tuple[Floats, int]
     n_readings = 0
     numbers: dict[str, int] = {}
     for dwell in dwells:
-        if dwell.told != RESUME:
+        if math.isnan(dwell.asked_s):
             continue
-        own = dwell.readings()
+        own = dwell.since_asked()
         at_s, values = dwell.rig.at_s[own], getattr(dwell.rig, quantity)[own]
         told = np.isfinite(values)
         at_s, values = at_s[told], values[told]
         n_readings += int(told.sum())
         bracket = _rise_between(at_s, values, 0.0)
-        if bracket is not None and bracket[1] > dwell.start_s:
+        if bracket is not None and bracket[1] > dwell.asked_s:
             number = numbers.setdefault(dwell.rig.rig_id, len(numbers))
-            low_s = max(bracket[0] - dwell.start_s, 0.0)
-            rows.append((low_s, bracket[1] - dwell.start_s, float(number)))
+            low_s = max(bracket[0] - dwell.asked_s, 0.0)
+            rows.append((low_s, bracket[1] - dwell.asked_s, float(number)))
     return np.array(rows, dtype=np.float64).reshape(-1, 3), n_readings
 
 

@@ -25,7 +25,9 @@ FORMAT_VERSION = 1
 """Newest journal format that is understood."""
 
 STOP, RESUME, SET_LEVEL = "stop", "resume", "set_work_level"
-REACHED = ("accepted", "unknown")
+UNPROVEN_RESUME = "unproven resume"
+ACCEPTED = "accepted"
+REACHED = (ACCEPTED, "unknown")
 """Outcomes of commands that the rig may have acted on."""
 PROVEN = ("verified", "verified late")
 """Verdicts by which watts proved a command."""
@@ -61,7 +63,8 @@ class Told:
     effective_s: float
     """When the rig acts; between the two nothing is known."""
     kind: str
-    """`stop`, `resume`, `set_work_level`, `run` (a new run: state from watts) or `unknown`."""
+    """`stop`, `resume`, `set_work_level`, `run` (a new run: state from watts), `unproven resume`
+    (the rig accepted it and watts did not prove it in time: it may start yet) or `unknown`."""
     level_frac: float = np.nan
     """Load fraction of a work level."""
 
@@ -276,14 +279,17 @@ def _told_by_rig(tables: dict[str, pd.DataFrame], readings: pd.DataFrame) -> dic
     for row in sent.to_dict("records"):
         if row["outcome"] not in REACHED:
             continue  # the rig never heard of it
-        proven = row["verdict"] in PROVEN and np.isfinite(row["effective_at_s"])
+        timed = bool(np.isfinite(row["effective_at_s"]))
+        kind = row["command"] if timed and row["verdict"] in PROVEN else "unknown"
+        if timed and kind == "unknown" and (row["command"], row["outcome"]) == (RESUME, ACCEPTED):
+            kind = UNPROVEN_RESUME
         own = levels.get((row["run_id"], group_of.get(row["rig_id"])), ())
         index = -1 if pd.isna(row["level"]) else int(row["level"])
         told.setdefault(row["rig_id"], []).append(
             Told(
                 sent_s=row["at_s"],
-                effective_s=row["effective_at_s"] if proven else row["at_s"],
-                kind=row["command"] if proven else "unknown",
+                effective_s=row["at_s"] if kind == "unknown" else row["effective_at_s"],
+                kind=kind,
                 level_frac=own[index] if 0 <= index < len(own) else np.nan,
             )
         )

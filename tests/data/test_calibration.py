@@ -160,6 +160,25 @@ def test_rigs_that_never_stop_tell_no_start_and_no_standby(make: Make, pilot: Si
     assert found["chip_to_coolant_k_per_kw"].interval is not None
 
 
+def test_a_wrong_configured_boot_time_does_not_confirm_itself(
+    make: Make, pilot: SiteConfig
+) -> None:
+    """Rigs that take 120 s miss the deadline of 90 s, so that every start is sent again."""
+    site = drawn(7, 4, work_levels=False)
+    slow = site.groups[0].model_copy(update={"boot_s": 120.0})
+    site = site.model_copy(update={"groups": (slow,)})
+    path = make(site, 7, hours=4.0, work_levels=False)
+    result = calibrate_site(path, pilot, folder=None)
+    [found] = result.groups
+    own = found["boot_s"].interval
+    assert own is not None
+    assert own.low <= 120.0 <= own.high
+    assert own.value == pytest.approx(120.0, rel=0.1)
+    assert found.n_starts_again >= 8
+    assert any("took more than one command" in note for note in result.notes)
+    assert result.to_json()["groups"][0]["starts_by_several_commands"] == found.n_starts_again
+
+
 def test_two_rigs_are_not_enough_for_an_interval(make: Make, pilot: SiteConfig) -> None:
     path = make(drawn(6, 2), 6, hours=3.0)
     [found] = calibrate_site(path, pilot, folder=None).groups

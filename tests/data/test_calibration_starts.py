@@ -11,7 +11,12 @@ from scipy.integrate import solve_ivp
 
 from gridhash.config import load_site
 from gridhash.data.calibration.dwells import Dwell, dwells_of, settled_points, usable
-from gridhash.data.calibration.fits import reference_power_kw
+from gridhash.data.calibration.fits import (
+    Fit,
+    NotIdentified,
+    fit_delay,
+    reference_power_kw,
+)
 from gridhash.data.calibration.starts import (
     Step,
     first_order,
@@ -133,6 +138,59 @@ def test_a_start_lies_between_the_readings_that_enclose_it() -> None:
     # A rig whose pool is down draws power and never hashes.
     idle = dataclasses.replace(own, hashrate_ths=np.zeros(300))
     assert start_brackets(dwells_of(idle, NAMEPLATE_KW), "hashrate_ths")[0].shape == (0, 3)
+
+
+def starting_rigs(boot_s: float, again_s: float, first: str) -> list[RigTelemetry]:
+    """Return six rigs that are started four times; each start is sent again before they obey."""
+    rigs = []
+    for number in range(6):
+        events = [told("run", 0.0, 1.0)]
+        power_kw = np.full(2000, 8.0)
+        at_s = np.arange(2000) * 5.0
+        for stop_s in (1000.0, 3000.0, 5000.0, 7000.0):
+            asked_s = stop_s + 900.0 + 0.7 * number
+            power_kw[(at_s >= stop_s + 5.0) & (at_s < asked_s + 5.0 + boot_s + 0.9 * number)] = 0.02
+            events += [
+                told("stop", stop_s),
+                told(first, asked_s),
+                told("resume", asked_s + again_s),
+            ]
+        rigs.append(dataclasses.replace(rig(power_kw, *events, step_s=5.0), rig_id=f"r{number}"))
+    return rigs
+
+
+@pytest.mark.parametrize(("boot_s", "again_s"), [(120.0, 90.0), (300.0, 240.0)])
+def test_a_start_that_was_sent_again_counts_from_the_first_command(
+    boot_s: float, again_s: float
+) -> None:
+    rigs = starting_rigs(boot_s, again_s, "unproven resume")
+    dwells = [dwell for own in rigs for dwell in dwells_of(own, NAMEPLATE_KW)]
+    found = fit_delay(*start_brackets(dwells, "power_kw"), "power rose")
+    assert isinstance(found, Fit)
+    assert found.n_events == 24
+    assert found.interval.low <= boot_s + 2.25 <= found.interval.high
+    assert found.interval.value == pytest.approx(boot_s + 2.25, abs=3.0)
+
+
+def test_starts_of_rigs_in_an_unknown_state_are_left_out() -> None:
+    rigs = starting_rigs(120.0, 90.0, "unknown")
+    dwells = [dwell for own in rigs for dwell in dwells_of(own, NAMEPLATE_KW)]
+    brackets, n_readings = start_brackets(dwells, "power_kw")
+    assert (brackets.shape, n_readings) == ((0, 3), 0)
+    assert isinstance(fit_delay(brackets, n_readings, "power rose"), NotIdentified)
+
+
+@pytest.mark.parametrize("first", ["resume", "unproven resume"])
+def test_starts_of_rigs_that_run_are_left_out(first: str) -> None:
+    own = rig(np.full(300, 8.0), told("run", 0.0, 1.0), told(first, 1000.0), told("resume", 1100.0))
+    assert start_brackets(dwells_of(own, NAMEPLATE_KW), "power_kw")[0].shape == (0, 3)
+
+
+def test_a_rig_that_a_run_finds_starting_was_not_stopped() -> None:
+    power_kw = np.full(300, 8.0)
+    power_kw[:12] = 0.02
+    own = rig(power_kw, told("run", 0.0, 1.0), told("resume", 50.0))
+    assert start_brackets(dwells_of(own, NAMEPLATE_KW), "power_kw")[0].shape == (0, 3)
 
 
 def test_first_order_response_is_that_of_the_differential_equation() -> None:
