@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from gridhash.data.forecasts.sampling import BoolArray
 from gridhash.data.forecasts.series import Array, Information, IntArray, Series, SeriesByName
 from gridhash.data.forecasts.series import known_at as known_at_instant
 from gridhash.data.splits import Span
@@ -198,25 +199,32 @@ def forecast_many(
     Raises
     ------
     LookAheadError
-        If an issue time lies in a span that the forecaster has learned from: it would know what
-        comes. `gridhash.data.forecasts.folds.out_of_fold_forecasts` is for that.
+        If the time from an issue time to the end of its last step meets a span that the
+        forecaster has learned from: it would know what comes.
+        `gridhash.data.forecasts.folds.out_of_fold_forecasts` is for that.
     DataError
-        If nothing is known of the target at an issue time.
+        If there is no issue time or they do not ascend, a step lies before the series, or nothing
+        is known of the target at an issue time.
     """
-    for span in forecaster.trained_on:
-        inside = np.flatnonzero((issued_at >= span.start) & (issued_at < span.end))
-        if inside.size:
-            raise LookAheadError(
-                f"{forecaster.method} has learned {forecaster.target} of {span}; a forecast issued "
-                f"at {issued_at[inside[0]].isoformat()} would know what comes: use "
-                "out_of_fold_forecasts inside the training span"
-            )
-    series = known_at_instant(source, issued_at[-1]).series
-    target = series[forecaster.target]
+    if not len(issued_at):
+        raise DataError(f"{forecaster.target}: there is no issue time to forecast from; give one")
+    if not issued_at.is_monotonic_increasing:
+        raise DataError(f"{forecaster.target}: the issue times do not ascend; sort them")
+    information = known_at_instant(source, issued_at[-1])
+    target = information[forecaster.target]
     issued_s, steps = epoch_s(issued_at), np.asarray(leads, dtype=np.int64)
-    values = forecaster.quantiles(series, issued_s, steps)
     first_row = target.first_row_from(issued_s)
+    first_s = target.start_s + first_row * target.period_s
+    _require_not_learned(
+        forecaster, issued_s, first_s + (steps.max(initial=-1) + 1) * target.period_s
+    )
     rows = first_row[:, None] + steps[None, :]
+    if rows.min(initial=0) < 0:
+        raise DataError(
+            f"{forecaster.target}: the forecast issued at {issued_at[0].isoformat()} lies before "
+            f"the series begins, at {target.starts[0].isoformat()}; ask for later ones"
+        )
+    values = forecaster.quantiles(information.series, issued_s, steps)
     published = rows < target.n_known(issued_s)[:, None]
     exact = target.values[np.where(published, rows, 0)]
     values = np.where((published & ~np.isnan(exact))[:, :, None], exact[:, :, None], values)
@@ -226,7 +234,6 @@ def forecast_many(
             f"{forecaster.target}: at {issued_at[lost[0]].isoformat()} nothing is known that "
             f"{forecaster.method} could start from"
         )
-    first_s = target.start_s + first_row * target.period_s
     return Forecasts(
         issued_at=issued_at,
         first_starts=from_epoch_s(first_s),
@@ -237,3 +244,23 @@ def forecast_many(
         values=values,
         method=forecaster.method,
     )
+
+
+def meets(spans: Sequence[Span], from_s: IntArray, to_s: IntArray) -> BoolArray:
+    """Return which of the times [from_s, to_s) have an instant in one of the spans."""
+    found = np.zeros(np.broadcast_shapes(from_s.shape, to_s.shape), dtype=bool)
+    for span in spans:
+        found |= (from_s < span.end.timestamp()) & (to_s > span.start.timestamp())
+    return found
+
+
+def _require_not_learned(forecaster: Forecaster, issued_s: IntArray, end_s: IntArray) -> None:
+    for span in forecaster.trained_on:
+        known = np.flatnonzero(meets([span], issued_s, end_s))
+        if known.size:
+            issued, end = from_epoch_s(np.array([issued_s[known[0]], end_s[known[0]]]))
+            raise LookAheadError(
+                f"{forecaster.method} has learned {forecaster.target} of {span}; a forecast issued "
+                f"at {issued.isoformat()} that reaches to {end.isoformat()} would know what comes: "
+                "use out_of_fold_forecasts in and shortly before the training span"
+            )

@@ -179,3 +179,32 @@ def test_where_nothing_is_known_yet_it_says_so(market: Market, fitted: Fitted) -
     for method in ("persistence", "seasonal-day", "boosted-quantiles"):
         with pytest.raises(DataError, match="nothing is known"):
             forecast(fitted[method], known_at(empty, NOW), 3)
+
+
+def test_before_the_series_begins_nothing_is_forecast(market: Market, fitted: Fitted) -> None:
+    published = {"price": replace(market["day_ahead"], name="price")}
+    blind = replace(fitted["persistence"], trained_on=())  # type: ignore[type-var]
+    early = pd.DatetimeIndex([market["price"].starts[0] - pd.Timedelta(hours=3)]).as_unit("s")
+
+    with pytest.raises(DataError, match="before the series begins"):
+        forecast_many(blind, published, early, range(24))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_forecast_that_reaches_into_what_was_learned_is_refused(
+    method: str, market: Market, fitted: Fitted
+) -> None:
+    learned = Span(NOW + pd.Timedelta(hours=6), NOW + pd.Timedelta(days=9))
+    forecaster = replace(fitted[method], trained_on=(learned,))  # type: ignore[type-var]
+
+    assert len(forecast(forecaster, known_at(market, NOW), 6).starts) == 6
+    for leads in (range(7), [6], [0, 1000]):
+        with pytest.raises(LookAheadError, match="out_of_fold_forecasts"):
+            forecast_many(forecaster, market, ISSUES[:1], leads)
+
+
+def test_issue_times_must_ascend_and_there_must_be_one(market: Market, fitted: Fitted) -> None:
+    with pytest.raises(DataError, match="do not ascend"):
+        forecast_many(fitted["persistence"], market, ISSUES[::-1], [0])
+    with pytest.raises(DataError, match="no issue time"):
+        forecast_many(fitted["persistence"], market, ISSUES[:0], [0])
