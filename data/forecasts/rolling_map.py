@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from gridhash.data.forecasts.features import rows_of
-from gridhash.data.forecasts.forecast import Forecasts, forecast_many
+from gridhash.data.forecasts.forecast import Forecasts, forecast_many, meets
 from gridhash.data.forecasts.quantile_map import Calibration, fit_calibration
 from gridhash.data.forecasts.quantile_model import QuantileModel
 from gridhash.data.forecasts.sampling import BoolArray, whole_steps_s
@@ -33,7 +33,8 @@ def recalibrated(
 ) -> QuantileModel:
     """Return the model, calibrated on its errors of the last days that are known by now.
 
-    Issue times inside the training span are left out: there the errors are too small. A group of
+    Forecasts in the training span or reaching into it are left out: there the errors are too
+    small. A group of
     horizons with fewer than `quantile_map.MIN_OUTCOMES` known errors keeps its calibration.
 
     The result forecasts from `information.issued_at` on; asked earlier it raises LookAheadError.
@@ -93,12 +94,11 @@ class _Past:
         target = series[model.target]
         step_s = whole_steps_s(target.period_s, _EVERY_S)
         issued_s = np.arange(from_s + -from_s % step_s, to_s, step_s, dtype=np.int64)
-        for span in model.trained_on:
-            low, high = span.start.timestamp(), span.end.timestamp()
-            issued_s = issued_s[(issued_s < low) | (issued_s >= high)]
         leads = np.unique(np.geomspace(1, model.n_steps, _N_LEADS).round().astype(np.int64)) - 1
         rows = rows_of(target, issued_s, leads)
-        coming = _coming(target, rows.wanted, rows.last)
+        end_s = target.start_s + (rows.wanted + 1) * target.period_s
+        learned = meets(model.trained_on, issued_s[:, None], end_s)
+        coming = _coming(target, rows.wanted, rows.last) & ~learned
         safe = np.where(coming, rows.wanted, 0)
         return cls(
             issued_s=np.repeat(issued_s, len(leads)),

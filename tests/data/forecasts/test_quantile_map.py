@@ -10,7 +10,7 @@ from scipy.stats import norm
 from gridhash.data.forecasts.forecast import LEVELS, Forecaster, forecast_many
 from gridhash.data.forecasts.quantile_map import fit_calibration
 from gridhash.data.forecasts.quantile_model import QuantileModel
-from gridhash.data.forecasts.rolling_map import forecast_recalibrated, recalibrated
+from gridhash.data.forecasts.rolling_map import _Past, forecast_recalibrated, recalibrated
 from gridhash.data.forecasts.scores import coverage
 from gridhash.data.forecasts.series import Series, known_at
 from gridhash.data.splits import Span
@@ -155,3 +155,26 @@ def test_rolling_recalibration_uses_no_later_value(
 
         assert after.values[: i + 1].tobytes() == before.values[: i + 1].tobytes()
     assert recalibrated(model, known_at(market, NOW)).calibration is not model.calibration
+
+
+def test_outcomes_that_were_learned_do_not_calibrate(
+    market: Market, fitted: dict[str, Forecaster]
+) -> None:
+    learned = Span(NOW - pd.Timedelta(days=10), NOW - pd.Timedelta(days=2))
+    model = replace(boosted(fitted), trained_on=(learned,))
+    starts = market["price"].starts
+    inside = (starts >= learned.start) & (starts < learned.end - pd.Timedelta(days=1))
+    values = np.where(inside, market["price"].values + 50.0, market["price"].values)
+    changed = {**market, "price": replace(market["price"], values=values)}
+    past = known_at(market, NOW).series
+    now_s = int(NOW.timestamp())
+    before, after = (
+        _Past.collect(model, series, now_s - 28 * 86400, now_s)
+        for series in (past, known_at(changed, NOW).series)
+    )
+    early = before.issued_s < learned.start.timestamp()
+
+    assert (~np.isnan(before.outcomes[early])).sum() > 1000
+    assert np.array_equal(before.outcomes[early], after.outcomes[early], equal_nan=True)
+    reach = before.issued_s + before.ahead_h * 3600.0 > learned.start.timestamp()
+    assert np.isnan(before.outcomes[early & reach]).all()
