@@ -101,7 +101,7 @@ def out_of_fold_forecasts(
 
     From the first issue time on at which anything of the column is known.
 
-    Raises as `fit_folds` and `forecast_many` do.
+    Raises as `fit_folds` and `forecast_many` do, and DataError if nothing is known in the span.
     """
     series = series_of(source) if isinstance(source, Trace) else source
     made = fit_folds(
@@ -111,7 +111,10 @@ def out_of_fold_forecasts(
     for fold in made:
         issued = grid(fold.block.start, fold.block.end, every_s)
         issued = issued[last_known(series[column], epoch_s(issued)) >= 0]
-        parts.append(forecast_many(fold.forecaster, series, issued, np.arange(options.n_steps)))
+        if len(issued):
+            parts.append(forecast_many(fold.forecaster, series, issued, np.arange(options.n_steps)))
+    if not parts:
+        raise DataError(f"{column}: nothing of it is known in {span}; give a later span")
 
     def joined(name: str) -> pd.DatetimeIndex:
         first, *others = (getattr(part, name) for part in parts)

@@ -122,3 +122,25 @@ def test_an_embargo_shorter_than_the_forecast_is_refused(
 def test_too_many_folds_are_refused(train: Span) -> None:
     with pytest.raises(DataError, match="too short for 200 folds"):
         blocks(train, 200)
+
+
+def test_a_fold_without_any_known_value_is_left_out(
+    market: Market, train: Span, small: TrainingOptions
+) -> None:
+    block = blocks(train, 3)[0]
+    price = market["price"]
+    inside = (price.starts >= block.start) & (price.starts < block.end)
+    late = {**market, "price": replace(price, values=np.where(inside, np.nan, price.values))}
+    nothing = {**market, "price": replace(price, values=np.full(len(price.values), np.nan))}
+    chosen = replace(small, covariates=())
+
+    made = out_of_fold_forecasts(
+        late, "price", train, options=chosen, method="persistence", folds=3, every_s=6 * 3600
+    )
+
+    assert made.issued_at[0] == block.end + timedelta(hours=6)
+    assert made.issued_at[-1] == train.end - timedelta(hours=6)
+    with pytest.raises(DataError, match="price"):
+        out_of_fold_forecasts(
+            nothing, "price", train, options=chosen, method="persistence", folds=3
+        )
