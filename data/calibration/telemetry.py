@@ -93,7 +93,7 @@ class ReadingCounts:
     doubled: int
     """Left out: a second reading of the same rig and instant."""
     stale: int
-    """Left out: the rig's uptime stood still, so the answer was given before."""
+    """Left out: the rig claimed to hash while its uptime stood still: an answer given before."""
     without: dict[str, int]
     """Readings that lack a quantity, by column."""
     not_numbers: int
@@ -249,12 +249,18 @@ def _numbers(path: Path, readings: pd.DataFrame, name: str) -> pd.Series:
 def _clean(
     readings: pd.DataFrame, group_of: dict[str, str]
 ) -> tuple[pd.DataFrame, dict[str, ReadingCounts]]:
-    """Return usable readings by rig and time, and the counts of every group."""
+    """Return usable readings by rig and time, and the counts of every group.
+
+    An uptime that stands still gives away an answer that was given before only while the rig claims
+    to hash. Whether firmware counts on in standby no capture shows; and what a rig said in standby
+    a moment ago is what it would say now.
+    """
     frame = readings.sort_values(["rig_id", "at_s"], kind="stable", ignore_index=True)
     by_rig = frame.groupby("rig_id", sort=False, observed=True)
     since_s = by_rig["at_s"].diff()
     doubled = since_s == 0.0
-    stale = (by_rig["uptime_s"].diff() == 0.0) & (since_s >= STALE_AFTER_S)
+    stands_still = (by_rig["uptime_s"].diff() == 0.0) & (since_s >= STALE_AFTER_S)
+    stale = stands_still & (frame.hashrate_ths != 0.0)
     counts = {}
     for name, own in frame.groupby(frame.rig_id.map(group_of).astype("str"), sort=False):
         rows = own.index

@@ -200,6 +200,24 @@ def test_every_reading_is_accounted_for(
     assert sum(len(rig.at_s) for rig in telemetry.rigs) == counts.total - counts.stale
 
 
+def test_rigs_whose_uptime_stands_still_in_standby_tell_their_standby(
+    tmp_path: Path, journal: Path, calibration: SiteCalibration, pilot: SiteConfig
+) -> None:
+    path = tmp_path / "standing.sqlite"
+    path.write_bytes(journal.read_bytes())
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TRIGGER readings_no_update")
+        database.execute("UPDATE readings SET uptime_s = 5000 WHERE hashrate_ths = 0")
+    database.close()
+    [found] = calibrate_site(path, pilot, folder=None).groups
+    assert found.counts.stale <= calibration.groups[0].counts.stale
+    for name in ("standby_w", "boot_s"):
+        own, same = found[name].interval, calibration.groups[0][name].interval
+        assert own is not None
+        assert same is not None
+        assert own.value == pytest.approx(same.value, rel=1e-3), name
+
+
 def test_a_long_journal_is_read_from_its_newest_end(journal: Path) -> None:
     every = read_telemetry(journal, ["loop_a"])
     newest = read_telemetry(journal, ["loop_a"], most_readings=1000)
