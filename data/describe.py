@@ -21,7 +21,7 @@ Values = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 FLOOR_PER_KWH = 0.01
-"""Of prices; the lowest that JEPX allows [JPY/kWh]."""
+"""Of prices in JPY; the lowest that JEPX allows [JPY/kWh]. Other markets go below zero."""
 
 SURPLUS_COLUMNS = ("surplus_frac", "solar_curtailed_kw", "wind_curtailed_kw")
 
@@ -63,7 +63,7 @@ class ColumnStatistics:
     mean, sd, p5, p50, p95, low, high
         NaN if there is no value.
     share_at_floor_frac
-        Of values ≤ `FLOOR_PER_KWH`; None where the column is no price.
+        Of values ≤ `FLOOR_PER_KWH`; None where the column is no price in JPY.
     share_negative_frac
         Of values below zero.
     """
@@ -112,7 +112,7 @@ class Description:
     autocorrelations
         By lag; none for steps. Pairs with a missing value are left out.
     runs
-        At the floor, for a price; above zero, for what was curtailed; else None.
+        At the floor, for a price in JPY; below zero, for other prices; above zero, for what was curtailed; else None.
     gaps
         Of the column, in order.
     """
@@ -310,7 +310,9 @@ def _statistics(name: str, values: Values, currency: str | None) -> ColumnStatis
         low=float(some.min()),
         high=float(some.max()),
         share_at_floor_frac=(
-            float((some <= FLOOR_PER_KWH).mean()) if _is_price(name) and given.size else None
+            float((some <= FLOOR_PER_KWH).mean())
+            if _is_price(name) and currency == "JPY" and given.size
+            else None
         ),
         share_negative_frac=float((some < 0).mean()),
     )
@@ -355,7 +357,9 @@ def _duration(period_s: int) -> str:
 def _runs(name: str, values: Values, period_s: int | None, currency: str | None) -> Runs | None:
     if period_s is None:
         return None
-    if _is_price(name):
+    if _is_price(name) and currency != "JPY":
+        lengths, condition = run_lengths(values < 0), f"below 0 {_unit(name, currency)}"
+    elif _is_price(name):
         lengths = run_lengths(values <= FLOOR_PER_KWH)
         condition = f"≤ {FLOOR_PER_KWH} {_unit(name, currency)}"
     elif quantity_name(name) in SURPLUS_COLUMNS or "curtailed" in name:

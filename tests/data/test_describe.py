@@ -81,6 +81,17 @@ def test_runs_end_where_the_condition_or_the_data_does() -> None:
     assert run_lengths(np.zeros(3, dtype=bool)).size == 0
 
 
+def test_the_floor_of_jepx_is_none_of_other_markets() -> None:
+    made = table({"price_per_kwh@nl": [0.005, -0.01, -0.02, 0.03]}, currency="EUR")
+    found = describe(made)
+
+    assert found.detail.share_at_floor_frac is None
+    assert found.detail.share_negative_frac == 0.5
+    assert found.runs is not None
+    assert (found.runs.condition, found.runs.n_runs) == ("below 0 EUR/kWh", 1)
+    assert found.runs.longest_h == 2.0
+
+
 def test_runs_of_curtailment_are_above_zero_and_demand_has_none() -> None:
     curtailed, demand = "solar_curtailed_kw@kyushu", "demand_kw@kyushu"
     made = table({curtailed: [0.0, 7.0, 8.0, 0.0], demand: [9e6] * 4})
