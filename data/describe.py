@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from gridhash.data.quantities import quantity_of
+from gridhash.data.runs import runs
 from gridhash.data.schema import COLUMN_BY_NAME
 from gridhash.data.source_table import SourceTable
 from gridhash.data.trace import Trace
@@ -112,7 +113,8 @@ class Description:
     autocorrelations
         By lag; none for steps. Pairs with a missing value are left out.
     runs
-        At the floor, for a price in JPY; below zero, for other prices; above zero, for what was curtailed; else None.
+        At the floor, for a price in JPY; below zero, for other prices; above zero, for
+        what was curtailed; else None.
     gaps
         Of the column, in order.
     """
@@ -256,8 +258,7 @@ def number(value: float) -> str:
 
 def run_lengths(flags: Flags) -> npt.NDArray[np.intp]:
     """Return the length of each run of true values, in order."""
-    edges = np.flatnonzero(np.diff(np.r_[0, flags.astype(np.int8), 0]))
-    return np.asarray(edges[1::2] - edges[::2], dtype=np.intp)
+    return np.array([stop - first for first, stop in runs(flags)], dtype=np.intp)
 
 
 def _title(series: SourceTable | Trace) -> str:
@@ -376,14 +377,10 @@ def _runs(name: str, values: Values, period_s: int | None, currency: str | None)
 
 
 def _gaps(values: Values, index: pd.DatetimeIndex, period_s: int | None) -> Iterator[Gap]:
-    missing = np.isnan(values)
-    lengths = run_lengths(missing)
-    firsts = np.flatnonzero(missing & ~np.r_[False, missing[:-1]])
-    for first, length in zip(firsts.tolist(), lengths.tolist(), strict=True):
-        after = first + length
+    for first, after in runs(np.isnan(values)):
         last = index[after - 1] + pd.Timedelta(seconds=period_s or 0)
         end = index[after] if after < len(index) else last
-        yield Gap(start=index[first], end=end, n_missing=length)
+        yield Gap(start=index[first], end=end, n_missing=after - first)
 
 
 def _json(value: Any) -> Any:

@@ -20,6 +20,7 @@ from gridhash.data.describe import (
     quantity_name,
     subject,
 )
+from gridhash.data.runs import runs
 from gridhash.errors import DataError
 from gridhash.units import SECONDS_PER_HOUR
 
@@ -221,9 +222,8 @@ def _gaps(axes: Axes, description: Description) -> None:
     end = begins[-1] + width
     for row, (_, missing) in enumerate(groups[:MAX_GAP_ROWS]):
         axes.broken_barh([(begins[0], end - begins[0])], (row - 0.35, 0.7), color=PRESENT)
-        edges = np.flatnonzero(np.diff(np.r_[0, missing.astype(np.int8), 0]))
         bounds = np.r_[begins, end]
-        bars = [(bounds[a], bounds[b] - bounds[a]) for a, b in edges.reshape(-1, 2)]
+        bars = [(bounds[a], bounds[b] - bounds[a]) for a, b in runs(missing)]
         axes.broken_barh(bars, (row - 0.35, 0.7), color=MISSING, edgecolor=MISSING, linewidth=1)
     more = len(groups) - MAX_GAP_ROWS
     tail = f"; {more} more sets of gaps are not drawn" if more > 0 else ""
