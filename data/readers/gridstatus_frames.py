@@ -7,7 +7,9 @@ times carry their offset. Each market of a price frame becomes a table, each loc
 Prices are USD/MWh. Day-ahead prices are known when the operator publishes them
 (`gridhash.data.readers.us_iso`); which operator it is follows from ERCOT's ``SPP`` and CAISO's
 ``GHG``, else the area option names it, and where it does not, a price counts as known at the start
-of its interval only. All else is known at the end of its interval.
+of its interval only. Real-time prices that the operator may have settled later count as known 7
+days after their interval, CAISO's curtailment at noon of the next day. All else is known at the end
+of its interval.
 
 Frames of Ontario and Alberta name no market and are refused. So are the ones of CAISO's old
 curtailment reports (``Curtailment (MWh)``), which list only hours that had some: no gap can be
@@ -47,7 +49,7 @@ from gridhash.data.readers.rows import (
     widen,
 )
 from gridhash.data.readers.source_file import SourceFile
-from gridhash.data.readers.us_iso import ISOS
+from gridhash.data.readers.us_iso import ISOS, real_time_delay
 from gridhash.data.source_table import SourceTable
 from gridhash.errors import DataError, FileFormatError
 from gridhash.time_grid import published_the_day_before
@@ -209,7 +211,7 @@ def _price_table(
     if iso in ("ercot", "caiso"):
         check_tick(cells, at, numbers[price], tick=0.01 if iso == "ercot" else 1e-5)
     starts = to_index(wide.starts_s)
-    known = to_index(wide.starts_s + period_s)
+    known = to_index(wide.starts_s + period_s) + real_time_delay(iso, market)
     if is_day_ahead:
         known = starts
         if iso is not None:

@@ -24,7 +24,7 @@ from gridhash.data.readers.rows import (
     widen,
 )
 from gridhash.data.readers.source_file import SourceFile
-from gridhash.data.readers.us_iso import ISOS
+from gridhash.data.readers.us_iso import ISOS, reported_the_next_day
 from gridhash.data.source_table import SourceTable
 from gridhash.errors import DataError, FileFormatError, TimeGridError
 
@@ -166,6 +166,6 @@ def curtailment_table(file: SourceFile, cells: Cells, area: str | None) -> Sourc
         "caiso-curtailment",
         to_index(wide.starts_s),
         columns,
-        to_index(wide.starts_s + 3600),
+        reported_the_next_day(to_index(wide.starts_s), ISOS["caiso"].timezone),
         period_s=3600,
     )

@@ -195,6 +195,46 @@ def test_curtailment_is_the_sum_of_types_and_reasons(read_market: Any) -> None:
     assert table.column("solar_curtailed_kw@caiso")[:2].tolist() == [30_750.0, 61_500.0]
 
 
+def test_curtailment_is_known_at_noon_of_the_next_day(read_market: Any) -> None:
+    (table,) = read_market(FORMATS, "x.csv", csv(curtailment()))
+
+    known = table.available_at["solar_curtailed_kw@caiso"].tz_convert("America/Los_Angeles")
+    days = table.starts.tz_convert("America/Los_Angeles").normalize().tz_localize(None)
+    assert (known.tz_localize(None) == days + pd.Timedelta(hours=36)).all()
+
+
+@pytest.mark.parametrize(
+    ("iso", "market", "days"),
+    [
+        ("miso", "REAL_TIME_5_MIN", 0),
+        ("miso", "REAL_TIME_5_MIN_FINAL", 7),
+        ("miso", "REAL_TIME_HOURLY_FINAL", 7),
+        ("miso", "REAL_TIME_HOURLY_PRELIM", 7),
+        ("pjm", "REAL_TIME_HOURLY", 7),
+        ("pjm", "REAL_TIME_5_MIN", 7),
+        (None, "REAL_TIME_5_MIN", 7),
+    ],
+)
+def test_prices_that_are_settled_later_are_known_later(
+    read_market: Any, iso: str | None, market: str, days: int
+) -> None:
+    frame = lmp().drop(columns="GHG").assign(Market=market)
+    if "HOURLY" in market:
+        starts = pd.date_range("2024-06-01", periods=30, freq="1h", tz="US/Pacific").repeat(2)
+        frame["Time"] = frame["Interval Start"] = starts
+        frame["Interval End"] = starts + pd.Timedelta("1h")
+        for name in ("LMP", "Energy", "Congestion", "Loss"):
+            frame[name] = frame[name].round(2)
+        frame["LMP"] = (frame["Energy"] + frame["Congestion"] + frame["Loss"]).round(2)
+
+    options = {} if iso is None else {"area": iso}
+    (table,) = read_market(FORMATS, "x.csv", csv(frame), **options)
+
+    ends = table.starts + pd.Timedelta(seconds=table.period_s)
+    for known in table.available_at.values():
+        assert (known == ends + pd.Timedelta(days=days)).all()
+
+
 def test_curtailment_that_lacks_a_row_is_no_smaller_sum(read_market: Any) -> None:
     with pytest.raises(TimeGridError, match="Economic System Wind has no row"):
         read_market(FORMATS, "x.csv", csv(curtailment().drop(index=9)))
