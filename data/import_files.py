@@ -17,7 +17,7 @@ from gridhash.errors import DataError
 
 @dataclass(frozen=True)
 class FileImport:
-    """What became of one file; `stored` has one result per table, and none in a dry run."""
+    """What became of one file; `stored` has one result per table, none if nothing was stored."""
 
     path: Path
     reading: FileReading | None
@@ -98,14 +98,15 @@ def _import_file(
         reading = read_file(path, options)
     except DataError as err:
         return FileImport(path, None, (), str(err))
-    stored: list[AppendResult] = []
     try:
-        if store is not None:
-            for table in reading.tables:
-                stored.append(store.append(table, imported_at=now, revise=revise))
+        stored = (
+            store.append_all(reading.tables, imported_at=now, revise=revise)
+            if store is not None
+            else ()
+        )
     except DataError as err:
-        return FileImport(path, reading, tuple(stored), str(err))
-    return FileImport(path, reading, tuple(stored))
+        return FileImport(path, reading, (), str(err))
+    return FileImport(path, reading, stored)
 
 
 def table_facts(table: SourceTable) -> dict[str, Any]:

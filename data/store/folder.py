@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -31,6 +32,15 @@ _PARTITION = re.compile(r".+-[0-9a-f]{16}\.parquet")
 _UNFINISHED = re.compile(rf"\.(manifest\.json|.+-[0-9a-f]{{16}}\.parquet)\.\d+\{TEMPORARY_SUFFIX}")
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """A partition that is not written yet: its record, its rows, and the file's bytes."""
+
+    record: PartitionRecord
+    block: Block
+    content: bytes
 
 
 class StoreFolder:
@@ -121,15 +131,12 @@ class StoreFolder:
         """Make a manifest the one that counts; its partitions must be written."""
         write_manifest(self.manifest_path, manifest)
 
-    def write(self, block: Block, subfolder: str, stem: str) -> PartitionRecord:
-        """Write a partition, which counts once a manifest that names it is committed."""
+    def draft(self, block: Block, subfolder: str, stem: str) -> Draft:
+        """Return a partition as it would be written; nothing is written yet."""
         content = encode(block)
         checksum = sha256_of(content)
-        path = self.path / subfolder / f"{stem}-{checksum[:16]}.parquet"
-        make_folder(path.parent)
-        write_whole(path, content)
-        return PartitionRecord(
-            file=str(path.relative_to(self.path)),
+        record = PartitionRecord(
+            file=str(Path(subfolder) / f"{stem}-{checksum[:16]}.parquet"),
             sha256=checksum,
             footer_sha256=sha256_of(footer_of(io.BytesIO(content))),
             first=datetime.fromtimestamp(int(block.starts_s[0]), UTC),
@@ -137,6 +144,13 @@ class StoreFolder:
             rows=len(block),
             columns=tuple(block.values),
         )
+        return Draft(record, block, content)
+
+    def write(self, draft: Draft) -> None:
+        """Write a partition, which counts once a manifest that names it is committed."""
+        path = self.path / draft.record.file
+        make_folder(path.parent)
+        write_whole(path, draft.content)
 
     def block(self, partition: PartitionRecord, columns: list[str] | None = None) -> Block:
         """Read a partition, or those of the columns that it holds; Parquet's checksums guard it.

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,11 +14,12 @@ import numpy as np
 import platformdirs
 
 from gridhash.data.source_table import SourceTable
-from gridhash.data.store.block import block_of, join_rows
-from gridhash.data.store.folder import StoreFolder
+from gridhash.data.store.block import Block, block_of, join_rows
+from gridhash.data.store.folder import Draft, StoreFolder
 from gridhash.data.store.manifest import (
     DatasetRecord,
     Manifest,
+    PartitionRecord,
     TraceRecord,
 )
 from gridhash.data.store.merge import merge
@@ -168,41 +169,81 @@ class Store:
         DataError
             If the table differs in period or currency, names no origin, or cannot be written.
         """
+        (result,) = self.append_all((table,), imported_at=imported_at, revise=revise)
+        return result
+
+    def append_all(
+        self, tables: Sequence[SourceTable], *, imported_at: datetime, revise: bool = False
+    ) -> tuple[AppendResult, ...]:
+        """Store the tables of a file, all of them wholly or nothing; one result per table.
+
+        As `append`, in one commit: the conflicts of all tables are looked for before anything is
+        written. Tables may be of the same dataset.
+
+        Raises
+        ------
+        ConflictError
+            If a table has other values for instants that are stored or that a table before it
+            has, and not `revise`.
+        DataError
+            If a table differs in period or currency, names no origin, or cannot be written.
+        """
         require_aware(imported_at, "imported_at")
-        if not table.origins:
-            raise DataError(f"{table.name}: names no file that it comes from; give its origins")
+        for table in tables:
+            if not table.origins:
+                raise DataError(f"{table.name}: names no file that it comes from; give its origins")
+        drafts: dict[str, Draft] = {}
+        results = []
         with self.folder.writing() as manifest:
-            self._check_free(table.dataset, manifest.traces, "trace")
-            record = manifest.datasets.get(table.dataset)
-            if record is not None:
-                check_same_kind(record, table)
-            stored = record.partitions if record is not None else {}
-            merged = {
-                year: merge(
-                    self.folder.checked_block(stored[year]) if year in stored else None,
-                    new,
-                    table.period_s,
-                )
-                for year, new in block_of(table).years().items()
+            now = manifest
+            for table in tables:
+                now, result = self._with_table(now, table, drafts, imported_at, revise)
+                results.append(result)
+            for file in drafts.keys() & now.files():
+                self.folder.write(drafts[file])
+            if now is not manifest:
+                self.folder.commit(now)
+        return tuple(results)
+
+    def _with_table(
+        self,
+        manifest: Manifest,
+        table: SourceTable,
+        drafts: dict[str, Draft],
+        imported_at: datetime,
+        revise: bool,
+    ) -> tuple[Manifest, AppendResult]:
+        """Return the manifest with a table, whose partitions are added to the drafts by file."""
+        self._check_free(table.dataset, manifest.traces, "trace")
+        record = manifest.datasets.get(table.dataset)
+        if record is not None:
+            check_same_kind(record, table)
+        stored = record.partitions if record is not None else {}
+        merged = {
+            year: merge(
+                self._block(stored[year], drafts) if year in stored else None, new, table.period_s
+            )
+            for year, new in block_of(table).years().items()
+        }
+        if record is not None and not revise:
+            refuse_conflicts(record, table, merged)
+        changed = {year: one for year, one in merged.items() if one.is_changed}
+        if changed:
+            written = {
+                year: self.folder.draft(one.block, table.dataset, str(year))
+                for year, one in changed.items()
             }
-            if record is not None and not revise:
-                refuse_conflicts(record, table, merged)
-            changed = {year: one for year, one in merged.items() if one.is_changed}
-            if changed:
-                partitions = {
-                    year: self.folder.write(one.block, table.dataset, str(year))
-                    for year, one in changed.items()
-                }
-                now = record_after(
-                    record,
-                    table,
-                    changed=changed,
-                    partitions=partitions,
-                    imported_at=imported_at,
-                )
-                self.folder.commit(manifest.with_dataset(table.dataset, now))
+            drafts.update({draft.record.file: draft for draft in written.values()})
+            after = record_after(
+                record,
+                table,
+                changed=changed,
+                partitions={year: draft.record for year, draft in written.items()},
+                imported_at=imported_at,
+            )
+            manifest = manifest.with_dataset(table.dataset, after)
         known = record.columns if record is not None else {}
-        return AppendResult(
+        return manifest, AppendResult(
             rows_new=sum(one.rows_new for one in merged.values()),
             rows_same=sum(one.rows_same for one in merged.values()),
             rows_filled=sum(one.rows_filled for one in merged.values()),
@@ -210,6 +251,10 @@ class Store:
             columns_new=tuple(name for name in table.columns if name not in known),
             partitions_written=len(changed),
         )
+
+    def _block(self, partition: PartitionRecord, drafts: Mapping[str, Draft]) -> Block:
+        draft = drafts.get(partition.file)
+        return self.folder.checked_block(partition) if draft is None else draft.block
 
     def save_trace(self, name: str, trace: Trace, *, replace: bool = False) -> None:
         """Store a trace under a name such as ``kyushu-2016-2023``.
@@ -227,10 +272,8 @@ class Store:
         }
         with self.folder.writing() as manifest:
             self._check_free(name, manifest.datasets, "dataset")
-            record = TraceRecord(
-                fields=json.loads(json.dumps(fields)),
-                partition=self.folder.write(block_of(trace), TRACES_FOLDER, name),
-            )
+            draft = self.folder.draft(block_of(trace), TRACES_FOLDER, name)
+            record = TraceRecord(fields=json.loads(json.dumps(fields)), partition=draft.record)
             stored = manifest.traces.get(name)
             if stored == record:
                 return
@@ -239,6 +282,7 @@ class Store:
                     f"{self.folder.path}: there is another trace {name}; remove it, or choose "
                     "another name, or ask for it to be replaced"
                 )
+            self.folder.write(draft)
             self.folder.commit(manifest.with_trace(name, record))
 
     def remove(self, name: str) -> None:

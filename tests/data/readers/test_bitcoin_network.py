@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gridhash.data.import_files import import_files
 from gridhash.data.readers.bitcoin_network import FORMATS
+from gridhash.data.store.store import Store
 from gridhash.errors import DataError, FileFormatError, TimeGridError
 
 DIFFICULTY = 75.5e12
@@ -193,6 +195,22 @@ def test_difficulty_is_a_step_series_known_from_its_block(read_market: Any) -> N
     assert (steps.dataset, steps.period_s) == ("mempool-difficulty", None)
     assert steps.column("difficulty@bitcoin").tolist() == [8.0e13, 7.9e13, 8.39e13]
     assert (steps.available_at["difficulty@bitcoin"] == steps.starts).all()
+
+
+def test_file_with_one_wrong_difficulty_is_stored_not_at_all(tmp_path: Path) -> None:
+    store, path = Store(tmp_path / "store"), tmp_path / "hashrate.json"
+
+    def error(content: dict[str, Any]) -> str:
+        path.write_text(json.dumps(content), "utf-8")
+        (done,) = import_files([path], store=store, now=datetime(2026, 1, 1, tzinfo=UTC))
+        return done.error
+
+    assert error(mempool(20)) == ""
+    before = store.manifest()
+    longer = mempool(30)
+    longer["difficulty"][0]["difficulty"] *= 1.00001
+    assert "differ from those stored" in error(longer)
+    assert store.manifest() == before
 
 
 def test_sample_of_the_documentation(read_market: Any) -> None:

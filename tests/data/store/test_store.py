@@ -269,6 +269,46 @@ def test_table_of_another_kind_is_refused(
     assert files(store) == before
 
 
+def test_tables_of_a_file_are_stored_together_or_not_at_all(
+    store: Store, make_table: MakeTable, now: datetime
+) -> None:
+    store.append(make_table(dataset="b"), imported_at=now)
+    before = files(store)
+    other = make_table(dataset="b", changes={(3, "demand_kw@kyushu"): 1.0})
+
+    with pytest.raises(ConflictError):
+        store.append_all([make_table(dataset="a"), other], imported_at=now)
+    assert files(store) == before
+
+    results = store.append_all([make_table(dataset="a"), other], imported_at=now, revise=True)
+    assert [(one.rows_new, one.rows_revised) for one in results] == [(48, 0), (0, 1)]
+    assert store.names() == ["a", "b"]
+
+
+def test_two_tables_of_a_file_may_be_of_one_dataset(
+    store: Store, make_table: MakeTable, now: datetime
+) -> None:
+    price, demand = "price_per_kwh@kyushu", "demand_kw@kyushu"
+    early = make_table("2023-12-31T00:00Z", 48, columns=(price,))
+    late = make_table("2023-12-31T12:00Z", 48, columns=(demand,))
+
+    results = store.append_all([early, late], imported_at=now)
+
+    assert [one.rows_new for one in results] == [96, 24]
+    read = store.read("area-kyushu")
+    assert read.column(price)[:96].tolist() == early.column(price).tolist()
+    assert read.column(demand)[24:].tolist() == late.column(demand).tolist()
+    with pytest.raises(ConflictError):
+        store.append_all(
+            [
+                make_table(dataset="twice"),
+                make_table(dataset="twice", changes={(0, demand): 1.0}),
+            ],
+            imported_at=now,
+        )
+    assert store.names() == ["area-kyushu"]
+
+
 def test_steps_of_no_fixed_length_are_kept(
     store: Store, make_table: MakeTable, now: datetime
 ) -> None:
