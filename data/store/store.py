@@ -112,6 +112,7 @@ class Store:
     ) -> SourceTable:
         """Return a dataset, or its `columns`, or its rows that start in [start, end).
 
+        Of a step series the row that is in force at `start` comes first, though it began earlier.
         A value that no file ever gave is NaN; its row says that it is known at the end of the
         period.
 
@@ -305,15 +306,19 @@ class Store:
             raise DataError(
                 f"{dataset}: there is no column {unknown[0]}; it holds {', '.join(record.columns)}"
             )
+        since = start
+        if record.period_s is None and start is not None:
+            firsts = [part.first for part in record.partitions.values() if part.first <= start]
+            since = max(firsts, default=start)
         blocks = [
             self.folder.block(partition, columns)
             for partition in record.partitions.values()
-            if (start is None or partition.last >= start) and (end is None or partition.first < end)
+            if (since is None or partition.last >= since) and (end is None or partition.first < end)
         ]
         nothing = TimeGridError(
             f"{dataset}: no rows from {start} to {end}; it holds {record.first} … {record.last}"
         )
-        if not blocks:
+        if not blocks or (start is not None and end is not None and end <= start):
             raise nothing
         block = join_rows(blocks, columns, record.period_s)
         first, stop = (
@@ -322,6 +327,9 @@ class Store:
             else int(np.searchsorted(block.starts_s, instant.timestamp()))
             for instant, default in ((start, 0), (end, len(block)))
         )
+        if record.period_s is None and start is not None:
+            in_force = int(np.searchsorted(block.starts_s, start.timestamp(), side="right")) - 1
+            first = max(in_force, 0)
         if stop <= first:
             raise nothing
         block = block.rows(first, stop)

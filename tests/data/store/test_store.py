@@ -309,6 +309,24 @@ def test_two_tables_of_a_file_may_be_of_one_dataset(
     assert store.names() == ["area-kyushu"]
 
 
+def test_step_in_force_at_the_start_is_read(
+    store: Store, make_table: MakeTable, now: datetime
+) -> None:
+    steps = make_table("2022-12-30T00:00Z", 1, period_s=None)
+    later = make_table("2024-06-01T00:00Z", 1, period_s=None)
+    store.append_all([steps, later], imported_at=now)
+
+    def starts(start: str, end: str) -> list[pd.Timestamp]:
+        table = store.read("area-kyushu", None, pd.Timestamp(start), pd.Timestamp(end))
+        return list(table.starts)
+
+    assert starts("2024-01-01T00:00Z", "2024-02-01T00:00Z") == [steps.starts[-1]]
+    assert starts("2024-01-01T00:00Z", "2024-06-01T00:01Z") == [steps.starts[-1], later.starts[0]]
+    assert starts("2024-06-01T00:00Z", "2024-06-01T00:01Z") == [later.starts[0]]
+    with pytest.raises(TimeGridError):
+        starts("2022-01-01T00:00Z", "2022-02-01T00:00Z")
+
+
 def test_steps_of_no_fixed_length_are_kept(
     store: Store, make_table: MakeTable, now: datetime
 ) -> None:
