@@ -175,13 +175,15 @@ def crisis_of(
     shares = np.r_[np.arange(0.12, 0.99, 0.02), 0.99, 0.995, 0.998, 0.999, 0.9999]
     knots = [(float(np.quantile(values, share)), float(share)) for share in shares]
     knots.append((min(float(values[-1]), CAP_JPY_PER_KWH), 1.0 - 0.5 / len(values)))
+    # As strong where the drift has the larger share of the variance.
+    spell_score = SPELL["spell_score"] / (1.0 - prices.slow_share) ** 0.5
     raw = []
     for draw in draws:
         lift = np.zeros((calendar.n_days, 1))
         for december in np.flatnonzero(np.diff(calendar.month, prepend=0) * (calendar.month == 11)):
             first = december + int(SPELL["spell_first_day"])
             # One winter of the three years saw the spell; every crisis year here has one.
-            lift[first : first + int(SPELL["spell_days"])] = SPELL["spell_score"]
+            lift[first : first + int(SPELL["spell_days"])] = spell_score
         lifted = replace(draw, level=draw.level + lift, floor=draw.floor + lift)
         raw.append(raw_log_price(prices, calendar, lifted))
     at, to = map_knots(np.concatenate([part.ravel() for part in raw]), knots)
@@ -190,7 +192,7 @@ def crisis_of(
         map_to=to,
         spell_first_day=int(SPELL["spell_first_day"]),
         spell_days=int(SPELL["spell_days"]),
-        spell_score=SPELL["spell_score"],
+        spell_score=spell_score,
     )
 
 
