@@ -14,6 +14,7 @@ the target or the resolution of the figures.
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,6 +73,11 @@ AREA_PAIRS = {
 }
 
 Figures = dict[str, float]
+
+
+def read_table(path: Path, **options: Any) -> Any:
+    """Return a table of statistics; what type a cell has, pandas cannot say."""
+    return pd.read_csv(path, **options)
 
 
 def main() -> None:
@@ -145,7 +151,7 @@ def with_tolerances(
 def prices(root: Path, raw: pd.Series, area: str, scale_free: Figures) -> dict[str, list[float]]:
     """Return the statistics of price of §4.1 to 4.3."""
     folder = root / "calibration"
-    table = pd.read_csv(folder / "jepx_by_area_fy.csv")
+    table = read_table(folder / "jepx_by_area_fy.csv")
     table = table[(table["area"] == area) & (table["fy"] >= 2023)].set_index("fy")
     n_days = table["n"] / 48
     full_years = [2023, 2024, 2025]
@@ -185,13 +191,13 @@ def scale_free_spreads(raw: pd.DataFrame, areas: list[str]) -> Figures:
 
 def tabled(folder: Path, area: str) -> Figures:
     """Return the statistics that the tables hold for FY2023 to 2026 together."""
-    seasons = pd.read_csv(folder / "jepx_by_area_season_FY2023-26.csv")
+    seasons = read_table(folder / "jepx_by_area_season_FY2023-26.csv")
     seasons = seasons[seasons["area"] == area].set_index("season")
-    day = pd.read_csv(folder / "jepx_daily_spread_FY2023-26.csv").set_index("area").loc[area]
-    acf = pd.read_csv(folder / "jepx_autocorr_FY2023-26.csv").set_index("area").loc[area]
-    spikes = pd.read_csv(folder / "jepx_spike_episodes_FY2023-26.csv")
+    day = read_table(folder / "jepx_daily_spread_FY2023-26.csv").set_index("area").loc[area]
+    acf = read_table(folder / "jepx_autocorr_FY2023-26.csv").set_index("area").loc[area]
+    spikes = read_table(folder / "jepx_spike_episodes_FY2023-26.csv")
     spikes = spikes[spikes["area"] == area].set_index("thr_jpy")
-    diurnal = pd.read_csv(folder / "jepx_diurnal_profile_FY2023-26.csv")
+    diurnal = read_table(folder / "jepx_diurnal_profile_FY2023-26.csv")
     spring = diurnal[(diurnal["area"] == area) & (diurnal["season"] == "spring")]
     hourly = spring.groupby(spring["slot"] // 2)[["mean", "share_001"]].mean()
     text = (folder / "calibration_jepx_FY2023-26.json").read_text(encoding="utf-8")
@@ -232,7 +238,7 @@ def tabled(folder: Path, area: str) -> Figures:
 
 def area_pairs(folder: Path, area: str) -> dict[str, list[float]]:
     """Return the correlations of price with other areas; known for all years together only."""
-    table = pd.read_csv(folder / "jepx_corr_FY2023-26.csv", index_col=0)
+    table = read_table(folder / "jepx_corr_FY2023-26.csv", index_col=0)
     return {
         f"price correlation with {other}": [float(table.loc[area, other]), 0.05]
         for other in AREA_PAIRS.get(area, ())
@@ -241,7 +247,7 @@ def area_pairs(folder: Path, area: str) -> dict[str, list[float]]:
 
 def profile(root: Path, raw: pd.Series, area: str) -> dict[str, object]:
     """Return the mean price by season and slot, and how far apart two real years are (rms)."""
-    table = pd.read_csv(root / "calibration" / "jepx_diurnal_profile_FY2023-26.csv")
+    table = read_table(root / "calibration" / "jepx_diurnal_profile_FY2023-26.csv")
     table = table[table["area"] == area].pivot(index="season", columns="slot", values="mean")
     first, second = (
         seasonal_profile(pd.DatetimeIndex(p.index), p.to_numpy(dtype="float64"))
@@ -276,7 +282,7 @@ def curtailment(root: Path, area: str) -> dict[str, list[float]]:
         # 2021 and 2022 were years of crisis; what prices a usual year sees, 2023 tells.
         usual = {name: years[-1][name] for name in ("price while curtailed", "price otherwise")}
         return with_tolerances(pooled | usual, years)
-    table = pd.read_csv(root / "calibration" / "jp_curtailment_by_area_year.csv")
+    table = read_table(root / "calibration" / "jp_curtailment_by_area_year.csv")
     table = table[table["y"] == 2023].set_index("area")
     if area not in table.index:
         return {name: [0.0, 0.0] for name in ("curtailed h a year", "curtailed GWh a year")}

@@ -72,6 +72,11 @@ SPELL = {"spell_first_day": 25, "spell_days": 28, "spell_score": 4.0}
 """From 26 December on, as in the winter of FY2020."""
 
 
+def read_table(path: Path, **options: Any) -> Any:
+    """Return a table of statistics; what type a cell has, pandas cannot say."""
+    return pd.read_csv(path, **options)
+
+
 def main() -> None:
     """Write the file."""
     root = Path(os.environ["GRIDHASH_REFERENCE_DATA"])
@@ -126,15 +131,15 @@ def price(
 def price_tables(root: Path, table: dict[str, Any], area: str) -> PriceTables:
     """Return what the tables say of an area's prices."""
     folder = root / "calibration"
-    years = pd.read_csv(folder / "jepx_by_area_fy.csv")
+    years = read_table(folder / "jepx_by_area_fy.csv")
     years = years[(years["area"] == area) & (years["fy"] >= 2023)].set_index("fy")
-    cdf = pd.read_csv(folder / "jepx_cdf_by_area_fy.csv")
+    cdf = read_table(folder / "jepx_cdf_by_area_fy.csv")
     cdf = cdf[cdf["area"] == area].set_index("fy").drop(columns="area")
-    seasons = pd.read_csv(folder / "jepx_by_area_season_FY2023-26.csv")
-    spikes = pd.read_csv(folder / "jepx_spike_episodes_FY2023-26.csv")
+    seasons = read_table(folder / "jepx_by_area_season_FY2023-26.csv")
+    spikes = read_table(folder / "jepx_spike_episodes_FY2023-26.csv")
     spikes = spikes[spikes["area"] == area].set_index("thr_jpy")
     acf, swing = (
-        pd.read_csv(folder / name).set_index("area").loc[area]
+        read_table(folder / name).set_index("area").loc[area]
         for name in ("jepx_autocorr_FY2023-26.csv", "jepx_daily_spread_FY2023-26.csv")
     )
     share = cdf.mul(years["n"], axis=0).sum() / years["n"].sum()
@@ -199,7 +204,7 @@ def crisis_of(
 def correlation(recent: pd.DataFrame) -> list[list[float]]:
     """Return the correlation between areas of the daily mean log price within a month."""
     days = (
-        np.log(recent.clip(lower=0.5))
+        pd.DataFrame(np.log(recent.clip(lower=0.5)))
         .groupby(pd.DatetimeIndex(recent.index).tz_convert(TIMEZONE).normalize())
         .mean()
     )
@@ -226,7 +231,7 @@ def kyushu_surplus(root: Path, prices: PriceParameters) -> SurplusParameters:
     draw = draws_of(prices, calendar)[0]
     cheap_now = float((price_path(prices, calendar, draw) <= CHEAP_JPY_PER_KWH).mean())
     hours = float(on[cheap].mean() / cheap[on].mean()) * cheap_now / float(on.mean())
-    days = on.to_numpy().reshape(-1, SLOTS_PER_DAY).any(axis=1)
+    days = np.asarray(on.to_numpy().reshape(-1, SLOTS_PER_DAY).any(axis=1))
     print("hours of curtailment × ", round(hours, 3))
     return fit_links(
         replace(fitted, p_by_month_hour=with_fewer_hours(fitted.p_by_month_hour, hours)),
@@ -249,7 +254,7 @@ def with_fewer_hours(probability: Array, factor: float) -> Array:
 
 def scaled_surplus(root: Path, area: str, kyushu: SurplusParameters) -> SurplusParameters:
     """Return Kyushu's process with the hours and energy that an area had in 2023."""
-    years = pd.read_csv(root / "calibration" / "jp_curtailment_by_area_year.csv")
+    years = read_table(root / "calibration" / "jp_curtailment_by_area_year.csv")
     by_area = years[years["y"] == 2023].set_index("area")
     if area not in by_area.index:
         return replace(kyushu, p_by_month_hour=np.zeros((12, 24)))
