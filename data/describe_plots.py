@@ -1,12 +1,13 @@
 """A description as a picture: duration curve, seasons and hours, every day, and the gaps."""
 
+import warnings
 from pathlib import Path
 
 import matplotlib.dates as mdates
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib import colormaps
+from matplotlib import colormaps, font_manager, rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap
@@ -32,6 +33,9 @@ MAX_GAP_ROWS = 6
 _CURVE_QUANTILES = (0.005, 0.995)
 _COLOUR_QUANTILES = (0.02, 0.98)
 """Curves and colours stop here, so that a few peaks do not flatten the rest."""
+
+FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "IPAexGothic", "Hiragino Sans", "Yu Gothic")
+"""Fonts to draw with, as far as they are installed; matplotlib brings the first."""
 
 
 def draw(description: Description, path: Path) -> None:
@@ -64,8 +68,12 @@ def draw(description: Description, path: Path) -> None:
         _months(axes["season"], description)
         _over_time(axes["days"], description)
     _gaps(axes["gaps"], description)
+    fonts = [font for font in FONTS if font in font_manager.get_font_names()]
     try:
-        figure.savefig(path, dpi=110)
+        with rc_context({"font.sans-serif": fonts}), warnings.catch_warnings():
+            # A name in Japanese is drawn as boxes where no font has its characters.
+            warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
+            figure.savefig(path, dpi=110)
     except OSError as err:
         raise DataError(f"{path}: cannot be written ({err})") from err
 

@@ -19,9 +19,9 @@ from gridhash.data.join_report import (
     Gap,
     JoinReport,
     gap_problem,
-    runs,
 )
 from gridhash.data.quantities import quantity_of
+from gridhash.data.runs import runs
 from gridhash.data.schema import COLUMN_BY_NAME
 from gridhash.data.source_table import SourceTable
 from gridhash.data.trace import Trace
@@ -115,7 +115,8 @@ class Joined:
             if column.disagreements and not prefer_first:
                 raise DataError(
                     f"{column.disagreements[0]}; and {column.n_disagreements - 1} more rows: find "
-                    "out which source is right, leave the other out, or choose to prefer the first"
+                    "out which source is right, leave the other out, or prefer the first "
+                    "(--prefer-first)"
                 )
         return Trace(
             frame=self.frame,

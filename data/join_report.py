@@ -1,11 +1,8 @@
 """What a join found: gaps, overlaps and disagreements of its sources, with their rows."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from rich.table import Table
 
@@ -157,13 +154,3 @@ def gap_problem(column: ColumnReport) -> str:
         f"{' and in '.join(column.sources)}; nothing is filled in: choose a span without gaps, "
         f"{remedy}"
     )
-
-
-def runs(mask: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """Yield first and one past the last of every run of marked rows.
-
-    >>> list(runs(np.array([True, False, True, True])))
-    [(0, 1), (2, 4)]
-    """
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
-    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)

@@ -1,5 +1,6 @@
 """What the command line shows of the store: list, describe, verify, export."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich import box
@@ -9,9 +10,12 @@ from rich.text import Text
 
 from gridhash.data.describe import describe
 from gridhash.data.describe_text import print_description
+from gridhash.data.source_table import SourceTable
 from gridhash.data.store.export import export
 from gridhash.data.store.store import Store
 from gridhash.data.store.verify import verify
+from gridhash.data.trace import Trace
+from gridhash.errors import DataError
 
 
 def list_store(store: Store, console: Console, *, as_json: bool = False) -> None:
@@ -80,8 +84,16 @@ def describe_stored(
     DataError
         If there is no such dataset, trace or column, or the picture cannot be written.
     """
-    series = store.load_trace(name) if name in store.trace_names() else store.read(name)
-    description = describe(series, column)
+    series: SourceTable | Trace
+    if name in store.trace_names():
+        series = store.load_trace(name)
+    elif name in store.names():
+        series = store.read(name)
+    else:
+        raise DataError(store.nothing_called(name))
+    # Stations of the Japanese agency bear names of their own, not of an area.
+    timezone = "Asia/Tokyo" if name.startswith("jma-") else None
+    description = replace(describe(series, column, timezone=timezone), title=name)
     if picture is not None:
         # matplotlib takes half a second to load, which only a picture needs.
         from gridhash.data.describe_plots import draw
@@ -91,6 +103,8 @@ def describe_stored(
         console.print_json(data=description.as_dict())
         return
     print_description(description, console)
+    for note in series.notes if isinstance(series, Trace) else ():
+        console.print(Text(f"note: {note}"), soft_wrap=True)
     if picture is not None:
         console.print(Text(f"\nDrawn in {picture}"), soft_wrap=True)
 

@@ -60,7 +60,9 @@ def export(store: Store, name: str, path: Path, *, force: bool = False) -> Expor
     about = path.with_name(path.name + ".txt") if path.suffix == ".csv" else None
     for there in (path, about):
         if there is not None and there.exists() and not force:
-            raise DataError(f"{there}: is there already; choose another name or ask to overwrite")
+            raise DataError(
+                f"{there}: is there already; choose another name or overwrite it (--force)"
+            )
     manifest = store.manifest()
     series: SourceTable | Trace
     if name in manifest.traces:

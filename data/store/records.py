@@ -65,7 +65,8 @@ def refuse_conflicts(
         f"{table.name}: {sum(n_values.values())} values in {n_rows} rows differ from those stored "
         f"({counts}), so nothing was stored. The first: "
         f"{'; '.join(str(one) for one in found[:3])}. Stored from {', '.join(stored_by[-3:])}. "
-        "Find out which is right; if the publisher corrected the values, import as a revision",
+        "Find out which is right; if the publisher corrected the values, import as a revision "
+        "(--revise)",
         conflicts=found[:N_SHOWN],
         n_values=n_values,
     )

@@ -281,7 +281,7 @@ class Store:
             if stored is not None and not replace:
                 raise DataError(
                     f"{self.folder.path}: there is another trace {name}; remove it, or choose "
-                    "another name, or ask for it to be replaced"
+                    "another name, or replace it (--replace)"
                 )
             self.folder.write(draft)
             self.folder.commit(manifest.with_trace(name, record))
@@ -349,10 +349,15 @@ class Store:
             available_at=block.available_at(),
         )
 
+    def nothing_called(self, name: str) -> str:
+        """Return what to say where there is neither dataset nor trace of a name."""
+        manifest = self.manifest()
+        held = ", ".join([*sorted(manifest.datasets), *sorted(manifest.traces)]) or "nothing yet"
+        return f"{self.folder.path}: there is no dataset or trace {name}; it holds {held}"
+
     def _dataset(self, manifest: Manifest, dataset: str) -> DatasetRecord:
         if dataset not in manifest.datasets:
-            held = ", ".join(sorted(manifest.datasets)) or "nothing yet"
-            raise DataError(f"{self.folder.path}: there is no dataset {dataset}; it holds {held}")
+            raise DataError(self.nothing_called(dataset))
         return manifest.datasets[dataset]
 
     def _trace(self, manifest: Manifest, name: str) -> TraceRecord:

@@ -66,7 +66,7 @@ def test_describe_prints_and_draws_datasets_and_traces(
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     describe_stored(store, "t", console, column="outdoor_temp_c", as_json=True)
     assert json.loads(shown(console))["column"] == "outdoor_temp_c"
-    with pytest.raises(DataError, match="no dataset nothing"):
+    with pytest.raises(DataError, match="no dataset or trace nothing"):
         describe_stored(store, "nothing", console)
 
 

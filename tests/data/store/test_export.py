@@ -88,7 +88,7 @@ def test_nothing_is_overwritten_unasked(
     ("name", "target", "expected"),
     [
         ("area-kyushu", "a.xlsx", "suffix must be one of .csv, .parquet"),
-        ("area-tokyo", "a.csv", "no dataset area-tokyo"),
+        ("area-tokyo", "a.csv", "no dataset or trace area-tokyo"),
         ("area-kyushu", "missing/a.csv", "cannot be written"),
     ],
 )

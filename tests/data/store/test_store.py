@@ -239,7 +239,7 @@ def test_part_of_a_dataset_is_read(store: Store, make_table: MakeTable, now: dat
         store.read("area-kyushu", start=datetime(2024, 1, 1))  # noqa: DTZ001
     with pytest.raises(DataError, match="no column solar_kw@kyushu; it holds price_per_kwh@kyushu"):
         store.read("area-kyushu", ["solar_kw@kyushu"])
-    with pytest.raises(DataError, match="no dataset jepx-spot; it holds area-kyushu"):
+    with pytest.raises(DataError, match="no dataset or trace jepx-spot; it holds area-kyushu"):
         store.read("jepx-spot")
 
 
@@ -461,7 +461,7 @@ def test_what_is_removed_is_gone_and_the_rest_stays(
     assert (store.names(), store.trace_names()) == (["area-tokyo"], [])
     assert sum(name.endswith(".parquet") for name in files(store)) == 1
     assert not (store.folder.path / "area-kyushu").exists()
-    with pytest.raises(DataError, match="there is no dataset area-kyushu"):
+    with pytest.raises(DataError, match="there is no dataset or trace area-kyushu"):
         store.remove("area-kyushu")
 
 
@@ -494,6 +494,6 @@ def test_folder_is_that_of_the_environment_or_of_the_user(
 
 def test_empty_store_is_made_by_the_first_append_only(store: Store) -> None:
     assert (store.names(), store.trace_names()) == ([], [])
-    with pytest.raises(DataError, match="no dataset x; it holds nothing yet"):
+    with pytest.raises(DataError, match="no dataset or trace x; it holds nothing yet"):
         store.read("x")
     assert not store.folder.path.exists()
