@@ -197,7 +197,8 @@ def main() -> None:
             part.write_text(json.dumps(cell, indent=1) + "\n", encoding="utf-8")
             part.replace(path)
     cells = [json.loads(path.read_text()) for path in sorted(CELLS.glob("*.json"))]
-    PAGE.write_text(page([cell for cell in cells if cell["code"] == key]), encoding="utf-8")
+    current = {code_hash(kind) for kind in PRICES_OF}
+    PAGE.write_text(page([cell for cell in cells if cell["code"] in current]), encoding="utf-8")
     console.print(f"wrote {PAGE.relative_to(ROOT)}")
 
 
