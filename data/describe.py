@@ -1,5 +1,6 @@
 """What a table or a trace holds: statistics of its columns, its gaps, and one column in detail."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,9 @@ _TIMEZONES = {
     "Asia/Tokyo": (
         "hokkaido tohoku tokyo chubu hokuriku kansai chugoku shikoku kyushu okinawa system japan"
     ),
-    "Europe/Berlin": "de at lu fr nl be ch cz dk no se pl hu si sk hr it es",
+    "Europe/Berlin": "de at lu fr nl be ch cz dk no se pl hu si sk hr it es "
+    "germany austria belgium czech denmark france hungary netherlands northern norway poland "
+    "slovenia sweden switzerland",
     "Australia/Brisbane": "qld",
     "Australia/Sydney": "nsw",
     "Australia/Adelaide": "sa",
@@ -224,10 +227,11 @@ def describe(
 def timezone_of(area: str) -> str:
     """Return the time zone of a price area by its name; UTC if it is unknown.
 
-    >>> timezone_of("kyushu"), timezone_of("no2"), timezone_of("bitcoin")
+    >>> timezone_of("kyushu"), timezone_of("Denmark 1"), timezone_of("bitcoin")
     ('Asia/Tokyo', 'Europe/Berlin', 'UTC')
     """
-    return _TIMEZONE_BY_STEM.get(area.partition("_")[0].rstrip("0123456789"), "UTC")
+    stem = re.split(r"[_/ ]", area.casefold())[0].rstrip("0123456789")
+    return _TIMEZONE_BY_STEM.get(stem, "UTC")
 
 
 def quantity_name(column: str) -> str:
