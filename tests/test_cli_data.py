@@ -256,7 +256,10 @@ def test_a_gap_stops_the_join_until_a_fill_is_asked_for_and_is_noted(
     [
         (("--column", "price=jepx-spot:price_per_kwh@kyushu", *MARKET), "no column price"),
         (("--column", "price_per_kwh", *MARKET), "write a column as"),
-        (("--column", "price_per_kwh=jepx:price_per_kwh@kyushu", *MARKET), "no dataset or trace jepx"),
+        (
+            ("--column", "price_per_kwh=jepx:price_per_kwh@kyushu", *MARKET),
+            "no dataset or trace jepx",
+        ),
         (("--column", f"{KYUSHU},fill=guess", *MARKET), "fill is hold, interpolate or a number"),
         (("--column", f"{KYUSHU},scale=much", *MARKET), "'much' is not a number"),
         (("--column", f"{KYUSHU},colour=red", *MARKET), "unknown option colour"),
