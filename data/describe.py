@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from gridhash.data.quantities import quantity_of
-from gridhash.data.runs import runs
+from gridhash.data.runs import run_lengths, runs
 from gridhash.data.schema import COLUMN_BY_NAME
 from gridhash.data.source_table import SourceTable
 from gridhash.data.trace import Trace
@@ -258,11 +258,6 @@ def number(value: float) -> str:
     if np.isnan(value):
         return "–"
     return f"{value:,.0f}" if 1e3 <= abs(value) < 1e7 else f"{value:.4g}"
-
-
-def run_lengths(flags: Flags) -> npt.NDArray[np.intp]:
-    """Return the length of each run of true values, in order."""
-    return np.array([stop - first for first, stop in runs(flags)], dtype=np.intp)
 
 
 def _title(series: SourceTable | Trace) -> str:

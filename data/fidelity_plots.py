@@ -14,8 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gridhash.data.fidelity import draw_profile, draw_years, hourly_span, price_span, targets
-from gridhash.data.fidelity_statistics import LAGS, autocorrelation, run_lengths
+from gridhash.data.fidelity_statistics import LAGS, autocorrelation
 from gridhash.data.readers.jepx import TIMEZONE
+from gridhash.data.runs import run_lengths
 from gridhash.data.synthesis.calendar import SEASONS
 
 Array = npt.NDArray[np.float64]

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from gridhash.data.readers.jepx import SLOTS_PER_DAY, TIMEZONE
+from gridhash.data.runs import run_lengths
 from gridhash.data.synthesis.calendar import SEASONS, days_of
 
 Array = npt.NDArray[np.float64]
@@ -25,12 +26,6 @@ SPIKES_JPY_PER_KWH = (20, 30, 40)
 SPRING_HOURS = (0, 5, 12, 18, 23)
 FLOOR_HOURS = (7, 9, 11, 12, 14, 16, 17)
 HOURS_PER_YEAR = 8760.0
-
-
-def run_lengths(flags: Flags) -> npt.NDArray[np.intp]:
-    """Return the length of each run of true values, in order."""
-    edges = np.flatnonzero(np.diff(np.r_[0, flags.astype(np.int8), 0]))
-    return np.asarray(edges[1::2] - edges[::2], dtype=np.intp)
 
 
 def autocorrelation(values: Array, lag: int) -> float:

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from gridhash.data.describe import describe, run_lengths, timezone_of
+from gridhash.data.describe import describe, timezone_of
 from gridhash.data.describe_plots import draw
 from gridhash.data.describe_text import duration_sketch, print_description
+from gridhash.data.runs import run_lengths
 from gridhash.data.source_table import Origin, SourceTable
 from gridhash.errors import DataError
 from gridhash.time_grid import grid

@@ -12,9 +12,9 @@ from gridhash.data.fidelity_statistics import (
     curtailment_statistics,
     market_statistics,
     pooled_price_statistics,
-    run_lengths,
     yearly_price_statistics,
 )
+from gridhash.data.runs import run_lengths
 from gridhash.data.synthetic import areas
 from gridhash.errors import DataError
 from gridhash.time_grid import grid
