@@ -1,247 +1,29 @@
-"""Columns of a trace: unit, bounds and meaning; validation and documentation both read this."""
+"""What values of a trace's columns are plausible, by column and currency."""
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from gridhash.data.columns import COLUMN_BY_NAME, COLUMNS, Column
 from gridhash.errors import DataError
 
-Known = Literal["publication", "start", "end"]
-"""When the value of an interval is known: as the reader says, or at its start, or at its end."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a trace."""
-
-    name: str
-    unit: str
-    dtype: str
-    low: float
-    high: float
-    meaning: str
-    required: bool
-    known: Known
-
-
-COLUMNS = (
-    Column(
-        name="price_per_kwh",
-        unit="currency/kWh",
-        dtype="float64",
-        low=-50.0,
-        high=5000.0,
-        meaning="market price of energy before adders; narrower bounds per currency",
-        required=True,
-        known="publication",
-    ),
-    Column(
-        name="real_time_price_per_kwh",
-        unit="currency/kWh",
-        dtype="float64",
-        low=-50.0,
-        high=5000.0,
-        meaning="price of energy of the real-time or intraday market",
-        required=False,
-        known="end",
-    ),
-    Column(
-        name="imbalance_surplus_price_per_kwh",
-        unit="currency/kWh",
-        dtype="float64",
-        low=-50.0,
-        high=5000.0,
-        meaning="paid for energy above the nominated plan",
-        required=False,
-        known="publication",
-    ),
-    Column(
-        name="imbalance_shortage_price_per_kwh",
-        unit="currency/kWh",
-        dtype="float64",
-        low=-50.0,
-        high=5000.0,
-        meaning="charged for energy below the nominated plan",
-        required=False,
-        known="publication",
-    ),
-    Column(
-        name="surplus_frac",
-        unit="1",
-        dtype="float64",
-        low=0.0,
-        high=1.0,
-        meaning="surplus renewable power available to the site, share of its nameplate power",
-        required=False,
-        known="end",
-    ),
-    Column(
-        name="curtailment_order",
-        unit="1",
-        dtype="float64",
-        low=0.0,
-        high=1.0,
-        meaning="whether renewables of the area are ordered down: 1 or 0",
-        required=False,
-        known="publication",
-    ),
-    Column(
-        name="behind_meter_pv_frac",
-        unit="1",
-        dtype="float64",
-        low=0.0,
-        high=2.0,
-        meaning="solar power behind the site's meter, share of the site's nameplate power",
-        required=False,
-        known="end",
-    ),
-    Column(
-        name="outdoor_temp_c",
-        unit="°C",
-        dtype="float64",
-        low=-60.0,
-        high=60.0,
-        meaning="outdoor dry-bulb temperature at the site",
-        required=False,
-        known="end",
-    ),
-    Column(
-        name="relative_humidity_frac",
-        unit="1",
-        dtype="float64",
-        low=0.0,
-        high=1.1,
-        meaning="outdoor relative humidity",
-        required=False,
-        known="end",
-    ),
-    Column(
-        name="ghi_w_per_m2",
-        unit="W/m²",
-        dtype="float64",
-        low=0.0,
-        high=1500.0,
-        meaning="global horizontal irradiance",
-        required=False,
-        known="end",
-    ),
-    Column(
-        name="hashprice_usd_per_phs_day",
-        unit="USD/(PH/s)/day",
-        dtype="float64",
-        low=1.0,
-        high=5000.0,
-        meaning="expected revenue of 1 PH/s for one day, before pool fee",
-        required=False,
-        known="start",
-    ),
-    Column(
-        name="difficulty",
-        unit="1",
-        dtype="float64",
-        low=1.0,
-        high=1e16,
-        meaning="difficulty of the Bitcoin network",
-        required=False,
-        known="start",
-    ),
-    Column(
-        name="btc_price_usd",
-        unit="USD",
-        dtype="float64",
-        low=0.01,
-        high=10000000.0,
-        meaning="price of a bitcoin",
-        required=False,
-        known="end",
-    ),
-    Column(
-        name="currency_per_usd",
-        unit="currency/USD",
-        dtype="float64",
-        low=0.1,
-        high=5000.0,
-        meaning="exchange rate; narrower bounds per currency",
-        required=False,
-        known="start",
-    ),
-    Column(
-        name="carbon_g_per_kwh",
-        unit="g/kWh",
-        dtype="float64",
-        low=0.0,
-        high=2000.0,
-        meaning="carbon intensity of the area's generation",
-        required=False,
-        known="end",
-    ),
-    Column(
-        name="demand_kw",
-        unit="kW",
-        dtype="float64",
-        low=0.0,
-        high=200000000.0,
-        meaning="mean demand of the area",
-        required=False,
-        known="end",
-    ),
-    Column(
-        name="solar_kw",
-        unit="kW",
-        dtype="float64",
-        low=-80000000.0,
-        high=80000000.0,
-        meaning="mean solar generation of the area after curtailment",
-        required=False,
-        known="end",
-    ),
-    Column(
-        name="solar_curtailed_kw",
-        unit="kW",
-        dtype="float64",
-        low=0.0,
-        high=80000000.0,
-        meaning="mean curtailed solar power of the area",
-        required=False,
-        known="end",
-    ),
-    Column(
-        name="wind_kw",
-        unit="kW",
-        dtype="float64",
-        low=-80000000.0,
-        high=80000000.0,
-        meaning="mean wind generation of the area after curtailment",
-        required=False,
-        known="end",
-    ),
-    Column(
-        name="wind_curtailed_kw",
-        unit="kW",
-        dtype="float64",
-        low=0.0,
-        high=80000000.0,
-        meaning="mean curtailed wind power of the area",
-        required=False,
-        known="end",
-    ),
-    Column(
-        name="interconnector_kw",
-        unit="kW",
-        dtype="float64",
-        low=-80000000.0,
-        high=80000000.0,
-        meaning="mean exchange of the area, positive = import",
-        required=False,
-        known="end",
-    ),
-)
-"""Every column that a trace may hold, in order."""
-
-COLUMN_BY_NAME = {column.name: column for column in COLUMNS}
+__all__ = [
+    "COLUMNS",
+    "COLUMN_BY_NAME",
+    "CURRENCY_BANDS",
+    "SLIP_CHECK_DAYS",
+    "SLIP_FACTOR_HIGH",
+    "SLIP_FACTOR_LOW",
+    "Column",
+    "CurrencyBand",
+    "Fault",
+    "bounds",
+    "currency_band",
+    "first_fault",
+    "unit_slip",
+]
 
 
 @dataclass(frozen=True)
