@@ -16,7 +16,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from gridhash.config_blocks import Block, FigureSource, Mark, describe_faults
+from gridhash.config_programs import ObservationConfig, ProgramsConfig
 from gridhash.config_rigs import CoolingConfig, RigGroupConfig
+from gridhash.config_tariff import TariffConfig
 from gridhash.errors import ConfigError
 from gridhash.units import W_PER_KW, break_even_price_per_kwh
 
@@ -28,8 +30,11 @@ __all__ = [
     "Mark",
     "MarketConfig",
     "MiningConfig",
+    "ObservationConfig",
+    "ProgramsConfig",
     "RigGroupConfig",
     "SiteConfig",
+    "TariffConfig",
     "describe_faults",
     "load_site",
     "parse_site",
@@ -79,6 +84,9 @@ class SiteConfig(Block):
     area: str
     dispatch_interval_s: int = Field(default=300, gt=0)
     outdoor_temp_c: float = Field(ge=-50, le=60, description="used where the trace has none")
+    relative_humidity_frac: float = Field(
+        default=0.6, ge=0, le=1, description="used where the trace has none"
+    )
     pue_for_planning: float = Field(ge=1, le=2, description="site power per rig power in rules")
     start_cost_per_fleet_start: float = Field(
         ge=0, description="wear of starting every rig once; a share is charged per rig started"
@@ -90,6 +98,9 @@ class SiteConfig(Block):
         default=False, description="run each group at its optional_work_levels"
     )
     groups: tuple[RigGroupConfig, ...] = Field(min_length=1, max_length=16)
+    tariff: TariffConfig = TariffConfig()
+    programs: ProgramsConfig = ProgramsConfig()
+    observation: ObservationConfig = ObservationConfig()
     figures: tuple[FigureSource, ...] = ()
 
     @field_validator("timezone")
@@ -111,6 +122,12 @@ class SiteConfig(Block):
         names = [group.name for group in self.groups]
         if len(set(names)) != len(names):
             raise ValueError(f"group names must differ; found {names}")
+        metering_s = self.tariff.metering_period_s or period_s
+        if metering_s % interval_s or (metering_s % period_s and period_s % metering_s):
+            raise ValueError(
+                f"metering_period_s {metering_s} must be a multiple of dispatch_interval_s "
+                f"{interval_s} and fit settlement_period_s {period_s}"
+            )
         if self.use_work_levels and not all(g.optional_work_levels for g in self.groups):
             raise ValueError("use_work_levels needs optional_work_levels in every group")
         idle_kw = self.max_cooling_kw + sum(g.n_rigs * g.standby_w / W_PER_KW for g in self.groups)
@@ -215,6 +232,8 @@ class SiteConfig(Block):
             update={
                 "groups": tuple(groups),
                 "limits": limits,
+                "tariff": self.tariff.scaled_by(share),
+                "programs": self.programs.scaled_by(share),
                 "start_cost_per_fleet_start": self.start_cost_per_fleet_start * rig_share,
             }
         )
