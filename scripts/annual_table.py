@@ -195,15 +195,16 @@ def page(
             unsaid,
         ),
         "",
-        "What remains is 0.1 to 0.2 million; ten seconds without hashes per start would take most "
-        "of it, but nothing says that they were reckoned. The curve of a rig group is 1 at "
-        "nameplate, so 0.752 + 0.248 p stands for the published 0.751 + 0.248 p. The thresholds "
-        "among which the published hysteresis was tuned are not known.",
+        "What remains is 0.1 to 0.2 million. Ten seconds without hashes per start would bring "
+        "on/off and level rule to the printed digit, foresight not, so none is assumed. The "
+        "curve of a rig group is 1 at nameplate, so 0.752 + 0.248 p stands for the "
+        "published 0.751 + 0.248 p. The thresholds among which the published "
+        "hysteresis was tuned are not known.",
         "",
         "## From there to the site",
         "",
-        "Each line drops one idealisation and shows the change in million JPY a year; hysteresis is "
-        "tuned anew on each. The steps depend on their order. Two of them are choices of the "
+        "Each line drops one idealisation and shows the change in million JPY a year; hysteresis "
+        "is tuned anew on each. The steps depend on their order. Two of them are choices of the "
         "preset, not physics: the efficiency curve, which is its largest unknown, and the cost of "
         "a start.",
         "",
