@@ -50,7 +50,7 @@ def wet_bulb_c(dry_bulb_c: npt.ArrayLike, relative_humidity_frac: npt.ArrayLike)
 
     Stull (2011), doi 10.1175/JAMC-D-11-0143.1: a fit for 5-99 % relative humidity and -20 … 50 °C
     at 1,013.25 hPa, with errors of -1.0 … +0.65 K (mean 0.3 K); against a ventilated psychrometer
-    (WMO-No. 8) that holds up to 45 °C, at 50 °C and 20 % it is 0.9 K. Humidity outside is moved to
+    (WMO-No. 8) that holds up to 40 °C; at 50 °C and 20 % it is 0.9 K. Humidity outside is moved to
     the nearest edge. The fit leaves the range of the possible in cold dry air, for which it is
     not meant; the result is therefore kept between dew point and dry bulb.
 
