@@ -2,12 +2,25 @@
 
 from gridhash.envs.jit import njit
 from gridhash.envs.parameters import Floats, SiteParameters
-from gridhash.envs.state import RUNNING, FleetState
+from gridhash.envs.state import (
+    DECAY,
+    DOWN_FIRST,
+    FANS_KW,
+    IN_LOOP,
+    REJECTION,
+    RUNNING,
+    UP_FIRST,
+    Counts,
+    FleetState,
+    filled_range,
+)
 from gridhash.envs.thermal import (
+    closed_loop_after,
     fan_power_kw,
     heat_rejected_kwh,
     held_heat_rejection,
-    loop_after,
+    loop_decay,
+    open_loop_after,
 )
 
 
@@ -41,39 +54,101 @@ def start_and_stop(
     top_kw = params.level_kw[g, params.n_levels[g] - 1]
     running = state.summary[i, g, RUNNING]
     wanted = min(setpoint_kw / floor_kw, n_rigs)
-    n_up, n_down = state.up.shape[2], state.down.shape[2]
+    filled = state.filled[i, g]
     starts = 0.0
     stops = 0.0
     if wanted < running:
-        todo = running - wanted
-        heat = 0.0
-        for a in range(n_up - 1, -1, -1):
-            taken = min(todo, state.up[i, g, a])
-            if taken > 0.0:
-                state.up[i, g, a] -= taken
-                heat += taken * state.up_temp_c[i, g, a]
-                stops += taken
-                todo -= taken
-        if stops > 0.0:
-            state.down_temp_c[i, g, 0] = heat / stops
-            state.down[i, g, 0] = stops
+        stops, chip_c = take_oldest(
+            state.up[i, g], state.up_temp_c[i, g], filled, UP_FIRST, 0, running - wanted
+        )
+        enter_youngest(state.down[i, g], state.down_temp_c[i, g], filled, DOWN_FIRST, stops, chip_c)
     elif wanted > running:
-        todo = wanted - running
-        heat = 0.0
-        for a in range(n_down - 1, params.n_down_lock[g] - 1, -1):
-            taken = min(todo, state.down[i, g, a])
-            if taken > 0.0:
-                state.down[i, g, a] -= taken
-                heat += taken * state.down_temp_c[i, g, a]
-                starts += taken
-                todo -= taken
-        if starts > 0.0:
-            state.up_temp_c[i, g, 0] = heat / starts
-            state.up[i, g, 0] = starts
+        starts, chip_c = take_oldest(
+            state.down[i, g],
+            state.down_temp_c[i, g],
+            filled,
+            DOWN_FIRST,
+            params.n_down_lock[g],
+            wanted - running,
+        )
+        enter_youngest(state.up[i, g], state.up_temp_c[i, g], filled, UP_FIRST, starts, chip_c)
     running += starts - stops
     if running > 1e-9:
         state.rig_kw[i, g] = min(max(setpoint_kw / running, floor_kw), top_kw)
     return starts, stops
+
+
+@njit
+def take_oldest(
+    count: Floats, temp_c: Floats, filled: Counts, column: int, youngest: int, wanted: float
+) -> tuple[float, float]:
+    """Take rigs from buckets of age `youngest` on, the oldest first; return (rigs, mean °C)."""
+    first, end = filled_range(filled, column)
+    todo = wanted
+    heat = 0.0
+    rigs = 0.0
+    for a in range(end - 1, max(first, youngest) - 1, -1):
+        taken = min(todo, count[a])
+        if taken > 0.0:
+            count[a] -= taken
+            heat += taken * temp_c[a]
+            rigs += taken
+            todo -= taken
+        if count[a] > 0.0:
+            break
+        end = a
+    if end == first:
+        filled[column] = 0
+        end = 0
+    filled[column + 1] = end
+    return rigs, heat / rigs if rigs > 0.0 else 0.0
+
+
+@njit
+def enter_youngest(
+    count: Floats, temp_c: Floats, filled: Counts, column: int, rigs: float, chip_c: float
+) -> None:
+    """Put rigs into the bucket of age 0, which is empty."""
+    if rigs > 0.0:
+        count[0] = rigs
+        temp_c[0] = chip_c
+        _, end = filled_range(filled, column)
+        filled[column] = 0
+        filled[column + 1] = max(end, 1)
+
+
+@njit
+def loop_terms(
+    state: FleetState, params: SiteParameters, i: int, g: int, rejection: float, n_rigs: float
+) -> None:
+    """Fill `state.loop` of a group for a heat rejection [kW/K] and the rigs in the loop.
+
+    Both mostly stay from one interval to the next, and powers and exponentials are dear.
+    """
+    loop = state.loop[i, g]
+    if loop[REJECTION] == rejection and loop[IN_LOOP] == n_rigs:
+        return
+    loop[REJECTION] = rejection
+    loop[IN_LOOP] = n_rigs
+    if rejection <= params.heat_rejection_min_kw_per_k[g]:
+        loop[FANS_KW] = params.fan_min_kw[g]
+    else:
+        loop[FANS_KW] = fan_power_kw(
+            params.fan_kw[g],
+            rejection / params.heat_rejection_kw_per_k[g],
+            params.heat_rejection_exponent[g],
+        )
+    if rejection > 0.0:
+        decay = loop_decay(
+            n_rigs,
+            rejection,
+            params.chip_to_coolant_k_per_kw[g],
+            params.rig_heat_capacity_kj_per_k[g],
+            params.loop_heat_capacity_kj_per_k[g],
+            params.interval_s,
+        )
+        for k in range(4):
+            loop[DECAY + k] = decay[k]
 
 
 @njit
@@ -85,8 +160,11 @@ def run_interval(
     Temperatures move by the exact solution of `gridhash.envs.thermal`; fans take the speed that
     is right for this interval's heat, since the loop settles within minutes.
     """
-    n_up, n_down = state.up.shape[2], state.down.shape[2]
-    n_rigs = params.n_rigs[g]
+    up, up_temp_c = state.up[i, g], state.up_temp_c[i, g]
+    down, down_temp_c = state.down[i, g], state.down_temp_c[i, g]
+    up_first, up_end = filled_range(state.filled[i, g], UP_FIRST)
+    down_first, down_end = filled_range(state.filled[i, g], DOWN_FIRST)
+    n_rigs = max(params.n_rigs[g] - state.broken[i, g], 1e-9)
     full_kw = state.rig_kw[i, g]
     full_phs = rig_hashrate_phs(params, g, full_kw)
     standby_kw = params.standby_kw[g]
@@ -94,17 +172,17 @@ def run_interval(
     phs = 0.0
     mean_chip_c = 0.0
     running = 0.0
-    for a in range(n_up):
-        count = state.up[i, g, a]
+    for a in range(up_first, up_end):
+        count = up[a]
         running += count
         share = params.start_power_frac[g, a]
         rig_kw += count * (share * full_kw + (1.0 - share) * standby_kw)
         phs += count * params.start_hash_frac[g, a] * full_phs
-        mean_chip_c += count * state.up_temp_c[i, g, a]
-    for a in range(n_down):
-        count = state.down[i, g, a]
+        mean_chip_c += count * up_temp_c[a]
+    for a in range(down_first, down_end):
+        count = down[a]
         rig_kw += count * standby_kw
-        mean_chip_c += count * state.down_temp_c[i, g, a]
+        mean_chip_c += count * down_temp_c[a]
     per_rig = 1.0 / n_rigs
     mean_chip_c *= per_rig
     mean_heat_kw = rig_kw * per_rig
@@ -115,29 +193,14 @@ def run_interval(
         params.heat_rejection_min_kw_per_k[g],
         params.heat_rejection_kw_per_k[g],
     )
-    if rejection_kw_per_k <= params.heat_rejection_min_kw_per_k[g]:
-        fans_kw = params.fan_min_kw[g]
-    else:
-        fans_kw = fan_power_kw(
-            params.fan_kw[g],
-            rejection_kw_per_k / params.heat_rejection_kw_per_k[g],
-            params.heat_rejection_exponent[g],
-        )
-    chip_after_c, coolant_after_c = loop_after(
-        mean_chip_c,
-        state.coolant_c[i, g],
-        mean_heat_kw,
-        n_rigs,
-        outdoor_temp_c,
-        rejection_kw_per_k,
-        params.chip_to_coolant_k_per_kw[g],
-        params.rig_heat_capacity_kj_per_k[g],
-        params.loop_heat_capacity_kj_per_k[g],
-        params.interval_s,
+    loop_terms(state, params, i, g, rejection_kw_per_k, n_rigs)
+    coolant_c = state.coolant_c[i, g]
+    chip_after_c, coolant_after_c = group_loop_after(
+        state, params, i, g, mean_chip_c, mean_heat_kw, outdoor_temp_c
     )
     rejected_kwh = heat_rejected_kwh(
         chip_after_c - mean_chip_c,
-        coolant_after_c - state.coolant_c[i, g],
+        coolant_after_c - coolant_c,
         mean_heat_kw,
         n_rigs,
         params.rig_heat_capacity_kj_per_k[g],
@@ -147,42 +210,81 @@ def run_interval(
     # Each bucket's distance from the mean of all chips decays on its own (thermal.deviation_after
     # with the decay of one interval, which is a constant of the site).
     decay, resistance = params.chip_decay[g], params.chip_to_coolant_k_per_kw[g]
-    for a in range(n_up):
+    for a in range(up_first, up_end):
         share = params.start_power_frac[g, a]
         heat_kw = share * full_kw + (1.0 - share) * standby_kw
         settled_k = (heat_kw - mean_heat_kw) * resistance
-        deviation_k = state.up_temp_c[i, g, a] - mean_chip_c
-        state.up_temp_c[i, g, a] = chip_after_c + settled_k + (deviation_k - settled_k) * decay
+        deviation_k = up_temp_c[a] - mean_chip_c
+        up_temp_c[a] = chip_after_c + settled_k + (deviation_k - settled_k) * decay
     settled_k = (standby_kw - mean_heat_kw) * resistance
-    for a in range(n_down):
-        deviation_k = state.down_temp_c[i, g, a] - mean_chip_c
-        state.down_temp_c[i, g, a] = chip_after_c + settled_k + (deviation_k - settled_k) * decay
+    for a in range(down_first, down_end):
+        deviation_k = down_temp_c[a] - mean_chip_c
+        down_temp_c[a] = chip_after_c + settled_k + (deviation_k - settled_k) * decay
     state.coolant_c[i, g] = coolant_after_c
     pump_kw = params.pump_kw[g] if running > 1e-9 else params.pump_idle_kw[g]
-    return rig_kw, fans_kw + pump_kw, phs, rejected_kwh
+    return rig_kw, state.loop[i, g, FANS_KW] + pump_kw, phs, rejected_kwh
+
+
+@njit
+def group_loop_after(
+    state: FleetState,
+    params: SiteParameters,
+    i: int,
+    g: int,
+    mean_chip_c: float,
+    mean_heat_kw: float,
+    outdoor_temp_c: float,
+) -> tuple[float, float]:
+    """Return (mean chip, coolant) temperature of a group [°C] by the terms in `state.loop`."""
+    loop = state.loop[i, g]
+    if loop[REJECTION] <= 0.0:
+        return closed_loop_after(
+            mean_chip_c,
+            state.coolant_c[i, g],
+            mean_heat_kw,
+            loop[IN_LOOP],
+            params.chip_to_coolant_k_per_kw[g],
+            params.rig_heat_capacity_kj_per_k[g],
+            params.loop_heat_capacity_kj_per_k[g],
+            params.interval_s,
+        )
+    return open_loop_after(
+        mean_chip_c,
+        state.coolant_c[i, g],
+        mean_heat_kw,
+        loop[IN_LOOP],
+        outdoor_temp_c,
+        loop[REJECTION],
+        params.chip_to_coolant_k_per_kw[g],
+        (loop[DECAY], loop[DECAY + 1], loop[DECAY + 2], loop[DECAY + 3]),
+    )
 
 
 @njit
 def grow_older(state: FleetState, i: int, g: int) -> None:
     """Move every bucket one interval on; the two oldest merge at their mean temperature."""
-    shift(state.up, state.up_temp_c, i, g)
-    shift(state.down, state.down_temp_c, i, g)
+    shift(state.up[i, g], state.up_temp_c[i, g], state.filled[i, g], UP_FIRST)
+    shift(state.down[i, g], state.down_temp_c[i, g], state.filled[i, g], DOWN_FIRST)
 
 
 @njit
-def shift(count: Floats, temp_c: Floats, i: int, g: int) -> None:
-    """Shift the age buckets of one group, keeping rigs and heat."""
-    last = count.shape[2] - 1
-    if last == 0:
+def shift(count: Floats, temp_c: Floats, filled: Counts, column: int) -> None:
+    """Shift the filled age buckets of one group, of two at least, keeping rigs and heat."""
+    first, end = filled_range(filled, column)
+    if first == end:
         return
-    merged = count[i, g, last] + count[i, g, last - 1]
-    if merged > 0.0:
-        temp_c[i, g, last] = (
-            count[i, g, last] * temp_c[i, g, last] + count[i, g, last - 1] * temp_c[i, g, last - 1]
-        ) / merged
-    count[i, g, last] = merged
-    younger, younger_c = 0.0, temp_c[i, g, 0]
-    for a in range(last):
-        own, own_c = count[i, g, a], temp_c[i, g, a]
-        count[i, g, a], temp_c[i, g, a] = younger, younger_c
+    oldest = count.shape[0] - 1
+    younger, younger_c = 0.0, temp_c[first]
+    for a in range(first, min(end, oldest)):
+        own, own_c = count[a], temp_c[a]
+        count[a], temp_c[a] = younger, younger_c
         younger, younger_c = own, own_c
+    if end < oldest:
+        count[end], temp_c[end] = younger, younger_c
+    else:
+        merged = count[oldest] + younger
+        if merged > 0.0:
+            temp_c[oldest] = (count[oldest] * temp_c[oldest] + younger * younger_c) / merged
+        count[oldest] = merged
+    filled[column] = min(first + 1, oldest)
+    filled[column + 1] = min(end, oldest) + 1

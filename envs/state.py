@@ -3,16 +3,20 @@
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from gridhash.envs.jit import njit
 from gridhash.envs.parameters import Floats, Ints, SiteParameters
 
+Counts = npt.NDArray[np.uint32]
+
 
 class FleetState(NamedTuple):
-    """State of N sites of G groups, all float64 but the two cursors.
+    """State of N sites of G groups, all float64 but the two cursors and `filled`.
 
     Counts are fluid: only the allocator of a real site rounds to whole rigs. The rigs of one
-    bucket share a temperature.
+    bucket share a temperature; that of a bucket without rigs is some finite number and means
+    nothing. A group's rigs are those in its buckets and the broken ones.
     """
 
     row: Ints
@@ -34,56 +38,104 @@ class FleetState(NamedTuple):
     """(N, G) rig power last asked for, after limits."""
     tripped: Floats
     """(N, G) 1 from a temperature trip until the loop has cooled."""
+    broken: Floats
+    """(N, G) rigs under repair: in no bucket, so they neither run nor start nor draw power."""
     summary: Floats
     """(N, G, 7) what follows from the above; `summarise` fills it after every change."""
+    filled: Counts
+    """(N, G, 4) the buckets from FIRST to before END that hold all running, all stopped rigs."""
+    loop: Floats
+    """(N, G, 7) what `gridhash.envs.fleet.loop_terms` computed last, with its arguments."""
 
 
 # Columns of `FleetState.summary`.
 RUNNING, STARTING, LOCKED_UP, STARTABLE, UP_LOCK, DOWN_LOCK, HOTTEST_C = range(7)
 N_SUMMARY = 7
+# Columns of `FleetState.filled`; an empty range starts and ends at 0.
+UP_FIRST, UP_END, DOWN_FIRST, DOWN_END = range(4)
+# Columns of `FleetState.loop`: heat rejection [kW/K] and rigs that the others are for (no heat
+# rejection is negative, so -1 stands for none), fan power [kW], matrix of `thermal.loop_decay`.
+REJECTION, IN_LOOP, FANS_KW, DECAY = range(4)
+N_LOOP = DECAY + 4
 
 
 @njit
 def summarise(state: FleetState, params: SiteParameters, i: int, g: int) -> None:
-    """Fill the summary of one group.
+    """Find the filled buckets of one group and fill its summary, from its counts alone."""
+    find_filled(state.up[i, g], state.filled[i, g], UP_FIRST)
+    find_filled(state.down[i, g], state.filled[i, g], DOWN_FIRST)
+    summarise_filled(state, params, i, g)
+
+
+@njit
+def find_filled(count: Floats, filled: Counts, column: int) -> None:
+    """Write the range of buckets that hold rigs into `filled` at `column` and the next."""
+    first, end = 0, 0
+    for a in range(count.shape[0]):
+        if count[a] > 0.0:
+            if end == 0:
+                first = a
+            end = a + 1
+    filled[column] = first
+    filled[column + 1] = end
+
+
+@njit
+def filled_range(filled: Counts, column: int) -> tuple[int, int]:
+    """Return first and end of the buckets at `column` of `filled`.
+
+    They are stored unsigned, so that compiled code need not check each index for being negative.
+    """
+    return int(np.intp(filled[column])), int(np.intp(filled[column + 1]))
+
+
+@njit
+def summarise_filled(state: FleetState, params: SiteParameters, i: int, g: int) -> None:
+    """Fill the summary of one group, whose filled buckets are known.
 
     Rigs that run, start (do not hash fully yet), must still run, may start now; intervals until
     every running rig may stop and every stopped rig may start; hottest chip of a bucket that
     holds a rig [°C].
     """
+    up, up_temp_c = state.up[i, g], state.up_temp_c[i, g]
+    down, down_temp_c = state.down[i, g], state.down_temp_c[i, g]
+    filled = state.filled[i, g]
+    n_up_lock, n_down_lock = params.n_up_lock[g], params.n_down_lock[g]
     running = 0.0
     starting = 0.0
     locked_up = 0.0
     startable = 0.0
-    youngest_up = params.n_up_lock[g]
-    youngest_down = params.n_down_lock[g]
+    youngest_up = n_up_lock
+    youngest_down = n_down_lock
     hottest_c = -273.15
     # Upwards: a compiled loop that counts down checks each index for being negative.
-    for a in range(state.up.shape[2]):
-        count = state.up[i, g, a]
+    first, end = filled_range(filled, UP_FIRST)
+    for a in range(first, end):
+        count = up[a]
         if count > 1e-9:
             running += count
             if params.start_hash_frac[g, a] < 1.0:
                 starting += count
-            if a < params.n_up_lock[g]:
+            if a < n_up_lock:
                 locked_up += count
                 youngest_up = min(youngest_up, a)
-            hottest_c = max(hottest_c, state.up_temp_c[i, g, a])
-    for a in range(state.down.shape[2]):
-        count = state.down[i, g, a]
+            hottest_c = max(hottest_c, up_temp_c[a])
+    first, end = filled_range(filled, DOWN_FIRST)
+    for a in range(first, end):
+        count = down[a]
         if count > 1e-9:
-            if a >= params.n_down_lock[g]:
+            if a >= n_down_lock:
                 startable += count
             else:
                 youngest_down = min(youngest_down, a)
-            hottest_c = max(hottest_c, state.down_temp_c[i, g, a])
+            hottest_c = max(hottest_c, down_temp_c[a])
     summary = state.summary[i, g]
     summary[RUNNING] = running
     summary[STARTING] = starting
     summary[LOCKED_UP] = locked_up
     summary[STARTABLE] = startable
-    summary[UP_LOCK] = params.n_up_lock[g] - youngest_up
-    summary[DOWN_LOCK] = params.n_down_lock[g] - youngest_down
+    summary[UP_LOCK] = n_up_lock - youngest_up
+    summary[DOWN_LOCK] = n_down_lock - youngest_down
     summary[HOTTEST_C] = hottest_c
 
 
@@ -105,7 +157,10 @@ def empty_state(params: SiteParameters, n_sites: int) -> FleetState:
         rig_kw=np.repeat(params.level_kw[None, :, 0], n_sites, axis=0),
         setpoint_kw=np.zeros((n_sites, n_groups)),
         tripped=np.zeros((n_sites, n_groups)),
+        broken=np.zeros((n_sites, n_groups)),
         summary=np.zeros((n_sites, n_groups, N_SUMMARY)),
+        filled=np.zeros((n_sites, n_groups, 4), dtype=np.uint32),
+        loop=np.full((n_sites, n_groups, N_LOOP), -1.0),
     )
     summarise_sites(state, params, np.arange(n_sites))
     return state
@@ -129,7 +184,7 @@ def place_at_rest(
     """Put sites at rest: of each group a share of the rigs long running, the others long off.
 
     `which` names n sites; `running_frac` and `coolant_c` are (n, G). Chips take the temperature
-    of full power at that coolant where they run, that of the coolant where not.
+    of full power at that coolant where they run, that of the coolant where not. No rig is broken.
     """
     top_kw = params.level_kw[:, -1]
     state.up[which] = 0.0
@@ -143,4 +198,6 @@ def place_at_rest(
     state.rig_kw[which] = top_kw
     state.setpoint_kw[which] = running_frac * params.n_rigs * top_kw
     state.tripped[which] = 0.0
+    state.broken[which] = 0.0
+    state.loop[which] = -1.0
     summarise_sites(state, params, which)

@@ -110,31 +110,85 @@ def loop_after(
 ) -> tuple[float, float]:
     """Return (mean chip, coolant) temperature after an interval of constant heat [°C].
 
-    Exact solution of the 2x2 system of the module docstring by its two real eigenvalues; both are
-    negative because the matrix is that of a passive network.
+    Exact solution of the 2x2 system of the module docstring.
+    """
+    if heat_rejection_kw_per_k <= 0.0:
+        return closed_loop_after(
+            mean_chip_c,
+            coolant_c,
+            mean_heat_kw,
+            n_rigs,
+            chip_to_coolant_k_per_kw,
+            rig_heat_capacity_kj_per_k,
+            loop_heat_capacity_kj_per_k,
+            elapsed_s,
+        )
+    decay = loop_decay(
+        n_rigs,
+        heat_rejection_kw_per_k,
+        chip_to_coolant_k_per_kw,
+        rig_heat_capacity_kj_per_k,
+        loop_heat_capacity_kj_per_k,
+        elapsed_s,
+    )
+    return open_loop_after(
+        mean_chip_c,
+        coolant_c,
+        mean_heat_kw,
+        n_rigs,
+        outdoor_temp_c,
+        heat_rejection_kw_per_k,
+        chip_to_coolant_k_per_kw,
+        decay,
+    )
+
+
+@njit
+def closed_loop_after(
+    mean_chip_c: float,
+    coolant_c: float,
+    mean_heat_kw: float,
+    n_rigs: float,
+    chip_to_coolant_k_per_kw: float,
+    rig_heat_capacity_kj_per_k: float,
+    loop_heat_capacity_kj_per_k: float,
+    elapsed_s: float,
+) -> tuple[float, float]:
+    """Return (mean chip, coolant) temperature of a loop that no heat leaves [°C].
+
+    The common temperature rises, the difference still settles.
+    """
+    a = 1.0 / (chip_to_coolant_k_per_kw * rig_heat_capacity_kj_per_k)
+    b = n_rigs / (chip_to_coolant_k_per_kw * loop_heat_capacity_kj_per_k)
+    total_heat_kw = mean_heat_kw * n_rigs
+    capacity = n_rigs * rig_heat_capacity_kj_per_k + loop_heat_capacity_kj_per_k
+    common_c = (
+        n_rigs * rig_heat_capacity_kj_per_k * mean_chip_c + loop_heat_capacity_kj_per_k * coolant_c
+    ) / capacity + total_heat_kw * elapsed_s / capacity
+    rate = a + b
+    settled_k = mean_heat_kw / rig_heat_capacity_kj_per_k / rate
+    difference_k = settled_k + (mean_chip_c - coolant_c - settled_k) * math.exp(-rate * elapsed_s)
+    coolant_after_c = common_c - difference_k * n_rigs * rig_heat_capacity_kj_per_k / capacity
+    return coolant_after_c + difference_k, coolant_after_c
+
+
+@njit
+def loop_decay(
+    n_rigs: float,
+    heat_rejection_kw_per_k: float,
+    chip_to_coolant_k_per_kw: float,
+    rig_heat_capacity_kj_per_k: float,
+    loop_heat_capacity_kj_per_k: float,
+    elapsed_s: float,
+) -> tuple[float, float, float, float]:
+    """Return the matrix by which (chip, coolant) go to where they settle [1], row by row.
+
+    exp(M t) of the module docstring's system by its two real eigenvalues; both are negative
+    because the matrix is that of a passive network. Needs a heat rejection above zero.
     """
     a = 1.0 / (chip_to_coolant_k_per_kw * rig_heat_capacity_kj_per_k)
     b = n_rigs / (chip_to_coolant_k_per_kw * loop_heat_capacity_kj_per_k)
     c = heat_rejection_kw_per_k / loop_heat_capacity_kj_per_k
-    total_heat_kw = mean_heat_kw * n_rigs
-    if heat_rejection_kw_per_k <= 0.0:
-        # Nothing leaves the loop: the common temperature rises, the difference still settles.
-        capacity = n_rigs * rig_heat_capacity_kj_per_k + loop_heat_capacity_kj_per_k
-        common_c = (
-            n_rigs * rig_heat_capacity_kj_per_k * mean_chip_c
-            + loop_heat_capacity_kj_per_k * coolant_c
-        ) / capacity + total_heat_kw * elapsed_s / capacity
-        rate = a + b
-        settled_k = mean_heat_kw / rig_heat_capacity_kj_per_k / rate
-        difference_k = settled_k + (mean_chip_c - coolant_c - settled_k) * math.exp(
-            -rate * elapsed_s
-        )
-        coolant_after_c = common_c - difference_k * n_rigs * rig_heat_capacity_kj_per_k / capacity
-        return coolant_after_c + difference_k, coolant_after_c
-    settled_coolant_c = outdoor_temp_c + total_heat_kw / heat_rejection_kw_per_k
-    settled_chip_c = settled_coolant_c + mean_heat_kw * chip_to_coolant_k_per_kw
-    x = mean_chip_c - settled_chip_c
-    y = coolant_c - settled_coolant_c
     # dx/dt = -a x + a y ;  dy/dt = b x - (b + c) y
     half_trace = -0.5 * (a + b + c)
     root = math.sqrt(0.25 * (a - b - c) ** 2 + a * b)
@@ -145,9 +199,34 @@ def loop_after(
     # exp(M t) = cosh I + sinh/root (M - half_trace I), both already times e^{half_trace t}
     m11 = -a - half_trace
     m22 = -(b + c) - half_trace
-    x_after = (cosh + sinh_over_root * m11) * x + sinh_over_root * a * y
-    y_after = sinh_over_root * b * x + (cosh + sinh_over_root * m22) * y
-    return settled_chip_c + x_after, settled_coolant_c + y_after
+    return (
+        cosh + sinh_over_root * m11,
+        sinh_over_root * a,
+        sinh_over_root * b,
+        cosh + sinh_over_root * m22,
+    )
+
+
+@njit
+def open_loop_after(
+    mean_chip_c: float,
+    coolant_c: float,
+    mean_heat_kw: float,
+    n_rigs: float,
+    outdoor_temp_c: float,
+    heat_rejection_kw_per_k: float,
+    chip_to_coolant_k_per_kw: float,
+    decay: tuple[float, float, float, float],
+) -> tuple[float, float]:
+    """Return (mean chip, coolant) temperature of a loop that decays by `loop_decay` [°C]."""
+    settled_coolant_c = outdoor_temp_c + mean_heat_kw * n_rigs / heat_rejection_kw_per_k
+    settled_chip_c = settled_coolant_c + mean_heat_kw * chip_to_coolant_k_per_kw
+    x = mean_chip_c - settled_chip_c
+    y = coolant_c - settled_coolant_c
+    return (
+        settled_chip_c + (decay[0] * x + decay[1] * y),
+        settled_coolant_c + (decay[2] * x + decay[3] * y),
+    )
 
 
 @njit
