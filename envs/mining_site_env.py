@@ -15,6 +15,7 @@ from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.kernel import RECORD
 from gridhash.envs.ledger import LEDGER_NAMES
+from gridhash.envs.named_scenario import open_named_scenario
 from gridhash.envs.open_scenario import ScenarioRequest, open_scenario
 from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.errors import ConfigError
@@ -36,20 +37,31 @@ def action_space(scenario: Scenario, kind: ActionKind) -> gymnasium.Space[Any]:
 
 
 def resolve_scenario(
-    scenario: Scenario | None, site: SiteConfig | str | None, trace: Trace | None
+    scenario: Scenario | None,
+    site: SiteConfig | str | None,
+    trace: Trace | None,
+    scenario_name: str | None = None,
 ) -> Scenario:
     """Return the scenario that the arguments of an environment name.
 
     Without a trace, the data that ship with gridhash for the preset; without anything, the
-    embedded sample.
+    embedded sample. A scenario that is given goes before one that is named.
 
     Raises
     ------
     ConfigError
-        If a trace is given without a site, or a site of one's own without a trace.
+        If a trace is given without a site, a site of one's own without a trace, or either beside
+        the name of a scenario.
     """
     if scenario is not None:
         return scenario
+    if scenario_name is not None:
+        if site is not None or trace is not None:
+            raise ConfigError(
+                f"the scenario {scenario_name} brings its own site and trace: give neither, or "
+                "make gridhash/MiningSite-v0"
+            )
+        return open_named_scenario(scenario_name)
     if trace is None and (site is None or isinstance(site, str)):
         return open_scenario(ScenarioRequest(site=site))
     if site is None or trace is None:
@@ -132,8 +144,9 @@ class MiningSiteEnv(gymnasium.Env[Observation, Action]):
         episode_days: float = 7.0,
         relative_reward: bool = True,
         rows: tuple[int, int] | None = None,
+        scenario_name: str | None = None,
     ) -> None:
-        self.scenario = resolve_scenario(scenario, site, trace)
+        self.scenario = resolve_scenario(scenario, site, trace, scenario_name)
         kind = ActionKind[action_kind.upper()]
         self._sites = BatchedSite(
             self.scenario,
@@ -182,8 +195,9 @@ class MiningSiteVectorEnv(VectorEnv[Observation, Action, Any]):
         episode_days: float = 7.0,
         relative_reward: bool = True,
         rows: tuple[int, int] | None = None,
+        scenario_name: str | None = None,
     ) -> None:
-        self.scenario = resolve_scenario(scenario, site, trace)
+        self.scenario = resolve_scenario(scenario, site, trace, scenario_name)
         kind = ActionKind[action_kind.upper()]
         self.num_envs = num_envs
         self._sites = BatchedSite(

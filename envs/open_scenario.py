@@ -55,7 +55,7 @@ def open_scenario(request: ScenarioRequest) -> Scenario:
     if request.site is None and request.prices is None:
         request = replace(request, site=SAMPLE_SITE)
     site = load_site(request.site) if request.site is not None else None
-    trace = _trace(request, site)
+    trace = open_trace(request, site)
     if site is None:
         if trace.currency not in SITE_OF_CURRENCY:
             raise ConfigError(
@@ -76,10 +76,20 @@ def open_scenario(request: ScenarioRequest) -> Scenario:
     return build_scenario(site, trace)
 
 
-def _trace(request: ScenarioRequest, site: SiteConfig | None) -> Trace:
+def open_trace(request: ScenarioRequest, site: SiteConfig | None = None) -> Trace:
+    """Return the prices that a request names, or those that ship with gridhash for a site.
+
+    Raises
+    ------
+    ConfigError
+        If there are no such prices.
+    DataError
+        If they cannot be read, or hold another area or span.
+    """
     prices = request.prices
     if prices is None:
-        assert site is not None
+        if site is None:
+            raise ConfigError("name prices or a site")
         defaults = {"JPY": SYNTHETIC, "EUR": SAMPLE}
         if site.currency not in defaults:
             raise ConfigError(

@@ -2,16 +2,34 @@
 
 import gymnasium
 
+from gridhash.config_scenario import load_scenario_config, scenario_names
+
 SITE_ID = "gridhash/MiningSite-v0"
 
 
+def scenario_ids() -> list[str]:
+    """Return the ids of the scenarios that ship with the package."""
+    return [f"gridhash/{name}-v0" for name in scenario_names()]
+
+
 def register() -> None:
-    """Register `SITE_ID` for `gymnasium.make` and `gymnasium.make_vec`; safe to call twice."""
-    if SITE_ID not in gymnasium.registry:
+    """Register `SITE_ID` and every scenario for `gymnasium.make`; safe to call twice.
+
+    A scenario's own episode length, action kind and reward are what `gymnasium.make` may override.
+    """
+    _register(SITE_ID, {})
+    for name in scenario_names():
+        config = load_scenario_config(name)
+        _register(config.env_id, {"scenario_name": name} | config.episode.model_dump())
+
+
+def _register(env_id: str, kwargs: dict[str, object]) -> None:
+    if env_id not in gymnasium.registry:
         gymnasium.register(
-            id=SITE_ID,
+            id=env_id,
             entry_point="gridhash.envs.mining_site_env:MiningSiteEnv",
             vector_entry_point="gridhash.envs.mining_site_env:MiningSiteVectorEnv",
+            kwargs=kwargs,
         )
 
 

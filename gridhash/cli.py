@@ -12,7 +12,7 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from gridhash import __version__, cli_data
+from gridhash import __version__, cli_data, cli_scenarios
 from gridhash.errors import GridhashError
 from gridhash.terminal import console, errors, screen
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cli_data.app, name="data")
+app.command()(cli_scenarios.scenarios)
 TRAINING_MODULES = {"torch", "stable_baselines3", "sb3_contrib", "tensorboard"}
 """What only the extra `train` installs."""
 

@@ -1,0 +1,342 @@
+"""What a scenario is: a site, its prices, its programs' processes, episodes and spans; one TOML.
+
+A scenario of the package is read with ``load_scenario_config("JapanPilot")``, a file of one's own
+by its path. `site` names a preset or holds a whole site; `overrides` is merged into it and the
+result is validated as any site, so that a fault names the key that is wrong. A scenario may be
+`based_on` another: what it says is merged over what that one says.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from gridhash.config import SiteConfig, load_site
+from gridhash.config_blocks import Block, FigureSource, describe_faults
+from gridhash.errors import ConfigError
+from gridhash.units import SECONDS_PER_DAY
+
+PERIODS_S = (300, 900, 1800, 3600)
+MIN_EMBARGO_DAYS = 7.0
+TARIFF_BLOCKS = (
+    "time_of_use",
+    "power_purchase",
+    "demand_charge",
+    "coincident_peaks",
+    "balancing",
+    "behind_meter_pv",
+    "capacity_contribution",
+    "surplus_quota_kwh_per_day",
+    "renewable_levy_per_kwh",
+    "carbon_price_per_t",
+)
+"""Parts of a tariff that are named where a scenario is described."""
+MAX_DEPTH = 4
+"""How many scenarios may stand on each other."""
+
+
+class TraceConfig(Block):
+    """What every source of prices shares."""
+
+    seed: int = Field(default=0, ge=0, description="of everything that is drawn")
+    period_s: int | None = Field(
+        default=None, description="finer settlement period: values are held within their own"
+    )
+
+    @model_validator(mode="after")
+    def _check_period(self) -> Self:
+        if self.period_s is not None and self.period_s not in PERIODS_S:
+            raise ValueError(f"period_s {self.period_s} is none of {PERIODS_S}")
+        return self
+
+
+class SyntheticJapanTrace(TraceConfig):
+    """Synthetic Japanese fiscal years (`gridhash.data.synthetic`)."""
+
+    source: Literal["synthetic_japan"]
+    area: str = "kyushu"
+    fiscal_year_start: int = Field(default=2025, ge=2000, le=2099, description="of the first year")
+    years: int = Field(default=1, ge=1, le=20)
+    regime: Literal["usual", "crisis"] = "usual"
+
+
+class SyntheticMarketTrace(TraceConfig):
+    """Synthetic prices of another market (`gridhash.data.synthetic_market`)."""
+
+    source: Literal["synthetic_market"]
+    market: str = Field(description="one of `gridhash.data.synthetic_market.market_presets()`")
+    start: date = Field(description="first local day")
+    days: int = Field(ge=14, le=7305)
+
+
+class StoredTrace(TraceConfig):
+    """Prices that exist: an embedded sample, a trace of the store, or an official file."""
+
+    source: Literal["prices"]
+    prices: str = Field(min_length=1, description="sample, trace of the store, or path")
+    area: str | None = Field(default=None, description="where the file holds several")
+
+
+TraceSource = Annotated[
+    SyntheticJapanTrace | SyntheticMarketTrace | StoredTrace, Field(discriminator="source")
+]
+
+
+class EpisodeConfig(Block):
+    """How the scenario's environments play unless their arguments say otherwise."""
+
+    episode_days: float = Field(default=7.0, gt=0, le=366)
+    action_kind: Literal["shadow_price", "power"] = "shadow_price"
+    relative_reward: bool = True
+
+
+class Range(Block):
+    """A figure that is drawn evenly between two values."""
+
+    low: float
+    high: float
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_pair(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            if len(value) != 2:
+                raise ValueError(f"write a range as [low, high]; found {list(value)}")
+            return {"low": value[0], "high": value[1]}
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.high < self.low:
+            raise ValueError(f"the range [{self.low:g}, {self.high:g}] runs backwards")
+        return self
+
+
+class RandomisationConfig(Block):
+    """What varies from draw to draw of `gridhash.envs.open_scenario.randomised`; absent: nothing.
+
+    A drawn hashprice is the mean of the span: a path in the trace keeps its shape.
+    """
+
+    hashprice_usd_per_phs_day: Range | None = None
+    curve_b: Range | None = Field(
+        default=None, description="slope of the efficiency curve, for every group alike"
+    )
+    adders_per_kwh: Range | None = None
+    currency_per_usd: Range | None = None
+    outdoor_offset_k: Range | None = Field(default=None, description="added to every temperature")
+    start_cost_per_fleet_start: Range | None = None
+
+
+class SpansConfig(Block):
+    """Which part teaches, which chooses and which judges: by local dates, else by shares.
+
+    Parts follow each other in this order; the embargo is taken from the end of the earlier one.
+    """
+
+    validation_from: date | None = None
+    test_from: date | None = None
+    train_share: float = Field(default=8 / 12, gt=0, lt=1)
+    validation_share: float = Field(default=1 / 12, gt=0, lt=1)
+    embargo_days: float = Field(default=8.0, ge=MIN_EMBARGO_DAYS, le=60)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.validation_from is None) != (self.test_from is None):
+            raise ValueError("validation_from and test_from go together: give both or neither")
+        if self.train_share + self.validation_share >= 1.0:
+            raise ValueError(
+                f"train_share {self.train_share:g} and validation_share {self.validation_share:g} "
+                "leave nothing for the test: their sum must be below 1"
+            )
+        return self
+
+
+class ValueText(Block):
+    """What the page of a scenario says in words."""
+
+    lies_in: str = Field(min_length=1, description="where a good policy earns more than a rule")
+    uncertain: str = Field(min_length=1, description="what is not known when it is decided")
+    synthetic: tuple[str, ...] = Field(
+        default=(), description="series that are drawn or derived, and by which process"
+    )
+
+
+class ScenarioConfig(Block):
+    """One scenario, read by `load_scenario_config`."""
+
+    format_version: Literal[1] = 1
+    name: str = Field(pattern=r"^[A-Z][A-Za-z0-9]*$", description="as in gridhash/NAME-v0")
+    title: str = Field(min_length=1)
+    description: str = Field(min_length=1)
+    based_on: str | None = None
+    site_preset: str | None = Field(default=None, description="where the site was taken from")
+    site: SiteConfig
+    trace: TraceSource
+    episode: EpisodeConfig = EpisodeConfig()
+    randomisation: RandomisationConfig = RandomisationConfig()
+    spans: SpansConfig = SpansConfig()
+    figures: tuple[FigureSource, ...] = ()
+    value: ValueText
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        site = self.site
+        period_s = self.trace.period_s
+        if period_s is not None and period_s != site.market.settlement_period_s:
+            raise ValueError(
+                f"trace.period_s {period_s} must be the site's settlement_period_s "
+                f"{site.market.settlement_period_s}"
+            )
+        if self.episode.episode_days * SECONDS_PER_DAY < site.dispatch_interval_s:
+            raise ValueError(
+                f"episode.episode_days {self.episode.episode_days:g} is shorter than one step of "
+                f"{site.dispatch_interval_s} s"
+            )
+        return self
+
+    @property
+    def env_id(self) -> str:
+        """Gymnasium's name of the scenario."""
+        return f"gridhash/{self.name}-v0"
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether the prices themselves are drawn."""
+        return self.trace.source != "prices"
+
+    @property
+    def programs(self) -> list[str]:
+        """Names of the site's tariff and program blocks that are in force."""
+        tariff, programs = self.site.tariff, self.site.programs
+        names = [name for name in TARIFF_BLOCKS if getattr(tariff, name)]
+        return names + [name for name in type(programs).model_fields if getattr(programs, name)]
+
+
+def scenario_names() -> list[str]:
+    """Return the names of the scenarios that ship with the package."""
+    files = resources.files("gridhash.scenarios").iterdir()
+    return sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml"))
+
+
+def load_scenario_config(name_or_path: str | Path) -> ScenarioConfig:
+    """Read a scenario of the package by name or a scenario file by path.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such scenario or file, the TOML is malformed, a key is unknown or a value
+        is out of range; every fault of the file is listed.
+    """
+    values, origin = _read(name_or_path)
+    return parse_scenario(values, origin=origin)
+
+
+def parse_scenario(values: Mapping[str, Any], *, origin: str) -> ScenarioConfig:
+    """Turn parsed TOML into a scenario; `origin` is named in errors.
+
+    Raises
+    ------
+    ConfigError
+        With one line per fault: key, what was found, what is expected.
+    """
+    try:
+        whole = _with_site(_with_parents(values, origin), origin)
+        return ScenarioConfig.model_validate(whole)
+    except ValidationError as err:
+        raise ConfigError(f"{origin}: {describe_faults(err)}") from err
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table with another merged over it, at every depth.
+
+    A table over a list of tables is merged into each of them, so that ``[overrides.groups]``
+    changes every group alike; anything else replaces what was there.
+
+    >>> merged({"a": {"b": 1, "c": 2}, "d": [{"e": 1}, {"e": 2}]}, {"a": {"b": 3}, "d": {"f": 0}})
+    {'a': {'b': 3, 'c': 2}, 'd': [{'e': 1, 'f': 0}, {'e': 2, 'f': 0}]}
+    """
+    result = dict(base)
+    for key, change in changes.items():
+        present = result.get(key)
+        if isinstance(change, Mapping) and isinstance(present, Mapping):
+            result[key] = merged(present, change)
+        elif (
+            isinstance(change, Mapping)
+            and isinstance(present, list | tuple)
+            and all(isinstance(item, Mapping) for item in present)
+        ):
+            result[key] = [merged(item, change) for item in present]
+        else:
+            result[key] = change
+    return result
+
+
+def _with_parents(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """Return what a file says over what the scenarios that it is based on say."""
+    result = dict(values)
+    parent = values.get("based_on")
+    for _ in range(MAX_DEPTH):
+        if parent is None:
+            return result
+        if not isinstance(parent, str):
+            raise ConfigError(f"{origin}: based_on must be the name of a scenario; found {parent}")
+        below, _ = _read(parent)
+        grandparent = below.pop("based_on", None)
+        # A site or a source of one's own replaces the parent's with all that belongs to it.
+        if "site" in result:
+            below.pop("site", None)
+            below.pop("overrides", None)
+        if "source" in _table(result, "trace", origin):
+            below.pop("trace", None)
+        result = merged(below, result)
+        parent = grandparent
+    raise ConfigError(f"{origin}: more than {MAX_DEPTH} scenarios are based on each other")
+
+
+def _with_site(values: dict[str, Any], origin: str) -> dict[str, Any]:
+    """Return the values with the preset's site and the overrides in `site`."""
+    result = dict(values)
+    overrides = _table(result, "overrides", origin)
+    result.pop("overrides", None)
+    site = result.get("site")
+    if isinstance(site, str):
+        result["site_preset"] = site
+        site = load_site(site).model_dump(exclude_unset=True)
+    if isinstance(site, Mapping):
+        result["site"] = merged(site, overrides)
+    return result
+
+
+def _table(values: Mapping[str, Any], key: str, origin: str) -> Mapping[str, Any]:
+    """Return a table of the file, empty if absent; raise ConfigError if it is none."""
+    table = values.get(key, {})
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{origin}: {key} must be a table, [{key}]; found {table!r}")
+    return table
+
+
+def _read(name_or_path: str | Path) -> tuple[dict[str, Any], str]:
+    if str(name_or_path) in scenario_names():
+        origin = f"scenario {name_or_path}"
+        file = resources.files("gridhash.scenarios").joinpath(f"{name_or_path}.toml")
+        text = file.read_text(encoding="utf-8")
+    else:
+        origin = str(name_or_path)
+        try:
+            text = Path(name_or_path).read_text(encoding="utf-8-sig")
+        except FileNotFoundError:
+            raise ConfigError(
+                f"no scenario and no file is called {name_or_path!s}; scenarios: "
+                f"{', '.join(scenario_names())}"
+            ) from None
+        except (OSError, UnicodeDecodeError) as err:
+            raise ConfigError(f"{origin}: cannot be read as UTF-8 text: {err}") from err
+    try:
+        return tomllib.loads(text), origin
+    except tomllib.TOMLDecodeError as err:
+        raise ConfigError(f"{origin}: not valid TOML: {err}") from err

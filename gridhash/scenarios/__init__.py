@@ -1,0 +1,1 @@
+"""Scenarios, TOML files; read with `gridhash.config_scenario.load_scenario_config`."""

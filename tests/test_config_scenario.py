@@ -1,0 +1,140 @@
+"""Scenario files: what they hold, how they are merged, and how they are refused."""
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gridhash.config import load_site
+from gridhash.config_scenario import (
+    RandomisationConfig,
+    ScenarioConfig,
+    load_scenario_config,
+    merged,
+    parse_scenario,
+    scenario_names,
+)
+from gridhash.errors import ConfigError
+
+
+def raw(name: str) -> dict[str, Any]:
+    file = resources.files("gridhash.scenarios").joinpath(f"{name}.toml")
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", scenario_names())
+def test_a_scenario_is_called_as_its_file_and_states_its_sources(name: str) -> None:
+    config = load_scenario_config(name)
+
+    assert config.name == name
+    assert config.env_id == f"gridhash/{name}-v0"
+    assert config.figures or config.based_on, "figures without a source"
+    assert config.value.synthetic or not config.is_synthetic
+    assert all(figure.source for figure in (*config.figures, *config.site.figures))
+
+
+def test_overrides_are_merged_into_the_preset_and_leave_the_rest() -> None:
+    config, preset = load_scenario_config("JapanPilot"), load_site("japan_pilot")
+
+    assert config.site_preset == "japan_pilot"
+    assert config.site.market.adders_per_kwh == 1.3
+    assert config.site.market.horizon_h == preset.market.horizon_h
+    assert config.site.groups == preset.groups
+    assert config.site.tariff.demand_charge is not None
+    assert config.site.tariff.demand_charge.per_kw_month == 420.0
+    assert preset.tariff.demand_charge is None
+
+
+def test_the_plain_scenario_is_the_preset() -> None:
+    assert load_scenario_config("SpotJapan").site == load_site("japan_pilot")
+
+
+def test_a_table_over_the_groups_changes_every_group_alike() -> None:
+    values = raw("SpotJapan") | {"overrides": {"groups": {"cooling": {"fan_kw": 20.0}}}}
+    site = parse_scenario(values, origin="test").site
+
+    assert [group.cooling.fan_kw for group in site.groups] == [20.0] * 4
+    assert [group.n_rigs for group in site.groups] == [135, 134, 134, 134]
+
+
+def test_merging_changes_neither_of_the_two() -> None:
+    base: dict[str, Any] = {"a": {"b": 1}, "c": [{"d": 1}]}
+    changes: dict[str, Any] = {"a": {"b": 2}, "c": {"d": 2}}
+    merged(base, changes)
+
+    assert base == {"a": {"b": 1}, "c": [{"d": 1}]}
+    assert changes == {"a": {"b": 2}, "c": {"d": 2}}
+
+
+def test_a_variant_says_only_what_differs() -> None:
+    base = load_scenario_config("DayAheadEurope")
+    variant = load_scenario_config("DayAheadEuropeQuarterHour")
+
+    assert variant.site.market.settlement_period_s == 900
+    assert variant.site.mining == base.site.mining
+    assert variant.trace.seed == base.trace.seed
+    assert variant.value == base.value
+
+
+def test_a_file_of_ones_own_may_be_based_on_a_scenario(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "Mine"\nbased_on = "SpotJapan"\n[trace]\nseed = 7\n', encoding="utf-8")
+    config = load_scenario_config(path)
+
+    assert (config.name, config.trace.seed, config.site.name) == ("Mine", 7, "japan_pilot")
+
+
+def test_scenarios_based_on_each_other_end(tmp_path: Path) -> None:
+    path = tmp_path / "loop.toml"
+    path.write_text(f'name = "Loop"\nbased_on = "{path}"\n', encoding="utf-8")
+
+    with pytest.raises(ConfigError, match="based on each other"):
+        load_scenario_config(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"colour": 1}, "unknown key colour"),
+        ({"overrides": {"market": {"adder_per_kwh": 1.0}}}, "unknown key site.market.adder_per_kw"),
+        (
+            {"overrides": {"market": {"adders_per_kwh": -1.0}}},
+            "site.market.adders_per_kwh: .* -1.0",
+        ),
+        ({"overrides": {"tariff": {"demand_charge": {}}}}, "missing key .*demand_charge.per_kw_mo"),
+        ({"overrides": 3}, "overrides must be a table"),
+        ({"trace": {"source": "oracle"}}, "trace.*'oracle'"),
+        ({"trace": {"source": "synthetic_japan", "yeers": 2}}, "unknown key trace.*yeers"),
+        ({"trace": {"source": "synthetic_japan", "period_s": 450}}, "period_s 450 is none of"),
+        ({"trace": {"source": "synthetic_japan", "period_s": 900}}, "settlement_period_s"),
+        ({"randomisation": {"curve_b": [0.4, 0.2]}}, "curve_b: the range .0.4, 0.2. runs backw"),
+        ({"randomisation": {"curve_b": [0.4]}}, "curve_b: write a range as"),
+        ({"spans": {"test_from": "2025-01-01"}}, "go together"),
+        ({"spans": {"train_share": 0.9, "validation_share": 0.2}}, "leave nothing for the test"),
+        ({"spans": {"embargo_days": 1.0}}, "spans.embargo_days"),
+        ({"site": "mars"}, "no preset and no file"),
+        ({"name": "two words"}, "name"),
+    ],
+)
+def test_a_fault_is_one_clear_error(changes: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ConfigError, match=fault) as error:
+        parse_scenario(raw("SpotJapan") | changes, origin="test")
+    assert str(error.value).startswith("test: ") or "preset" in str(error.value)
+    assert "\n" not in str(error.value), "one fault, one line"
+
+
+def test_an_unknown_name_lists_the_scenarios() -> None:
+    with pytest.raises(ConfigError, match="SpotJapan"):
+        load_scenario_config("Atlantis")
+
+
+def test_ranges_read_as_pairs_and_dump_as_they_parse() -> None:
+    ranges = RandomisationConfig.model_validate({"curve_b": [0.25, 0.45]})
+
+    assert ranges.curve_b is not None
+    assert (ranges.curve_b.low, ranges.curve_b.high) == (0.25, 0.45)
+    assert RandomisationConfig.model_validate(ranges.model_dump()) == ranges
+    config = load_scenario_config("JapanPilot")
+    assert ScenarioConfig.model_validate(config.model_dump()) == config
