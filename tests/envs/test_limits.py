@@ -11,7 +11,7 @@ from gridhash.config import SiteConfig
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite
 from gridhash.envs.kernel import RECORD
-from gridhash.envs.limits import feasible_range_kw, limit_setpoint
+from gridhash.envs.limits import feasible_ranges, limit_setpoint
 from gridhash.envs.scenario import Scenario
 from gridhash.envs.state import place_at_rest, summarise_sites
 
@@ -115,7 +115,8 @@ def limited(sites: BatchedSite, shares: list[float], cap_kw: float = 1e9) -> Flo
     params = sites.scenario.params
     full_kw = params.n_rigs * params.level_kw[:, -1]
     setpoint_kw = np.empty(4)
-    limit_setpoint(sites.state, params, 0, cap_kw, np.array(shares) * full_kw, setpoint_kw)
+    wanted_kw = np.array(shares) * full_kw
+    limit_setpoint(sites.state, params, 0, cap_kw, wanted_kw, setpoint_kw)
     return np.asarray(setpoint_kw / full_kw)
 
 
@@ -168,6 +169,26 @@ def test_cap_stops_the_worst_first_and_rigs_within_their_minimum_up_time_last(
     assert limited(sites, [0.5, 0.0, 0.0, 1.0], 0.3 * full_kw) == pytest.approx([0.3, 0, 0, 0])
 
 
+def test_a_cap_below_what_the_downward_ramp_holds_stops_no_group_that_is_wanted(
+    sites: BatchedSite,
+) -> None:
+    """Three groups ran, the ramp holds 1.5 of them, the cap leaves 1.0: only the cap counts."""
+    full_kw = 134 * 8.064
+    put(sites, [1.0, 1.0, 1.0, 0.0])
+
+    assert limited(sites, [0.9, 0.0, 0.0, 0.0], full_kw) == pytest.approx([0.9, 0, 0.1, 0])
+
+
+def test_a_cap_below_the_minimum_up_times_stops_what_is_wanted_least(sites: BatchedSite) -> None:
+    full_kw = 134 * 8.064
+    put(sites, [0.0, 0.0, 0.0, 0.0])
+    sites.step(np.array([[0.3, 0.0, 0.2, 0.0]]))
+
+    assert limited(sites, [0.3, 0.0, 0.1, 0.0], 0.4 * full_kw) == pytest.approx([0.3, 0, 0.1, 0])
+    assert limited(sites, [1.0, 0.0, 1.0, 1.0], 0.4 * full_kw) == pytest.approx([0.2, 0, 0.2, 0])
+    assert limited(sites, [0.0, 0.0, 0.0, 0.0], 0.4 * full_kw) == pytest.approx([0.2, 0, 0.2, 0])
+
+
 def test_a_started_rig_may_stop_after_its_minimum_up_time_and_start_after_its_down_time(
     sites: BatchedSite,
 ) -> None:
@@ -195,9 +216,8 @@ def test_a_hot_group_may_draw_what_its_derate_leaves(sites: BatchedSite) -> None
     sites.state.tripped[0, 1] = 1.0
     summarise_sites(sites.state, sites.scenario.params, np.array([0]))
 
-    allowed = [
-        feasible_range_kw(sites.state, sites.scenario.params, 0, g)[1] / (134 * 8.064)
-        for g in range(4)
-    ]
+    ranges_kw = feasible_ranges(sites.state, sites.scenario.params, np.array([0]))
 
-    assert allowed == pytest.approx([1.0, 0.0, 0.75, 0.0])
+    assert ranges_kw.shape == (1, 4, 2)
+    assert ranges_kw[0, :, 0].tolist() == [0.0] * 4
+    assert ranges_kw[0, :, 1] / (134 * 8.064) == pytest.approx([1.0, 0.0, 0.75, 0.0])
