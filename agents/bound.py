@@ -24,7 +24,7 @@ import numpy as np
 
 from gridhash.agents.linear_program import LinearProgram, Solution
 from gridhash.agents.rig_class import rig_classes
-from gridhash.envs.observation import OUTDOOR, PRICE, SURPLUS
+from gridhash.envs.columns import OUTDOOR, PRICE, SURPLUS
 from gridhash.envs.parameters import SiteParameters
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import DataError

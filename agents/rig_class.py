@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from gridhash.agents.day_ahead_dp import first_like
 from gridhash.agents.linear_program import LinearProgram
-from gridhash.envs.observation import OUTDOOR, REVENUE
+from gridhash.envs.columns import OUTDOOR, REVENUE
 from gridhash.envs.parameters import Floats, Ints, SiteParameters
 from gridhash.units import HOURS_PER_DAY
 

@@ -5,9 +5,9 @@ All compiled functions stand in this one file, so that numba's cache sees every 
 
 import numpy as np
 
+from gridhash.envs.columns import PRICE, REVENUE, SURPLUS
 from gridhash.envs.dispatch import dispatch_by_merit
 from gridhash.envs.jit import njit
-from gridhash.envs.observation import PRICE, REVENUE, SURPLUS
 from gridhash.envs.parameters import Floats, Floats32, Ints, SiteParameters
 
 # No block is worth this much, so that dispatch takes surplus alone.

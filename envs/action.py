@@ -15,9 +15,9 @@ import json
 from enum import IntEnum
 
 from gridhash.config import SiteConfig
+from gridhash.envs.columns import REVENUE, SEEN_ALL_IN, SEEN_SURPLUS
 from gridhash.envs.dispatch import dispatch_by_merit
 from gridhash.envs.jit import njit
-from gridhash.envs.observation import PRICE, REVENUE, SEEN_SURPLUS
 from gridhash.envs.parameters import Floats, SiteParameters
 
 
@@ -60,7 +60,7 @@ def wanted_power(
         scratch[0, g] = min(max(float(action[g]), -1.0), 1.0) * params.shadow_scale_per_kwh[g]
     dispatch_by_merit(
         params,
-        market[row, PRICE] + params.adders_per_kwh,
+        market[row, SEEN_ALL_IN],
         market[row, SEEN_SURPLUS],
         market[row, REVENUE],
         scratch[0],

@@ -5,8 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from gridhash.envs.accounts import Accounts, empty_accounts, open_many
 from gridhash.envs.action import ActionKind
-from gridhash.envs.kernel import StepOutput, empty_output, observe_sites, step_sites
+from gridhash.envs.kernel import (
+    StepOutput,
+    empty_output,
+    empty_scratch,
+    observe_sites,
+    step_sites,
+)
 from gridhash.envs.parameters import Floats, Ints
 from gridhash.envs.scenario import Scenario
 from gridhash.envs.state import FleetState, empty_state, place_at_rest
@@ -41,6 +48,7 @@ class BatchedSite:
         self.rules = rules
         self.n_sites = n_sites
         self.state: FleetState = empty_state(scenario.params, n_sites)
+        self.accounts: Accounts = empty_accounts(n_sites, scenario.slots_per_day)
         self.output: StepOutput = empty_output(n_sites, len(scenario.features))
         first, last = rules.rows or (scenario.first_row, scenario.n_rows)
         first = max(first, scenario.first_row)
@@ -55,7 +63,7 @@ class BatchedSite:
                 "episodes"
             )
         self._start_rows = (first, last - episode_rows)
-        self._scratch = np.zeros((5, scenario.n_groups))
+        self._scratch = empty_scratch(scenario.n_groups)
         self.steps_left = np.zeros(n_sites, dtype=np.int64)
 
     def draw_starts(self, which: Ints, rng: np.random.Generator) -> None:
@@ -74,6 +82,23 @@ class BatchedSite:
         self.state.row[which] = rng.integers(low, high + 1, n)
         self.state.substep[which] = 0
         self.steps_left[which] = self.episode_steps
+        if self.scenario.programs.present:
+            # Mostly a peak of full power is behind the site, as a year's play finds it.
+            full_kw = self.scenario.site.limits.contract_power_kw
+            had_full = rng.random(n) < 0.7
+            peak_kw = full_kw * np.where(had_full, 1.0, rng.random(n))
+            self._open_accounts(which, peak_kw)
+
+    def _open_accounts(self, which: Ints, peak_kw: Floats) -> None:
+        scenario = self.scenario
+        open_many(
+            self.accounts,
+            scenario.programs,
+            scenario.exogenous,
+            which,
+            self.state.row,
+            peak_kw,
+        )
 
     def start_at(self, row: int, *, running_frac: float = 0.0, coolant_c: float = 25.0) -> None:
         """Reset every site to one period and one state of rest.
@@ -100,6 +125,9 @@ class BatchedSite:
         )
         self.state.row[:] = row
         self.state.substep[:] = 0
+        if self.scenario.programs.present:
+            before_kw = np.full(self.n_sites, self.scenario.programs.peak_before_kw)
+            self._open_accounts(np.arange(self.n_sites), before_kw)
         rows_left = self.scenario.n_rows - row
         self.steps_left[:] = min(self.episode_steps, rows_left * self.scenario.steps_per_row)
 
@@ -109,10 +137,10 @@ class BatchedSite:
         out = np.zeros((self.n_sites, len(scenario.features)), dtype=np.float32)
         observe_sites(
             scenario.params,
-            scenario.market,
-            scenario.rows,
-            scenario.bounds,
+            scenario.programs,
+            scenario.exogenous,
             self.state,
+            self.accounts,
             out,
         )
         return out
@@ -166,10 +194,10 @@ class BatchedSite:
         scenario = self.scenario
         step_sites(
             scenario.params,
-            scenario.market,
-            scenario.rows,
-            scenario.bounds,
+            scenario.programs,
+            scenario.exogenous,
             self.state,
+            self.accounts,
             action,
             int(self.rules.action_kind),
             self.rules.relative_reward,

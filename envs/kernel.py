@@ -4,21 +4,33 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gridhash.envs.accounts import Accounts, enter_row
 from gridhash.envs.action import wanted_power
-from gridhash.envs.fleet import grow_older, run_interval, start_and_stop
-from gridhash.envs.jit import njit
-from gridhash.envs.ledger import surplus_used_kw, write_ledger
-from gridhash.envs.limits import limit_setpoint
-from gridhash.envs.observation import (
+from gridhash.envs.columns import (
     OUTDOOR,
+    PAUSE,
     PRICE,
     REVENUE,
     RULE_PROFIT,
     SURPLUS,
-    observe,
+    Exogenous,
 )
+from gridhash.envs.fleet import grow_older, run_interval, start_and_stop
+from gridhash.envs.jit import njit
+from gridhash.envs.ledger import N_LEDGER, surplus_used_kw, write_ledger
+from gridhash.envs.limits import limit_setpoint
+from gridhash.envs.observation import observe
 from gridhash.envs.parameters import Floats, Floats32, SiteParameters
+from gridhash.envs.period_settlement import announce_call
+from gridhash.envs.program_parameters import ProgramParameters
+from gridhash.envs.settlement import settle
+from gridhash.envs.settlement_record import LIABILITY, SETTLEMENT_RECORD
 from gridhash.envs.state import HOTTEST_C, FleetState, summarise
+from gridhash.envs.supply_curve import (
+    MAX_SEGMENTS,
+    build_supply_curve,
+    dispatch_on_curve,
+)
 
 RECORD = (
     "setpoint_kw",
@@ -31,8 +43,13 @@ RECORD = (
     "rigs_stopped",
     "heat_rejected_kwh",
     "reference_profit",
+    "limit_cut_kw",
+    "tripped_groups",
+    *SETTLEMENT_RECORD,
 )
 """Columns of `StepOutput.record` in order."""
+N_OWN_RECORD = 12
+"""Of these, what every site has."""
 
 
 class StepOutput(NamedTuple):
@@ -45,9 +62,9 @@ class StepOutput(NamedTuple):
     profit: Floats
     """(N,) signed sum of the ledger [currency]"""
     ledger: Floats
-    """(N, 5) terms in the order of `ledger.LEDGER`"""
+    """(N, N_LEDGER) terms in the order of `ledger.LEDGER`"""
     record: Floats
-    """(N, 10) in the order of `RECORD`"""
+    """(N, len(RECORD)) in the order of `RECORD`"""
 
 
 def empty_output(n_sites: int, n_features: int) -> StepOutput:
@@ -56,40 +73,78 @@ def empty_output(n_sites: int, n_features: int) -> StepOutput:
         observation=np.zeros((n_sites, n_features), dtype=np.float32),
         reward=np.zeros(n_sites),
         profit=np.zeros(n_sites),
-        ledger=np.zeros((n_sites, 5)),
+        ledger=np.zeros((n_sites, N_LEDGER)),
         record=np.zeros((n_sites, len(RECORD))),
     )
+
+
+class Scratch(NamedTuple):
+    """Working memory of a step."""
+
+    group: Floats
+    """(5, G)"""
+    curve: Floats
+    """(2, MAX_SEGMENTS)"""
+
+
+def empty_scratch(n_groups: int) -> Scratch:
+    """Return working memory for sites of `n_groups` groups."""
+    return Scratch(group=np.zeros((5, n_groups)), curve=np.zeros((2, MAX_SEGMENTS)))
 
 
 @njit
 def step_sites(
     params: SiteParameters,
-    market: Floats,
-    rows: Floats32,
-    bounds: Floats32,
+    programs: ProgramParameters,
+    exogenous: Exogenous,
     state: FleetState,
+    accounts: Accounts,
     action: Floats,
     action_kind: int,
     relative_reward: bool,
-    scratch: Floats,
+    scratch: Scratch,
     output: StepOutput,
 ) -> None:
     """Advance every site by one dispatch interval under `action`, (N, G).
 
     With `relative_reward` the reward is profit less the profit of the best static operating point
     of that instant, which depends on prices alone: the best policy stays the same, the variance
-    falls. Otherwise it is profit. Both are divided by `params.reward_scale`. `scratch` is (5, G).
+    falls. Otherwise it is profit. What a new demand peak will cost in later months through its
+    ratchet is taken off the reward at once. Both are divided by `params.reward_scale`.
     """
+    market = exogenous.market
     n_groups = params.n_rigs.shape[0]
-    wanted_kw = scratch[3]
-    setpoint_kw = scratch[4]
+    wanted_kw = scratch.group[3]
+    setpoint_kw = scratch.group[4]
     hours = params.interval_s / 3600.0
     for i in range(state.row.shape[0]):
         # A vector environment steps a site once more after its end; compiled code checks no bounds.
         row = min(state.row[i], market.shape[0] - 1)
-        wanted_power(params, market, row, action_kind, action[i], scratch, wanted_kw)
-        limit_setpoint(state, params, i, params.rig_cap_kw, wanted_kw, setpoint_kw)
+        rig_cap_kw = params.rig_cap_kw
+        if action_kind == 0 and programs.shapes_supply:
+            n_segments = build_supply_curve(
+                params, programs, exogenous, accounts, i, row, scratch.curve
+            )
+            for g in range(n_groups):
+                share = min(max(float(action[i, g]), -1.0), 1.0)
+                scratch.group[0, g] = share * params.shadow_scale_per_kwh[g]
+            dispatch_on_curve(
+                params,
+                scratch.curve,
+                n_segments,
+                market[row, REVENUE],
+                scratch.group[0],
+                wanted_kw,
+                scratch.group[2],
+            )
+        else:
+            wanted_power(params, market, row, action_kind, action[i], scratch.group, wanted_kw)
+        if programs.has_pause and market[row, PAUSE] > 0.0:
+            rig_cap_kw = min(rig_cap_kw, programs.pause_rig_cap_kw)
+        limit_setpoint(state, params, i, rig_cap_kw, wanted_kw, setpoint_kw)
         setpoint = 0.0
+        cut_kw = 0.0
+        tripped = 0.0
         rig_kw = 0.0
         cooling_kw = 0.0
         phs = 0.0
@@ -100,6 +155,7 @@ def step_sites(
         for g in range(n_groups):
             state.setpoint_kw[i, g] = setpoint_kw[g]
             setpoint += setpoint_kw[g]
+            cut_kw += abs(wanted_kw[g] - setpoint_kw[g])
             starts, stops = start_and_stop(state, params, i, g, setpoint_kw[g])
             group_kw, group_cooling_kw, group_phs, group_rejected_kwh = run_interval(
                 state, params, i, g, market[row, OUTDOOR]
@@ -117,47 +173,76 @@ def step_sites(
                 state.tripped[i, g] = 1.0
             elif state.coolant_c[i, g] <= params.coolant_restart_c[g]:
                 state.tripped[i, g] = 0.0
+            tripped += state.tripped[i, g]
         site_kw = rig_kw + cooling_kw
-        profit = write_ledger(
-            params,
-            market[row, PRICE],
-            market[row, SURPLUS],
-            market[row, REVENUE],
-            site_kw,
-            phs,
-            start_wear,
-            output.ledger[i],
-        )
+        record = output.record[i]
+        liability = 0.0
+        if programs.present:
+            profit, from_surplus_kw = settle(
+                params,
+                programs,
+                exogenous,
+                accounts,
+                i,
+                row,
+                state.substep[i],
+                site_kw,
+                phs,
+                start_wear,
+                0.0,
+                output.ledger[i],
+                record[N_OWN_RECORD:],
+            )
+            liability = record[N_OWN_RECORD + LIABILITY]
+        else:
+            profit = write_ledger(
+                params,
+                market[row, PRICE],
+                market[row, SURPLUS],
+                market[row, REVENUE],
+                site_kw,
+                phs,
+                start_wear,
+                output.ledger[i],
+            )
+            from_surplus_kw = surplus_used_kw(
+                params, site_kw, market[row, SURPLUS], market[row, PRICE]
+            )
         reference = market[row, RULE_PROFIT] * hours if relative_reward else 0.0
         output.profit[i] = profit
-        output.reward[i] = (profit - reference) / params.reward_scale
-        record = output.record[i]
+        output.reward[i] = (profit - liability - reference) / params.reward_scale
         record[0] = setpoint
         record[1] = rig_kw
         record[2] = cooling_kw
         record[3] = site_kw
-        record[4] = surplus_used_kw(params, site_kw, market[row, SURPLUS], market[row, PRICE])
+        record[4] = from_surplus_kw
         record[5] = phs
         record[6] = started
         record[7] = stopped
         record[8] = rejected_kwh
         record[9] = reference
+        record[10] = cut_kw
+        record[11] = tripped
         state.substep[i] += 1
         if state.substep[i] == params.intervals_per_period:
             state.substep[i] = 0
             state.row[i] += 1
-        observe(params, market, rows, state, i, bounds, output.observation[i])
+            if programs.present and state.row[i] < market.shape[0]:
+                enter_row(accounts, programs, exogenous, i, state.row[i])
+                if programs.has_reduction:
+                    announce_call(programs, exogenous, accounts, i, state.row[i])
+        observe(params, programs, exogenous, state, accounts, i, output.observation[i])
 
 
 @njit
 def observe_sites(
     params: SiteParameters,
-    market: Floats,
-    rows: Floats32,
-    bounds: Floats32,
+    programs: ProgramParameters,
+    exogenous: Exogenous,
     state: FleetState,
+    accounts: Accounts,
     observation: Floats32,
 ) -> None:
     """Write the observation of every site, (N, F) float32."""
     for i in range(state.row.shape[0]):
-        observe(params, market, rows, state, i, bounds, observation[i])
+        observe(params, programs, exogenous, state, accounts, i, observation[i])

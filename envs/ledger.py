@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from gridhash.envs.jit import njit
 from gridhash.envs.parameters import Floats, SiteParameters
+from gridhash.envs.tariff import cheaper_first_kw
 from gridhash.units import SECONDS_PER_HOUR
 
 
@@ -18,14 +19,88 @@ class LedgerTerm:
 
 LEDGER = (
     LedgerTerm(name="hash_revenue", sign=1, meaning="hashes at the hashprice, after fee and stale"),
-    LedgerTerm(name="import_energy_cost", sign=-1, meaning="energy from the grid at market price"),
+    LedgerTerm(
+        name="import_energy_cost", sign=-1,
+        meaning="energy from the grid at market price; with a balancing contract, the plan's",
+    ),
     LedgerTerm(name="adder_cost", sign=-1, meaning="levy, wheeling and tax on grid energy"),
     LedgerTerm(name="surplus_energy_cost", sign=-1, meaning="energy from surplus at its own price"),
     LedgerTerm(name="start_wear_cost", sign=-1, meaning="wear charged per rig started"),
-)
-"""Terms of the ledger in order; amounts are positive as named and enter profit by their sign."""
+    LedgerTerm(name="levy_cost", sign=-1, meaning="renewable levy on grid energy"),
+    LedgerTerm(name="carbon_cost", sign=-1, meaning="carbon price of grid energy"),
+    LedgerTerm(name="pv_cost", sign=-1, meaning="energy used from panels behind the meter"),
+    LedgerTerm(name="export_revenue", sign=1, meaning="energy of those panels that is not used"),
+    LedgerTerm(name="power_purchase_cost", sign=-1, meaning="fixed-price block, used or not"),
+    LedgerTerm(name="resale_revenue", sign=1, meaning="unused part of that block, sold at spot"),
+    LedgerTerm(
+        name="demand_charge", sign=-1,
+        meaning="highest mean power of the month and ratchet; booked when a new highest is set",
+    ),
+    LedgerTerm(
+        name="transmission_peak_cost", sign=-1,
+        meaning="power in the intervals of highest system demand, for transmission (such as 4CP)",
+    ),
+    LedgerTerm(
+        name="capacity_peak_cost", sign=-1,
+        meaning="power in the intervals of highest system demand, for capacity",
+    ),
+    LedgerTerm(
+        name="capacity_contribution", sign=-1, meaning="fixed on contract power, at month's start"
+    ),
+    LedgerTerm(
+        name="imbalance_cost", sign=-1,
+        meaning="deviation from the plan at imbalance prices; negative where it earns",
+    ),
+    LedgerTerm(
+        name="bias_penalty", sign=-1, meaning="net deviation of a month beyond what is tolerated"
+    ),
+    LedgerTerm(name="reduction_capacity_pay", sign=1, meaning="for standing by to reduce"),
+    LedgerTerm(name="reduction_energy_pay", sign=1, meaning="for energy reduced when called"),
+    LedgerTerm(name="reduction_penalty", sign=-1, meaning="for what was missing when called"),
+    LedgerTerm(name="increase_pay", sign=1, meaning="for load above the baseline when called"),
+    LedgerTerm(name="pause_pay", sign=1, meaning="for hours paused by the utility's order"),
+    LedgerTerm(name="pause_penalty", sign=-1, meaning="for energy above the pause power"),
+    LedgerTerm(name="held_pay", sign=1, meaning="for capacity held ready to drop"),
+    LedgerTerm(name="held_penalty", sign=-1, meaning="for held capacity that was missing"),
+    LedgerTerm(
+        name="base_point_penalty", sign=-1, meaning="for energy outside the base point's tolerance"
+    ),
+    LedgerTerm(name="repair_cost", sign=-1, meaning="for rigs that failed"),
+)  # fmt: skip
+"""Terms of the ledger in order; amounts are as named and enter profit by their sign."""
 
 LEDGER_NAMES = tuple(term.name for term in LEDGER)
+N_LEDGER = len(LEDGER)
+
+(
+    HASH_REVENUE,
+    IMPORT_ENERGY,
+    ADDERS,
+    SURPLUS_ENERGY,
+    START_WEAR,
+    LEVY,
+    CARBON,
+    PV_ENERGY,
+    EXPORT,
+    PURCHASE,
+    RESALE,
+    DEMAND,
+    TRANSMISSION_PEAK,
+    CAPACITY_PEAK,
+    CAPACITY_CONTRIBUTION,
+    IMBALANCE,
+    BIAS,
+    REDUCTION_CAPACITY,
+    REDUCTION_ENERGY,
+    REDUCTION_PENALTY,
+    INCREASE,
+    PAUSE_PAY,
+    PAUSE_PENALTY,
+    HELD_PAY,
+    HELD_PENALTY,
+    BASE_PENALTY,
+    REPAIR,
+) = range(N_LEDGER)
 
 
 @njit
@@ -36,9 +111,8 @@ def surplus_used_kw(
 
     Surplus is taken first, unless grid energy with its adders is cheaper.
     """
-    if price_per_kwh + params.adders_per_kwh <= params.surplus_price_per_kwh:
-        return 0.0
-    return min(site_kw, surplus_kw)
+    grid_price = price_per_kwh + params.adders_per_kwh
+    return cheaper_first_kw(site_kw, surplus_kw, params.surplus_price_per_kwh, grid_price)
 
 
 @njit
@@ -52,13 +126,50 @@ def write_ledger(
     start_wear: float,
     terms: Floats,
 ) -> float:
-    """Write the terms, (5,) in the order of `LEDGER`; return their signed sum [currency]."""
+    """Write the five terms of a site without tariff and programs; return profit [currency].
+
+    `terms` is (N_LEDGER,); the rest of it is left alone.
+    """
     hours = params.interval_s / SECONDS_PER_HOUR
     from_surplus_kw = surplus_used_kw(params, site_kw, surplus_kw, price_per_kwh)
     import_kwh = (site_kw - from_surplus_kw) * hours
-    terms[0] = phs * revenue_per_phs_day * hours / 24.0
-    terms[1] = import_kwh * price_per_kwh
-    terms[2] = import_kwh * params.adders_per_kwh
-    terms[3] = from_surplus_kw * hours * params.surplus_price_per_kwh
-    terms[4] = start_wear
+    terms[HASH_REVENUE] = phs * revenue_per_phs_day * hours / 24.0
+    terms[IMPORT_ENERGY] = import_kwh * price_per_kwh
+    terms[ADDERS] = import_kwh * params.adders_per_kwh
+    terms[SURPLUS_ENERGY] = from_surplus_kw * hours * params.surplus_price_per_kwh
+    terms[START_WEAR] = start_wear
     return float(terms[0] - terms[1] - terms[2] - terms[3] - terms[4])
+
+
+@njit
+def signed_sum(terms: Floats) -> float:
+    """Return profit: the terms with their signs, in order [currency]."""
+    return float(
+        terms[HASH_REVENUE]
+        - terms[IMPORT_ENERGY]
+        - terms[ADDERS]
+        - terms[SURPLUS_ENERGY]
+        - terms[START_WEAR]
+        - terms[LEVY]
+        - terms[CARBON]
+        - terms[PV_ENERGY]
+        + terms[EXPORT]
+        - terms[PURCHASE]
+        + terms[RESALE]
+        - terms[DEMAND]
+        - terms[TRANSMISSION_PEAK]
+        - terms[CAPACITY_PEAK]
+        - terms[CAPACITY_CONTRIBUTION]
+        - terms[IMBALANCE]
+        - terms[BIAS]
+        + terms[REDUCTION_CAPACITY]
+        + terms[REDUCTION_ENERGY]
+        - terms[REDUCTION_PENALTY]
+        + terms[INCREASE]
+        + terms[PAUSE_PAY]
+        - terms[PAUSE_PENALTY]
+        + terms[HELD_PAY]
+        - terms[HELD_PENALTY]
+        - terms[BASE_PENALTY]
+        - terms[REPAIR]
+    )

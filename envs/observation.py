@@ -11,14 +11,34 @@ same time a day earlier, and measured columns are the last complete reading.
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
 
 from gridhash.config import SiteConfig
+from gridhash.envs.accounts import Accounts
+from gridhash.envs.columns import (
+    ADDER,
+    N_MARKET,
+    REVENUE,
+    RULE_LOAD,
+    RULE_PROFIT,
+    SEEN_ALL_IN,
+    SEEN_OUTDOOR,
+    SEEN_PRICE,
+    SEEN_SURPLUS,
+    Exogenous,
+)
 from gridhash.envs.dispatch import dispatch_by_merit
+from gridhash.envs.feature import Feature
 from gridhash.envs.jit import njit
 from gridhash.envs.parameters import Floats, Floats32, Ints, SiteParameters
+from gridhash.envs.program_observation import (
+    observe_programs,
+    program_row_table,
+    program_step_table,
+)
+from gridhash.envs.program_parameters import ProgramParameters
 from gridhash.envs.state import (
     DOWN_LOCK,
     HOTTEST_C,
@@ -36,22 +56,6 @@ N_SITE_ROW = N_CALENDAR + 5
 """Row features before the price vector."""
 N_GROUP_ROW = 1
 N_GROUP_STEP = 11
-
-# Columns of the market array, (rows, 7 + 2 G), float64. The last two per group are per cost of a
-# start: what it is worth that a rig runs at the end of the period, and what it earns in it.
-PRICE, SURPLUS, OUTDOOR, REVENUE, SEEN_SURPLUS, SEEN_OUTDOOR, RULE_PROFIT = range(7)
-N_MARKET = 7
-
-
-@dataclass(frozen=True, kw_only=True)
-class Feature:
-    """One number of the observation."""
-
-    name: str
-    unit: str
-    low: float
-    high: float
-    meaning: str
 
 
 def horizon_periods(site: SiteConfig) -> int:
@@ -105,6 +109,7 @@ def observation_table(site: SiteConfig) -> tuple[Feature, ...]:
                 meaning="power that the level rule asks for now per full power",
             )
         )
+    rows += program_row_table(site)
     steps = [
         Feature(
             name="minutes_left",
@@ -116,6 +121,7 @@ def observation_table(site: SiteConfig) -> tuple[Feature, ...]:
     ]
     for group in site.groups:
         steps += _group_features(group.name)
+    steps += program_step_table(site)
     return tuple(rows + steps)
 
 
@@ -198,8 +204,11 @@ def start_loss(params: SiteParameters, g: int, revenue_per_phs_day: float) -> fl
 def row_features(
     params: SiteParameters,
     market: Floats,
-    calendar: Floats,
-    published_until: Ints,
+    phases: Floats,
+    extras: Floats,
+    ahead_price: Floats,
+    ahead_until: Ints,
+    idle_kw: float,
     period_h: float,
     horizon: int,
     bounds: Floats32,
@@ -209,43 +218,49 @@ def row_features(
 ) -> None:
     """Fill the row features of every settlement period, `out` of (rows, R) float32.
 
-    Also writes the columns of `market` from RULE_PROFIT on.
+    Also writes RULE_PROFIT, RULE_LOAD and the columns per group of `market`.
 
-    `published_until[r]` is the first row whose price is unknown at the start of row r; `calendar`
-    is (rows, 6), `bounds` (F, 2), `ahead` (horizon,) and `scratch` (5, G)
-    are working memory. Row r reads prices before `published_until[r]` only.
+    The price vector comes from `ahead_price`, unknown from row `ahead_until[r]` on at the start of
+    row r: the settlement price itself, or the day-ahead price where a later one settles. `extras`,
+    (rows,), is what the newest readings add to price and adders: levy and carbon. `phases` is
+    (rows, 6), `bounds` (F, 2); `ahead` (horizon,) and `scratch` (5, G) are working memory.
     """
     n_groups = params.n_rigs.shape[0]
     n_rows = market.shape[0]
     per_day = round(24.0 / period_h)
     for r in range(n_rows):
-        known = min(published_until[r], n_rows) - r
+        known = min(ahead_until[r], n_rows) - r
         value = site_value_per_kwh(params, market[r, REVENUE])
         for k in range(N_CALENDAR):
-            out[r, k] = calendar[r, k]
-        out[r, N_CALENDAR] = market[r, PRICE]
+            out[r, k] = phases[r, k]
+        out[r, N_CALENDAR] = market[r, SEEN_PRICE]
         out[r, N_CALENDAR + 1] = value
-        out[r, N_CALENDAR + 2] = min(known, horizon) * period_h
+        out[r, N_CALENDAR + 2] = max(min(known, horizon), 0) * period_h
         out[r, N_CALENDAR + 3] = market[r, SEEN_OUTDOOR]
         out[r, N_CALENDAR + 4] = market[r, SEEN_SURPLUS] / params.contract_power_kw
         scratch[0, :] = 0.0
         market[r, RULE_PROFIT] = dispatch_by_merit(
             params,
-            market[r, PRICE] + params.adders_per_kwh,
+            market[r, SEEN_ALL_IN],
             market[r, SEEN_SURPLUS],
             market[r, REVENUE],
             scratch[0],
             scratch[1],
             scratch[2],
         )
+        rule_kw = 0.0
+        for g in range(n_groups):
+            rule_kw += scratch[1, g]
+        load_kw = max(rule_kw * params.pue_for_planning, idle_kw)
+        market[r, RULE_LOAD] = min(load_kw, params.contract_power_kw)
         for k in range(horizon):
-            if k < known:
-                ahead[k] = market[r + k, PRICE]
-            elif k >= per_day:
-                ahead[k] = ahead[k - per_day]
-            else:
-                ahead[k] = market[max(r + k - per_day, 0), PRICE]
-            out[r, N_SITE_ROW + k] = (ahead[k] + params.adders_per_kwh) / value
+            source = r + k
+            while source >= r + known:
+                source -= per_day
+            ahead[k] = market[r, SEEN_PRICE] if k == 0 else ahead_price[max(source, 0)]
+            # Adders by the clock are known; what else is added stays as it is now.
+            ahead[k] += market[min(r + k, n_rows - 1), ADDER] + extras[r]
+            out[r, N_SITE_ROW + k] = ahead[k] / value
         column = N_SITE_ROW + horizon
         for g in range(n_groups):
             loss = max(start_loss(params, g, market[r, REVENUE]), 1e-9)
@@ -254,13 +269,7 @@ def row_features(
             standing = 0.0
             margin = 0.0
             for k in range(horizon - 1, -1, -1):
-                margin = (
-                    rig_margin_per_h(
-                        params, g, ahead[k] + params.adders_per_kwh, market[r, REVENUE]
-                    )
-                    * period_h
-                    / loss
-                )
+                margin = rig_margin_per_h(params, g, ahead[k], market[r, REVENUE]) * period_h / loss
                 if k > 0:
                     go_on = margin + running
                     running = max(go_on, standing)
@@ -277,14 +286,15 @@ def row_features(
 @njit
 def observe(
     params: SiteParameters,
-    market: Floats,
-    rows: Floats32,
+    programs: ProgramParameters,
+    exogenous: Exogenous,
     state: FleetState,
+    accounts: Accounts,
     i: int,
-    bounds: Floats32,
     observation: Floats32,
 ) -> None:
     """Write the observation of site `i`, (F,) float32."""
+    market, rows, bounds = exogenous.market, exogenous.rows, exogenous.bounds
     n_groups = params.n_rigs.shape[0]
     row = min(state.row[i], market.shape[0] - 1)
     n_row = rows.shape[1]
@@ -312,3 +322,7 @@ def observe(
         observation[k + 9] = clip(state.coolant_c[i, g], bounds, k + 9)
         observation[k + 10] = state.tripped[i, g]
         k += N_GROUP_STEP
+    if programs.present:
+        observe_programs(
+            params, programs, accounts, exogenous.calendar, i, row, bounds, k, observation
+        )

@@ -7,26 +7,34 @@ import pandas as pd
 
 from gridhash.config import SiteConfig
 from gridhash.data.trace import Trace
+from gridhash.envs.columns import NOMINATED, PRICE, REVENUE, SEEN_ALL_IN, SURPLUS, Exogenous
+from gridhash.envs.dispatch import dispatch_by_merit
+from gridhash.envs.feature import Feature
+from gridhash.envs.jit import njit
+from gridhash.envs.known import known_until, published_until
+from gridhash.envs.market_array import (
+    calendar_array,
+    check_columns,
+    fill_seen_prices,
+    market_array,
+)
 from gridhash.envs.observation import (
     N_CALENDAR,
     N_GROUP_ROW,
-    N_MARKET,
     N_SITE_ROW,
-    OUTDOOR,
-    PRICE,
-    REVENUE,
-    SEEN_OUTDOOR,
-    SEEN_SURPLUS,
-    SURPLUS,
-    Feature,
     horizon_periods,
     observation_table,
     row_features,
 )
-from gridhash.envs.parameters import Floats, Floats32, Ints, SiteParameters, compile_site
-from gridhash.errors import DataError, LookAheadError
-from gridhash.time_grid import epoch_s, published_the_day_before
+from gridhash.envs.parameters import Floats, Floats32, SiteParameters, compile_site
+from gridhash.envs.program_observation import program_row_features, program_row_table
+from gridhash.envs.program_parameters import ProgramParameters, compile_programs
+from gridhash.errors import DataError
+from gridhash.time_grid import epoch_s
 from gridhash.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+
+PLAN_DAYS = range(2, 9)
+"""Days back whose surplus makes the expected one of a plan: all are over when the gate closes."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +44,31 @@ class Scenario:
     site: SiteConfig
     trace: Trace
     params: SiteParameters
+    programs: ProgramParameters
     features: tuple[Feature, ...]
-    bounds: Floats32
-    """(F, 2) float32: least and greatest value of each feature."""
-    market: Floats
-    """(rows, 7 + 2 G) float64, columns as named in `gridhash.envs.observation`."""
-    rows: Floats32
-    """(rows, R) float32: the part of the observation that prices and calendar decide."""
+    exogenous: Exogenous
     first_row: int
     """First row that can be played: a day of prices and one reading lie before it."""
+
+    @property
+    def market(self) -> Floats:
+        """Market array, (rows, N_MARKET + 2 G), columns as named in `gridhash.envs.columns`."""
+        return self.exogenous.market
+
+    @property
+    def rows(self) -> Floats32:
+        """Part of the observation that the exogenous series decide, (rows, R) float32."""
+        return self.exogenous.rows
+
+    @property
+    def bounds(self) -> Floats32:
+        """Least and greatest value of each feature, (F, 2) float32."""
+        return self.exogenous.bounds
+
+    @property
+    def slots_per_day(self) -> int:
+        """Settlement periods of a day."""
+        return int(SECONDS_PER_DAY // self.trace.period_s)
 
     @property
     def n_rows(self) -> int:
@@ -109,112 +133,113 @@ def build_scenario(site: SiteConfig, trace: Trace) -> Scenario:
             f"{trace.source} holds {trace.n_rows} periods; at least two days ({2 * per_day}) are "
             "needed, one of them before the first decision"
         )
-    published_until = _published_until(site, trace)
+    check_columns(site, trace)
+    published = published_until(site, trace)
     for name in ("hashprice_usd_per_phs_day", "currency_per_usd"):
         if name in trace.frame:
-            _known_until(trace, name)
+            known_until(trace, name)
     params = compile_site(site)
+    programs = compile_programs(site, params, first_start_s=int(epoch_s(trace.starts[:1])[0]))
     features = observation_table(site)
     bounds = np.array([[f.low, f.high] for f in features], dtype=np.float32)
-    market = _market_array(site, trace)
-    horizon = horizon_periods(site)
-    rows = np.zeros(
-        (trace.n_rows, N_SITE_ROW + horizon + N_GROUP_ROW * len(site.groups)), dtype=np.float32
-    )
+    market = market_array(site, trace)
+    extras = fill_seen_prices(site, trace, market, published)
+    if site.tariff.settles_at == "price_per_kwh":
+        ahead_price, ahead_until = np.ascontiguousarray(market[:, PRICE]), published
+    else:
+        ahead_price, ahead_until = (
+            trace.column("price_per_kwh"),
+            known_until(trace, "price_per_kwh"),
+        )
+    horizon, n_groups = horizon_periods(site), len(site.groups)
+    n_plain = N_SITE_ROW + horizon + N_GROUP_ROW * n_groups
+    rows = np.zeros((trace.n_rows, n_plain + len(program_row_table(site))), dtype=np.float32)
     row_features(
         params,
         market,
-        _calendar(trace, site.timezone),
-        published_until,
+        _phases(trace, site.timezone),
+        extras,
+        ahead_price,
+        ahead_until,
+        programs.idle_kw,
         trace.period_s / SECONDS_PER_HOUR,
         horizon,
         bounds,
         np.empty(horizon),
-        np.empty((5, len(site.groups))),
+        np.empty((5, n_groups)),
         rows,
     )
+    calendar, history_rows = calendar_array(site, trace)
+    if programs.present or site.observation.forecast_h:
+        value = rows[:, N_CALENDAR + 1].astype(np.float64)
+        extra = program_row_features(site, trace, market, calendar, value)
+        low, high = bounds[n_plain : rows.shape[1]].T
+        rows[:, n_plain:] = np.clip(extra, low, high)
+    if programs.balancing:
+        market[:, NOMINATED] = nominate(params, market, per_day)
     return Scenario(
         site=site,
         trace=trace,
         params=params,
+        programs=programs,
         features=features,
-        bounds=bounds,
-        market=market,
-        rows=rows,
+        exogenous=Exogenous(
+            market=market,
+            rows=rows,
+            calendar=calendar,
+            history_rows=history_rows,
+            bounds=bounds,
+        ),
         first_row=per_day,
     )
 
 
-def _market_array(site: SiteConfig, trace: Trace) -> Floats:
-    frame = trace.frame
-    n_rows = trace.n_rows
+def nominate(params: SiteParameters, market: Floats, per_day: int) -> Floats:
+    """Return the default plan of each row [kW]: what the level rule would import.
 
-    def column(name: str, default: float) -> Floats:
-        if name in frame:
-            return np.asarray(frame[name].to_numpy(dtype=np.float64))
-        return np.full(n_rows, default)
-
-    mining = site.mining
-    market = np.zeros((n_rows, N_MARKET + 2 * len(site.groups)))
-    market[:, PRICE] = column("price_per_kwh", np.nan)
-    market[:, SURPLUS] = column("surplus_frac", 0.0) * site.limits.contract_power_kw
-    market[:, OUTDOOR] = column("outdoor_temp_c", site.outdoor_temp_c)
-    market[:, REVENUE] = (
-        column("hashprice_usd_per_phs_day", mining.hashprice_usd_per_phs_day)
-        * column("currency_per_usd", mining.currency_per_usd)
-        * (1.0 - mining.pool_fee_frac)
-        * (1.0 - mining.stale_frac)
-    )
-    market[:, SEEN_SURPLUS] = _last_seen(trace, "surplus_frac", market[:, SURPLUS])
-    market[:, SEEN_OUTDOOR] = _last_seen(trace, "outdoor_temp_c", market[:, OUTDOOR])
-    return market
-
-
-def _last_seen(trace: Trace, name: str, values: Floats) -> Floats:
-    """Return for each row the newest value that is known at its start."""
-    if name not in trace.frame:
-        return values
-    known = _rows_known(trace, name) - 1
-    # Before the first reading there is nothing to see; those rows are never played.
-    return values[np.maximum(known, 0)]
-
-
-def _rows_known(trace: Trace, name: str) -> Ints:
-    """Return how many leading rows of a column are known at the start of each row."""
-    available = epoch_s(trace.available_at[name])
-    if np.any(np.diff(available) < 0):
-        raise DataError(f"{trace.source}: {name} becomes known out of order")
-    starts = epoch_s(pd.DatetimeIndex(trace.frame.index))
-    return np.searchsorted(available, starts, side="right").astype(np.int64)
-
-
-def _known_until(trace: Trace, name: str) -> Ints:
-    """Return the first unknown row of a column at the start of each row, its own being known."""
-    until = _rows_known(trace, name)
-    late = np.flatnonzero(until <= np.arange(trace.n_rows))
-    if late.size:
-        row = int(late[0])
-        raise LookAheadError(
-            f"{trace.source}: {name} of row {row} ({trace.frame.index[row]}) becomes known at "
-            f"{trace.available_at[name][row]}, after its period starts"
-        )
-    return until
-
-
-def _published_until(site: SiteConfig, trace: Trace) -> Ints:
-    """Return the first row whose price the site does not have yet, at the start of each row.
-
-    Prices reach the site when they are published, and not before its own time of day for that.
+    At the price of a day earlier, which is known when the gate closes, and the mean surplus of
+    the days before that.
     """
-    starts = pd.DatetimeIndex(trace.frame.index)
-    at_site = published_the_day_before(
-        starts, timezone=site.timezone, at=site.market.price_published_local
+    n_rows = len(market)
+    rows = np.arange(n_rows)
+    surplus = np.mean(
+        [market[np.maximum(rows - k * per_day, 0), SURPLUS] for k in PLAN_DAYS], axis=0
     )
-    reached = np.searchsorted(epoch_s(at_site), epoch_s(starts), side="right").astype(np.int64)
-    return np.minimum(_known_until(trace, "price_per_kwh"), reached)
+    plan = np.zeros(n_rows)
+    plan_rows(params, market, surplus, per_day, np.empty((5, len(params.n_rigs))), plan)
+    return plan
 
 
-def _calendar(trace: Trace, timezone: str) -> Floats:
+@njit
+def plan_rows(
+    params: SiteParameters,
+    market: Floats,
+    surplus_kw: Floats,
+    per_day: int,
+    scratch: Floats,
+    plan_kw: Floats,
+) -> None:
+    """Write the import of the level rule in each row, (rows,) kW; `scratch` is (5, G)."""
+    scratch[0, :] = 0.0
+    for r in range(market.shape[0]):
+        day_before = max(r - per_day, 0)
+        dispatch_by_merit(
+            params,
+            market[day_before, SEEN_ALL_IN],
+            surplus_kw[r],
+            market[max(r - 2 * per_day, 0), REVENUE],
+            scratch[0],
+            scratch[1],
+            scratch[2],
+        )
+        load_kw = 0.0
+        for g in range(scratch.shape[1]):
+            load_kw += scratch[1, g]
+        load_kw = min(load_kw * params.pue_for_planning, params.contract_power_kw)
+        plan_kw[r] = max(load_kw - surplus_kw[r], 0.0)
+
+
+def _phases(trace: Trace, timezone: str) -> Floats:
     local = pd.DatetimeIndex(trace.frame.index).tz_convert(timezone)
     hour = (local.hour + local.minute / 60.0) / 24.0
     weekday = local.day_of_week / 7.0

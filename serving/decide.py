@@ -18,7 +18,6 @@ import numpy as np
 
 from gridhash.agents.policy import Policy, check_action
 from gridhash.envs.action import ActionKind, wanted_power
-from gridhash.envs.kernel import observe_sites
 from gridhash.envs.limits import feasible_range_kw, limit_setpoint
 from gridhash.envs.parameters import Floats, Floats32
 from gridhash.errors import PolicyError
@@ -129,7 +128,7 @@ def decide(
     else:
         market = snapshot.market.market_array()
         rows = snapshot.market.feature_array()
-        observe_sites(model.params, market, rows, model.bounds, state, observation)
+        observation = model.observe(market, rows, state)
         if was_late:
             answer = Answer(action=None, fault="is late", late=True)
         elif policy is not None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from gridhash.config import RigGroupConfig, SiteConfig
-from gridhash.envs.observation import OUTDOOR
+from gridhash.envs.columns import OUTDOOR
 from gridhash.envs.scenario import Scenario
 from gridhash.envs.thermal import (
     fan_power_kw,

@@ -14,21 +14,46 @@ from typing import Any, Self
 import numpy as np
 
 from gridhash.config import SiteConfig
-from gridhash.envs.observation import (
+from gridhash.envs.accounts import empty_accounts
+from gridhash.envs.columns import (
+    CAPACITY_WEIGHT,
+    CARBON_COST,
+    DEW_POINT,
+    N_CALENDAR_COLUMNS,
     OUTDOOR,
     PRICE,
+    PV,
     REVENUE,
     RULE_PROFIT,
+    SHORTAGE_PRICE,
     SURPLUS,
-    observation_table,
+    SURPLUS_PRICE,
+    TRANSMISSION_WEIGHT,
+    WET_BULB,
+    Exogenous,
 )
+from gridhash.envs.kernel import observe_sites
+from gridhash.envs.observation import observation_table
 from gridhash.envs.parameters import Floats, Floats32, SiteParameters, compile_site
+from gridhash.envs.program_parameters import ProgramParameters, compile_programs
 from gridhash.envs.scenario import Scenario
 from gridhash.envs.state import FleetState, empty_state, summarise
-from gridhash.errors import DataError
+from gridhash.errors import ConfigError, DataError
 from gridhash.time_grid import require_aware
 
-NOT_KNOWN_YET = [SURPLUS, OUTDOOR, RULE_PROFIT]
+NOT_KNOWN_YET = [
+    SURPLUS,
+    OUTDOOR,
+    RULE_PROFIT,
+    CARBON_COST,
+    PV,
+    WET_BULB,
+    DEW_POINT,
+    SHORTAGE_PRICE,
+    SURPLUS_PRICE,
+    TRANSMISSION_WEIGHT,
+    CAPACITY_WEIGHT,
+]
 """Columns of the market array that hold what only the end of a period tells, or what no decision
 reads."""
 
@@ -39,15 +64,43 @@ class SiteModel:
 
     site: SiteConfig
     params: SiteParameters
+    programs: ProgramParameters
     bounds: Floats32
     """(F, 2): least and greatest value of each feature."""
 
     @classmethod
     def of(cls, site: SiteConfig) -> Self:
-        """Compile a site."""
+        """Compile a site.
+
+        Raises
+        ------
+        ConfigError
+            If it has a tariff or programs, whose meters and calls are not read from a site yet.
+        """
+        params = compile_site(site)
+        programs = compile_programs(site, params, first_start_s=0)
+        if programs.present:
+            raise ConfigError(
+                f"{site.name} has a tariff or programs: they can be simulated and trained on, but "
+                "not be served yet; remove the blocks tariff and programs"
+            )
         features = observation_table(site)
         bounds = np.array([[f.low, f.high] for f in features], dtype=np.float32)
-        return cls(site=site, params=compile_site(site), bounds=bounds)
+        return cls(site=site, params=params, programs=programs, bounds=bounds)
+
+    def observe(self, market: Floats, row_features: Floats32, state: FleetState) -> Floats32:
+        """Return the observation, (1, F), of one market row, (1, columns), and its features."""
+        observation = np.zeros((1, len(self.bounds)), dtype=np.float32)
+        exogenous = Exogenous(
+            market=market,
+            rows=row_features,
+            calendar=np.zeros((1, N_CALENDAR_COLUMNS), dtype=np.int64),
+            history_rows=np.zeros((1, 5), dtype=np.int64),
+            bounds=self.bounds,
+        )
+        accounts = empty_accounts(1, 1)
+        observe_sites(self.params, self.programs, exogenous, state, accounts, observation)
+        return observation
 
     @property
     def n_groups(self) -> int:

@@ -8,9 +8,9 @@ import pandas as pd
 
 from gridhash.agents.policy import Policy
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
+from gridhash.envs.columns import OUTDOOR, PRICE, SURPLUS
 from gridhash.envs.kernel import RECORD
 from gridhash.envs.ledger import LEDGER_NAMES
-from gridhash.envs.observation import OUTDOOR, PRICE, SURPLUS
 from gridhash.envs.scenario import Scenario
 from gridhash.training.spans import Rows
 

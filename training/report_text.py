@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gridhash.envs.observation import REVENUE, site_value_per_kwh
+from gridhash.envs.columns import REVENUE
+from gridhash.envs.observation import site_value_per_kwh
 from gridhash.envs.parameters import Floats
 from gridhash.training.evaluate import (
     ALWAYS_ON,

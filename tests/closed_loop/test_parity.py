@@ -13,8 +13,8 @@ import pytest
 from gridhash.agents.policy import Observations, Policy
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
+from gridhash.envs.columns import PRICE, REVENUE
 from gridhash.envs.kernel import RECORD
-from gridhash.envs.observation import PRICE, REVENUE
 from gridhash.envs.parameters import Floats
 from gridhash.serving.replay import replay
 

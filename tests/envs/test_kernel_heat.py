@@ -10,8 +10,8 @@ import pytest
 from gridhash.config import SiteConfig
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite
+from gridhash.envs.columns import OUTDOOR
 from gridhash.envs.kernel import RECORD
-from gridhash.envs.observation import OUTDOOR
 from gridhash.envs.scenario import Scenario
 from gridhash.envs.thermal import held_heat_rejection, loop_after
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from gridhash.config import SiteConfig, load_site
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite
+from gridhash.envs.columns import RULE_PROFIT
 from gridhash.envs.kernel import RECORD as RECORD_NAMES
 from gridhash.envs.ledger import LEDGER, LEDGER_NAMES, surplus_used_kw, write_ledger
-from gridhash.envs.observation import RULE_PROFIT
 from gridhash.envs.parameters import compile_site
 from gridhash.envs.scenario import Scenario
 from gridhash.envs.state import place_at_rest
@@ -72,7 +72,8 @@ def test_golden_interval_of_the_japan_pilot(
     assert record["reference_profit"] == pytest.approx(1181.016561, abs=1e-6)
     terms = dict(zip(LEDGER_NAMES, output.ledger[0], strict=True))
     assert terms == pytest.approx(
-        {
+        dict.fromkeys(LEDGER_NAMES, 0.0)
+        | {
             "hash_revenue": 4611.332376,
             "import_energy_cost": 2710.490333,
             "adder_cost": 1490.769683,
@@ -96,7 +97,7 @@ def test_golden_interval_of_the_japan_pilot(
 def test_terms_sum_to_profit_and_energy_is_neither_lost_nor_paid_twice(
     price: float, surplus_kw: float, revenue: float, site_kw: float, phs: float, wear: float
 ) -> None:
-    terms = np.full(5, np.nan)
+    terms = np.zeros(len(LEDGER_NAMES))
     profit = write_ledger(PARAMS, price, surplus_kw, revenue, site_kw, phs, wear, terms)
 
     assert profit == pytest.approx(float(SIGNS @ terms), rel=1e-12, abs=1e-9)

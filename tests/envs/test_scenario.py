@@ -7,7 +7,7 @@ import pytest
 
 from gridhash.config import SiteConfig, load_site
 from gridhash.data.trace import Trace
-from gridhash.envs.observation import OUTDOOR, PRICE, REVENUE, SEEN_OUTDOOR, SEEN_SURPLUS, SURPLUS
+from gridhash.envs.columns import OUTDOOR, PRICE, REVENUE, SEEN_OUTDOOR, SEEN_SURPLUS, SURPLUS
 from gridhash.envs.scenario import build_scenario
 from gridhash.errors import DataError
 

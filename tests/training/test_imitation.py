@@ -13,7 +13,7 @@ from gridhash.agents.policy import ObservationReader
 from gridhash.agents.rules import LevelRule
 from gridhash.envs.action import ActionKind, wanted_power
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
-from gridhash.envs.observation import N_MARKET, PRICE, REVENUE
+from gridhash.envs.columns import N_MARKET, REVENUE, SEEN_ALL_IN
 from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.training.config import ImitationSettings, TrainingConfig
 from gridhash.training.play import play
@@ -62,7 +62,9 @@ def power_at(scenario: Scenario, observation: npt.NDArray[np.float32], action: F
     reader = ObservationReader(scenario.site)
     n, n_groups = action.shape
     market = np.zeros((n, N_MARKET + 2 * n_groups))
-    market[:, PRICE] = reader.value(observation, "price_per_kwh")
+    market[:, SEEN_ALL_IN] = (
+        reader.value(observation, "price_per_kwh") + scenario.params.adders_per_kwh
+    )
     market[:, REVENUE] = reader.revenue_per_phs_day(observation)
     wanted_kw = np.zeros((n, n_groups))
     scratch = np.zeros((5, n_groups))

@@ -1,0 +1,221 @@
+"""What a site's tariff and programs remember: peaks, quotas, plans, load of past days."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gridhash.envs.columns import (
+    BASELINE_DAY,
+    DAY,
+    GATE,
+    MONTH,
+    NOMINATED,
+    RULE_LOAD,
+    SLOT,
+    Exogenous,
+)
+from gridhash.envs.jit import njit
+from gridhash.envs.parameters import Floats, Ints
+from gridhash.envs.program_parameters import ProgramParameters
+from gridhash.envs.programs import BASELINE_DAYS
+
+# Columns of `Accounts.value`.
+(
+    PERIOD_KWH,  # metered in this settlement period
+    IMPORT_KWH,  # of it from the grid at market price
+    METER_KWH,  # metered in this metering period of the demand charge
+    METER_STEPS,  # dispatch intervals of it so far
+    MONTH_PEAK_KW,  # highest mean of this month so far
+    RATCHET_KW,  # least billed demand of this month, from the months before
+    QUOTA_LEFT_KWH,  # of surplus, today
+    PLANNED_KWH,  # nominated this month
+    BIAS_KWH,  # net deviation from plan this month
+    LAST_DEVIATION_KWH,  # of the last settlement period
+    COMMITTED_KW,  # to reduce when called, today
+    NEXT_COMMITTED_KW,  # tomorrow
+    LEFT_OUT,  # day of the history that the baseline leaves out
+    BASELINE_KW,  # of the present or announced call, in this slot
+    DELIVERED_KWH,  # in the present call
+    DUE_KWH,  # in the present call
+    CALLS,  # ended so far
+    CALLS_FAILED,
+    HELD_KW,  # capacity held today
+    NEXT_HELD_KW,
+    BEFORE_CALL_KW,  # site power before held capacity was called
+    BASE_DEVIATION_KW,  # from the base point in the last interval
+) = range(22)
+N_ACCOUNTS = 22
+
+
+class Accounts(NamedTuple):
+    """Accounts of N sites, float64. S settlement periods make a day."""
+
+    value: Floats
+    """(N, 22)"""
+    month_peak_kw: Floats
+    """(N, 12) highest mean of each of the months before, newest first."""
+    history_kw: Floats
+    """(N, 5, S) load of the five newest baseline days, newest first."""
+    today_kw: Floats
+    """(N, S)"""
+    plan_kw: Floats
+    """(N, 2, S) nominated power of today and tomorrow."""
+
+
+def empty_accounts(n_sites: int, slots: int) -> Accounts:
+    """Return zeroed accounts; `slots` is the number of settlement periods of a day."""
+    return Accounts(
+        value=np.zeros((n_sites, N_ACCOUNTS)),
+        month_peak_kw=np.zeros((n_sites, 12)),
+        history_kw=np.zeros((n_sites, BASELINE_DAYS, slots)),
+        today_kw=np.zeros((n_sites, slots)),
+        plan_kw=np.zeros((n_sites, 2, slots)),
+    )
+
+
+@njit
+def billed_demand_kw(accounts: Accounts, i: int) -> float:
+    """Return the demand that this month's bill rests on so far [kW]."""
+    return float(max(accounts.value[i, MONTH_PEAK_KW], accounts.value[i, RATCHET_KW]))
+
+
+@njit
+def ratchet_kw(accounts: Accounts, programs: ProgramParameters, i: int) -> float:
+    """Return the least billed demand of a month, from the peaks of those before [kW]."""
+    highest = 0.0
+    for k in range(programs.ratchet_months - 1):
+        highest = max(highest, accounts.month_peak_kw[i, k])
+    return float(highest * programs.ratchet_frac)
+
+
+@njit
+def open_accounts(
+    accounts: Accounts,
+    programs: ProgramParameters,
+    exogenous: Exogenous,
+    i: int,
+    row: int,
+    peak_kw: float,
+) -> None:
+    """Start the accounts of a site at a row, with `peak_kw` as the highest demand so far.
+
+    Past days are those of a site that followed the level rule.
+    """
+    market, calendar = exogenous.market, exogenous.calendar
+    value = accounts.value[i]
+    value[:] = 0.0
+    slots = accounts.today_kw.shape[1]
+    # The accounts of a month begin anew in its first row.
+    begins = row == 0 or calendar[row - 1, MONTH] != calendar[row, MONTH]
+    for k in range(12):
+        accounts.month_peak_kw[i, k] = peak_kw
+    value[MONTH_PEAK_KW] = 0.0 if begins else peak_kw
+    value[RATCHET_KW] = ratchet_kw(accounts, programs, i)
+    value[QUOTA_LEFT_KWH] = programs.surplus_quota_kwh
+    value[COMMITTED_KW] = programs.committed_kw
+    value[NEXT_COMMITTED_KW] = programs.committed_kw
+    value[HELD_KW] = programs.held_kw
+    value[NEXT_HELD_KW] = programs.held_kw
+    value[BEFORE_CALL_KW] = market[row, RULE_LOAD]
+    value[LEFT_OUT] = -1.0
+    day = calendar[row, DAY] - calendar[0, DAY]
+    for d in range(BASELINE_DAYS):
+        first = exogenous.history_rows[day, d]
+        for slot in range(slots):
+            past = min(first + slot, market.shape[0] - 1)
+            accounts.history_kw[i, d, slot] = market[past, RULE_LOAD]
+    for slot in range(slots):
+        accounts.today_kw[i, slot] = 0.0
+    last = min(row + 2 * slots, market.shape[0])
+    for r in range(max(row - slots, 0), last):
+        ahead = calendar[r, DAY] - calendar[row, DAY]
+        slot = calendar[r, SLOT]
+        if ahead == 0:
+            accounts.plan_kw[i, 0, slot] = market[r, NOMINATED]
+            if r < row:
+                accounts.today_kw[i, slot] = market[r, RULE_LOAD]
+        elif ahead == 1:
+            accounts.plan_kw[i, 1, slot] = market[r, NOMINATED]
+
+
+@njit
+def close_gate(
+    accounts: Accounts, programs: ProgramParameters, exogenous: Exogenous, i: int, row: int
+) -> None:
+    """Fix the decisions of the next day by the default rules, at the start of the gate's row.
+
+    Plan: what the level rule would draw at the newest prices known. Bids: what the site file says.
+    """
+    accounts.value[i, NEXT_COMMITTED_KW] = programs.committed_kw
+    accounts.value[i, NEXT_HELD_KW] = programs.held_kw
+    if not programs.balancing:
+        return
+    market, calendar = exogenous.market, exogenous.calendar
+    slots = accounts.today_kw.shape[1]
+    for r in range(row, min(row + 2 * slots + 4, market.shape[0])):
+        if calendar[r, DAY] == calendar[row, DAY] + 1:
+            accounts.plan_kw[i, 1, calendar[r, SLOT]] = market[r, NOMINATED]
+
+
+@njit
+def new_day(
+    accounts: Accounts,
+    programs: ProgramParameters,
+    i: int,
+    was_baseline_day: bool,
+) -> None:
+    """Carry the accounts over midnight."""
+    value = accounts.value[i]
+    value[QUOTA_LEFT_KWH] = programs.surplus_quota_kwh
+    value[COMMITTED_KW] = value[NEXT_COMMITTED_KW]
+    value[HELD_KW] = value[NEXT_HELD_KW]
+    slots = accounts.today_kw.shape[1]
+    for slot in range(slots):
+        if was_baseline_day:
+            for d in range(BASELINE_DAYS - 1, 0, -1):
+                accounts.history_kw[i, d, slot] = accounts.history_kw[i, d - 1, slot]
+            accounts.history_kw[i, 0, slot] = accounts.today_kw[i, slot]
+        accounts.today_kw[i, slot] = 0.0
+        accounts.plan_kw[i, 0, slot] = accounts.plan_kw[i, 1, slot]
+
+
+@njit
+def new_month(accounts: Accounts, programs: ProgramParameters, i: int) -> None:
+    """Carry the peaks over the end of a month and begin its accounts anew."""
+    value = accounts.value[i]
+    for k in range(11, 0, -1):
+        accounts.month_peak_kw[i, k] = accounts.month_peak_kw[i, k - 1]
+    accounts.month_peak_kw[i, 0] = value[MONTH_PEAK_KW]
+    value[MONTH_PEAK_KW] = 0.0
+    value[RATCHET_KW] = ratchet_kw(accounts, programs, i)
+    value[PLANNED_KWH] = 0.0
+    value[BIAS_KWH] = 0.0
+
+
+@njit
+def enter_row(
+    accounts: Accounts, programs: ProgramParameters, exogenous: Exogenous, i: int, row: int
+) -> None:
+    """Carry the accounts of a site into a row; those before it are settled."""
+    calendar = exogenous.calendar
+    if calendar[row, DAY] != calendar[row - 1, DAY]:
+        new_day(accounts, programs, i, calendar[row - 1, BASELINE_DAY] > 0)
+        if calendar[row, MONTH] != calendar[row - 1, MONTH]:
+            new_month(accounts, programs, i)
+    if calendar[row, GATE] > 0:
+        close_gate(accounts, programs, exogenous, i, row)
+
+
+@njit
+def open_many(
+    accounts: Accounts,
+    programs: ProgramParameters,
+    exogenous: Exogenous,
+    which: Ints,
+    rows: Ints,
+    peak_kw: Floats,
+) -> None:
+    """Start the accounts of the sites named in `which` at `rows`, (N,), `peak_kw` (len(which),)."""
+    for k in range(which.shape[0]):
+        i = which[k]
+        open_accounts(accounts, programs, exogenous, i, rows[i], peak_kw[k])

@@ -1,0 +1,170 @@
+"""What counts by settlement period: plan and imbalance, calls, load of the day."""
+
+from gridhash.envs.accounts import (
+    BASELINE_KW,
+    BIAS_KWH,
+    CALLS,
+    CALLS_FAILED,
+    COMMITTED_KW,
+    DELIVERED_KWH,
+    DUE_KWH,
+    IMPORT_KWH,
+    LAST_DEVIATION_KWH,
+    LEFT_OUT,
+    PERIOD_KWH,
+    PLANNED_KWH,
+    Accounts,
+)
+from gridhash.envs.columns import (
+    CALL_FIRST,
+    CALL_ROWS,
+    INCREASE_CALL,
+    MONTH,
+    PRICE,
+    REDUCTION_CALL,
+    RULE_LOAD,
+    SHORTAGE_PRICE,
+    SLOT,
+    SURPLUS_PRICE,
+    Exogenous,
+)
+from gridhash.envs.jit import njit
+from gridhash.envs.ledger import (
+    BIAS,
+    IMBALANCE,
+    IMPORT_ENERGY,
+    INCREASE,
+    REDUCTION_ENERGY,
+    REDUCTION_PENALTY,
+)
+from gridhash.envs.parameters import Floats, SiteParameters
+from gridhash.envs.program_parameters import ProgramParameters
+from gridhash.envs.programs import (
+    high_4_of_5_kw,
+    increase_pay,
+    lowest_day,
+    reduction_settlement,
+)
+from gridhash.envs.settlement_record import (
+    BASELINE_EXCESS,
+    DELIVERED,
+    IMBALANCE_ENERGY,
+    NOMINATION,
+)
+from gridhash.envs.tariff import bias_excess_kwh, imbalance_cost
+
+
+@njit
+def settle_period(
+    params: SiteParameters,
+    programs: ProgramParameters,
+    exogenous: Exogenous,
+    accounts: Accounts,
+    i: int,
+    row: int,
+    terms: Floats,
+    record: Floats,
+) -> None:
+    """Settle what counts by settlement period: plan and imbalance, calls, load of the day."""
+    market, calendar = exogenous.market[row], exogenous.calendar[row]
+    value = accounts.value[i]
+    slot = calendar[SLOT]
+    hours = params.interval_s * params.intervals_per_period / 3600.0
+    mean_kw = value[PERIOD_KWH] / hours
+    accounts.today_kw[i, slot] = mean_kw
+    if programs.balancing:
+        planned_kwh = accounts.plan_kw[i, 0, slot] * hours
+        deviation_kwh = value[IMPORT_KWH] - planned_kwh
+        terms[IMPORT_ENERGY] = planned_kwh * market[PRICE]
+        terms[IMBALANCE] = imbalance_cost(
+            value[IMPORT_KWH], planned_kwh, market[SHORTAGE_PRICE], market[SURPLUS_PRICE]
+        )
+        value[LAST_DEVIATION_KWH] = deviation_kwh
+        value[PLANNED_KWH] += planned_kwh
+        value[BIAS_KWH] += deviation_kwh
+        record[NOMINATION] = planned_kwh / hours
+        record[IMBALANCE_ENERGY] = deviation_kwh
+        ends = row + 1 == exogenous.calendar.shape[0]
+        if ends or exogenous.calendar[row + 1, MONTH] != calendar[MONTH]:
+            excess_kwh = bias_excess_kwh(
+                value[BIAS_KWH], value[PLANNED_KWH], programs.bias_limit_frac
+            )
+            terms[BIAS] = excess_kwh * programs.bias_penalty_per_kwh
+    if programs.has_reduction:
+        settle_reduction(programs, exogenous, accounts, i, row, mean_kw, hours, terms, record)
+    if programs.increase_max_kw > 0.0 and market[INCREASE_CALL] > 0.0:
+        left_out = lowest_day(accounts.history_kw[i], slot, 1)
+        baseline_kw = high_4_of_5_kw(accounts.history_kw[i], slot, left_out)
+        terms[INCREASE] = increase_pay(
+            baseline_kw,
+            mean_kw,
+            programs.increase_max_kw,
+            programs.increase_pay_per_kwh,
+            hours,
+        )
+
+
+@njit
+def settle_reduction(
+    programs: ProgramParameters,
+    exogenous: Exogenous,
+    accounts: Accounts,
+    i: int,
+    row: int,
+    mean_kw: float,
+    hours: float,
+    terms: Floats,
+    record: Floats,
+) -> None:
+    """Settle one period of a call to reduce, and the call when it ends."""
+    market = exogenous.market
+    value = accounts.value[i]
+    if market[row, REDUCTION_CALL] <= 0.0:
+        return
+    energy_pay, penalty, delivered_kwh = reduction_settlement(
+        value[BASELINE_KW],
+        mean_kw,
+        value[COMMITTED_KW],
+        programs.reduction_tolerance_frac,
+        programs.reduction_pay_per_kwh,
+        programs.reduction_penalty_per_kwh,
+        hours,
+    )
+    terms[REDUCTION_ENERGY] = energy_pay
+    terms[REDUCTION_PENALTY] = penalty
+    value[DELIVERED_KWH] += delivered_kwh
+    value[DUE_KWH] += value[COMMITTED_KW] * hours
+    record[DELIVERED] = delivered_kwh
+    record[BASELINE_EXCESS] = max(value[BASELINE_KW] - market[row, RULE_LOAD], 0.0)
+    if row + 1 == market.shape[0] or market[row + 1, REDUCTION_CALL] <= 0.0:
+        value[CALLS] += 1.0
+        if value[DELIVERED_KWH] < programs.reduction_tolerance_frac * value[DUE_KWH] - 1e-9:
+            value[CALLS_FAILED] += 1.0
+        value[DELIVERED_KWH] = 0.0
+        value[DUE_KWH] = 0.0
+
+
+@njit
+def announce_call(
+    programs: ProgramParameters, exogenous: Exogenous, accounts: Accounts, i: int, row: int
+) -> None:
+    """Fill the baseline of the present or announced call at the start of a row."""
+    value = accounts.value[i]
+    first = exogenous.calendar[row, CALL_FIRST]
+    if first < 0:
+        value[BASELINE_KW] = 0.0
+        value[LEFT_OUT] = -1.0
+        return
+    if value[LEFT_OUT] < 0.0 or row <= first:
+        value[LEFT_OUT] = lowest_day(
+            accounts.history_kw[i],
+            exogenous.calendar[first, SLOT],
+            exogenous.calendar[row, CALL_ROWS],
+        )
+    at = max(row, first)
+    baseline_kw = high_4_of_5_kw(
+        accounts.history_kw[i], exogenous.calendar[at, SLOT], int(value[LEFT_OUT])
+    )
+    if programs.baseline_by_rule and row >= first:
+        baseline_kw = min(baseline_kw, exogenous.market[row, RULE_LOAD])
+    value[BASELINE_KW] = baseline_kw

@@ -1,0 +1,170 @@
+"""What each further kilowatt of a site costs now: a convex curve of prices, and dispatch on it.
+
+The curve is a list of segments by rising site power: ``curve[0, k]`` is where segment k ends [kW],
+``curve[1, k]`` its price [currency/kWh]. Sources with a price of their own come first, grid energy
+last; base points and calls add kinks. What is not convex is replaced by its convex hull or, where
+a penalty ends, left without the fall in price, so that a greedy fill is the optimum.
+"""
+
+import numpy as np
+
+from gridhash.envs.accounts import (
+    BASELINE_KW,
+    COMMITTED_KW,
+    QUOTA_LEFT_KWH,
+    Accounts,
+)
+from gridhash.envs.columns import (
+    BASE_POINT,
+    INCREASE_CALL,
+    REDUCTION_CALL,
+    RULE_LOAD,
+    SEEN_ALL_IN,
+    SEEN_PRICE,
+    SEEN_PV,
+    SEEN_SURPLUS,
+    Exogenous,
+)
+from gridhash.envs.dispatch import block_kw, block_value_per_kwh
+from gridhash.envs.jit import njit
+from gridhash.envs.parameters import Floats, SiteParameters
+from gridhash.envs.program_parameters import ProgramParameters
+from gridhash.envs.programs import base_point_tolerance_kw
+
+MAX_SEGMENTS = 12
+"""Four sources, and at most two kinks of a base point, two of a call to reduce, one to consume."""
+
+
+@njit
+def add_source(curve: Floats, n: int, kw: float, price_per_kwh: float) -> int:
+    """Append a source of `kw` at a price not below the last; return the number of segments."""
+    if kw <= 0.0:
+        return n
+    start_kw = curve[0, n - 1] if n > 0 else 0.0
+    curve[0, n] = start_kw + kw
+    curve[1, n] = max(price_per_kwh, curve[1, n - 1]) if n > 0 else price_per_kwh
+    return n + 1
+
+
+@njit
+def raise_above(curve: Floats, n: int, at_kw: float, more_per_kwh: float) -> int:
+    """Raise the price of all power above `at_kw`; return the number of segments."""
+    split = n
+    for k in range(n):
+        if curve[0, k] > at_kw:
+            split = k
+            break
+    start_kw = curve[0, split - 1] if split > 0 else 0.0
+    if split < n and at_kw > start_kw:
+        for k in range(n, split, -1):
+            curve[0, k] = curve[0, k - 1]
+            curve[1, k] = curve[1, k - 1]
+        curve[0, split] = at_kw
+        split += 1
+        n += 1
+    for k in range(split, n):
+        curve[1, k] += more_per_kwh
+    return n
+
+
+@njit
+def build_supply_curve(
+    params: SiteParameters,
+    programs: ProgramParameters,
+    exogenous: Exogenous,
+    accounts: Accounts,
+    i: int,
+    row: int,
+    curve: Floats,
+) -> int:
+    """Write the curve of a site from what is known at the start of a row; return its segments."""
+    market = exogenous.market[row]
+    value = accounts.value[i]
+    all_in = market[SEEN_ALL_IN]
+    adders = all_in - market[SEEN_PRICE]
+    n = 0
+    pv_price = programs.pv_cost_per_kwh + programs.export_price_per_kwh
+    if pv_price < all_in:
+        n = add_source(curve, n, market[SEEN_PV], pv_price)
+    if params.surplus_price_per_kwh < all_in:
+        hours_left = params.interval_s / 3600.0
+        surplus_kw = min(market[SEEN_SURPLUS], value[QUOTA_LEFT_KWH] / hours_left)
+        n = add_source(curve, n, surplus_kw, params.surplus_price_per_kwh)
+    resale = max(market[SEEN_PRICE] - programs.resale_fee_per_kwh, 0.0) + adders
+    if resale < all_in:
+        n = add_source(curve, n, programs.purchase_kw, resale)
+    n = add_source(curve, n, np.inf, all_in)
+
+    if programs.has_base_point:
+        base_kw = market[BASE_POINT]
+        tolerance_kw = base_point_tolerance_kw(
+            base_kw, programs.base_tolerance_kw, programs.base_tolerance_frac
+        )
+        n = raise_above(curve, n, -1.0, -programs.base_penalty_per_kwh)
+        n = raise_above(curve, n, max(base_kw - tolerance_kw, 0.0), programs.base_penalty_per_kwh)
+        n = raise_above(curve, n, base_kw + tolerance_kw, programs.base_penalty_per_kwh)
+    if programs.has_reduction and market[REDUCTION_CALL] > 0.0:
+        full_kw = max(value[BASELINE_KW] - value[COMMITTED_KW], 0.0)
+        enough_kw = max(
+            value[BASELINE_KW] - programs.reduction_tolerance_frac * value[COMMITTED_KW], 0.0
+        )
+        n = raise_above(curve, n, full_kw, programs.reduction_pay_per_kwh)
+        n = raise_above(curve, n, enough_kw, programs.reduction_penalty_per_kwh)
+    if programs.increase_max_kw > 0.0 and market[INCREASE_CALL] > 0.0:
+        # The pay begins above the baseline; its convex hull spreads it over all power below.
+        top_kw = market[RULE_LOAD] + programs.increase_max_kw
+        spread = programs.increase_pay_per_kwh * programs.increase_max_kw / top_kw
+        n = raise_above(curve, n, -1.0, -spread)
+        n = raise_above(curve, n, top_kw, spread)
+    return n
+
+
+@njit
+def dispatch_on_curve(
+    params: SiteParameters,
+    curve: Floats,
+    n_segments: int,
+    revenue_per_phs_day: float,
+    shadow_per_kwh: Floats,
+    target_kw: Floats,
+    next_level: Floats,
+) -> None:
+    """Write each group's rig power, (G,), that is optimal on a convex supply curve.
+
+    The counterpart of `gridhash.envs.dispatch.dispatch_by_merit` for any number of prices: the
+    most valuable block takes the cheapest power that is left, until no block is worth its price.
+    A block is cut where the price rises above its value, which holds a kink. `next_level` is (G,)
+    scratch memory.
+    """
+    n_groups = params.n_rigs.shape[0]
+    pue = params.pue_for_planning
+    for g in range(n_groups):
+        target_kw[g] = 0.0
+        next_level[g] = 0.0
+    segment = 0
+    taken_kw = 0.0
+    # Power that flows whatever the rigs do does not matter here: planning PUE covers it.
+    while True:
+        best = -1
+        best_value = -np.inf
+        for g in range(n_groups):
+            if next_level[g] < params.n_levels[g]:
+                value = block_value_per_kwh(params, g, int(next_level[g]), revenue_per_phs_day)
+                if value - shadow_per_kwh[g] > best_value:
+                    best_value = value - shadow_per_kwh[g]
+                    best = g
+        if best < 0 or best_value <= curve[1, segment]:
+            return
+        wanted_kw = block_kw(params, best, int(next_level[best])) * pue
+        left_kw = wanted_kw
+        while left_kw > 0.0 and segment < n_segments and best_value > curve[1, segment]:
+            step_kw = min(left_kw, curve[0, segment] - taken_kw)
+            taken_kw += step_kw
+            left_kw -= step_kw
+            target_kw[best] += step_kw / pue
+            if taken_kw >= curve[0, segment]:
+                segment += 1
+        if left_kw > wanted_kw * 1e-12 or segment >= n_segments:
+            # The next power costs more than this block is worth; higher blocks are worth less.
+            return
+        next_level[best] += 1
