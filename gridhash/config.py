@@ -158,8 +158,9 @@ class SiteConfig(Block):
 
     @property
     def max_cooling_kw(self) -> float:
-        """Fans and pumps of all groups at full speed [kW]."""
-        return sum(group.cooling.fan_kw + group.cooling.pump_kw for group in self.groups)
+        """Fans, pumps and heaters of all groups at full power [kW]."""
+        fans_and_pumps_kw = sum(g.cooling.fan_kw + g.cooling.pump_kw for g in self.groups)
+        return fans_and_pumps_kw + sum(g.cooling.freeze_heater_kw or 0.0 for g in self.groups)
 
     @property
     def start_cost_per_rig(self) -> float:
@@ -211,13 +212,15 @@ class SiteConfig(Block):
             share = counts[group.name] / group.n_rigs
             cooling = group.cooling.model_copy(
                 update={
-                    name: getattr(group.cooling, name) * share
+                    name: amount * share
                     for name in (
                         "loop_heat_capacity_kj_per_k",
                         "heat_rejection_kw_per_k",
                         "fan_kw",
                         "pump_kw",
+                        "freeze_heater_kw",
                     )
+                    if (amount := getattr(group.cooling, name)) is not None
                 }
             )
             groups.append(

@@ -1,9 +1,15 @@
 """What every block of a configuration file shares: strictness, sources of figures, fault texts."""
 
 import reprlib
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 Mark = Literal["measured", "sourced", "assumed"]
 """How a figure of a preset is known."""
@@ -13,6 +19,17 @@ class Block(BaseModel):
     """Base of every block of a site file: immutable, unknown keys forbidden."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SparseBlock(Block):
+    """A block whose dumps leave out what is absent.
+
+    A file that does not use a newer key keeps its hash, and reads back as the same block.
+    """
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if value is not None}
 
 
 class FigureSource(Block):

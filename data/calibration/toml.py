@@ -123,4 +123,6 @@ def _fault(group: RigGroupConfig, changed: Mapping[str, float]) -> str:
 def _toml(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(_toml(item) for item in value)}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_toml(item)}' for key, item in value.items())} }}"
     return json.dumps(value, ensure_ascii=False)
