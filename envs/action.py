@@ -1,13 +1,20 @@
 """What a policy says, and what it means in kilowatts.
 
-Two kinds of action, each one number per rig group:
+Three kinds of action, each one number per rig group:
 
 ``shadow_price`` in [-1, 1]
     added to the energy price of the group, in units of its break-even; the merit-order dispatch
     does the rest. Zero is the closed-form level rule. An operator can read it: +0.2 means "a kWh
     is worth 20 % of break-even more than its price now".
 ``power`` in [0, 1]
-    wanted rig power per full power of the group.
+    wanted rig power per full power of the group. For kilowatts wrap the environment:
+    ``gymnasium.wrappers.RescaleAction(env, 0.0, full_power_kw(params))``.
+``levels`` in 0 … number of work levels of the group
+    0 is off, k is all rigs of the group at their level k. `gridhash.envs.limits.level_masks` tells
+    which are worth saying; `gridhash.envs.levels` numbers all combinations, for algorithms that
+    know one discrete action only.
+
+Numbers outside their range are clipped; NaN is refused before it comes here.
 """
 
 import hashlib
@@ -18,6 +25,7 @@ from gridhash.config import SiteConfig
 from gridhash.envs.columns import REVENUE, SEEN_ALL_IN, SEEN_SURPLUS
 from gridhash.envs.dispatch import dispatch_by_merit
 from gridhash.envs.jit import njit
+from gridhash.envs.levels import level_power_kw
 from gridhash.envs.parameters import Floats, SiteParameters
 
 
@@ -26,6 +34,7 @@ class ActionKind(IntEnum):
 
     SHADOW_PRICE = 0
     POWER = 1
+    LEVELS = 2
 
     @property
     def low(self) -> float:
@@ -35,7 +44,12 @@ class ActionKind(IntEnum):
 
 def action_hash(site: SiteConfig, kind: ActionKind) -> str:
     """Return a hash of the action table; a bundle made for another table is refused."""
-    table = [kind.name, [group.name for group in site.groups], [kind.low, 1.0]]
+    names = [group.name for group in site.groups]
+    table: list[object]
+    if kind is ActionKind.LEVELS:
+        table = [kind.name, names, [len(site.levels_of(group)) + 1 for group in site.groups]]
+    else:
+        table = [kind.name, names, [kind.low, 1.0]]
     return hashlib.sha256(json.dumps(table).encode()).hexdigest()
 
 
@@ -49,8 +63,16 @@ def wanted_power(
     scratch: Floats,
     wanted_kw: Floats,
 ) -> None:
-    """Write the rig power per group that an action asks for, (G,); `scratch` is (5, G)."""
+    """Write the rig power per group that an action asks for, (G,); `scratch` is (5, G).
+
+    An index of kind ``levels`` comes as a float and means the nearest whole number.
+    """
     n_groups = params.n_rigs.shape[0]
+    if kind == 2:
+        for g in range(n_groups):
+            index = int(min(max(float(action[g]), 0.0), float(params.n_levels[g])) + 0.5)
+            wanted_kw[g] = level_power_kw(params, g, index)
+        return
     if kind == 1:
         for g in range(n_groups):
             share = min(max(float(action[g]), 0.0), 1.0)

@@ -15,6 +15,7 @@ from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.kernel import RECORD
 from gridhash.envs.ledger import LEDGER_NAMES
+from gridhash.envs.levels import level_counts
 from gridhash.envs.named_scenario import open_named_scenario
 from gridhash.envs.open_scenario import ScenarioRequest, open_scenario
 from gridhash.envs.scenario import Scenario, build_scenario
@@ -33,6 +34,8 @@ def observation_space(scenario: Scenario) -> gymnasium.Space[Any]:
 
 def action_space(scenario: Scenario, kind: ActionKind) -> gymnasium.Space[Any]:
     """Return the space of one action: a number per rig group, meant as `kind` says."""
+    if kind is ActionKind.LEVELS:
+        return gymnasium.spaces.MultiDiscrete(level_counts(scenario.params))
     return gymnasium.spaces.Box(kind.low, 1.0, (scenario.n_groups,), np.float32)
 
 
@@ -110,7 +113,8 @@ class MiningSiteEnv(gymnasium.Env[Observation, Action]):
     Action
         One number per rig group. ``shadow_price`` in [-1, 1] is added to the energy price of the
         group in units of its break-even before the merit-order dispatch (zero is the closed-form
-        level rule); ``power`` in [0, 1] is the wanted share of full rig power. Limits apply after.
+        level rule); ``power`` in [0, 1] is the wanted share of full rig power; ``levels`` is 0 for
+        off or the work level of all rigs of the group. Limits apply after.
 
     Observation
         `gridhash.envs.observation.observation_table(site)`: name, unit, bounds and meaning of
@@ -140,7 +144,7 @@ class MiningSiteEnv(gymnasium.Env[Observation, Action]):
         *,
         site: SiteConfig | str | None = None,
         trace: Trace | None = None,
-        action_kind: Literal["shadow_price", "power"] = "shadow_price",
+        action_kind: Literal["shadow_price", "power", "levels"] = "shadow_price",
         episode_days: float = 7.0,
         relative_reward: bool = True,
         rows: tuple[int, int] | None = None,
@@ -191,7 +195,7 @@ class MiningSiteVectorEnv(VectorEnv[Observation, Action, Any]):
         *,
         site: SiteConfig | str | None = None,
         trace: Trace | None = None,
-        action_kind: Literal["shadow_price", "power"] = "shadow_price",
+        action_kind: Literal["shadow_price", "power", "levels"] = "shadow_price",
         episode_days: float = 7.0,
         relative_reward: bool = True,
         rows: tuple[int, int] | None = None,

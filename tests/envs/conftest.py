@@ -93,13 +93,13 @@ class RandomPlay:
 
     def __init__(self, kind: ActionKind, shape: tuple[int, int], seed: int) -> None:
         self.rng = np.random.default_rng(seed)
-        self.kind = kind
+        self.low = kind.low
+        self.high = 6.0 if kind is ActionKind.LEVELS else 1.0
         self.action = self.draw(shape)
 
     def draw(self, shape: tuple[int, int]) -> Floats:
-        low = self.kind.low
-        extreme = np.where(self.rng.random(shape) < 0.5, low, 1.0)
-        between = self.rng.uniform(low, 1.0, shape)
+        extreme = np.where(self.rng.random(shape) < 0.5, self.low, self.high)
+        between = self.rng.uniform(self.low, self.high, shape)
         return np.where(self.rng.random(shape) < 0.6, extreme, between)
 
     def next(self) -> Floats:
