@@ -88,6 +88,8 @@ def test_our_rows_span_the_turns_beside_all_peers(
 
     text = peers.page({"gym-anm": {"measurement": measurement}, "ev2gym": {"measurement": slower}})
 
+    assert "takes 25,000 to 50,000 times" in text
+    assert "for 2 of the 2 environments" in text
     assert line_of(text, "ours, many")[4] == "**1,500,000** (1,000,000 … 2,000,000)"
 
 
