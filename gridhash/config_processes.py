@@ -29,21 +29,27 @@ class DemandProcess(Block):
     """Demand of the area, known at the end of each period plus a delay."""
 
     area: DemandName
-    mean_kw: float | None = Field(None, gt=0.0, description="the area's published mean if absent")
-    delay_s: int = Field(300, ge=0)
+    mean_kw: float | None = Field(
+        default=None, gt=0.0, description="the area's published mean if absent"
+    )
+    delay_s: int = Field(default=300, ge=0)
 
 
 class PauseOrderProcess(Block):
     """Orders to pause in the evening hours of days whose expected demand (else price) is high."""
 
-    per_year: float = Field(20.0, gt=0.0, le=300.0, description="expected; assumed")
-    notice_h: float = Field(3.0, ge=0.0, le=48.0)
-    first_hour: Hour = Field(16.0, description="local; a window lies in first_hour … last_hour")
+    per_year: float = Field(default=20.0, gt=0.0, le=300.0, description="expected; assumed")
+    notice_h: float = Field(default=3.0, ge=0.0, le=48.0)
+    first_hour: Hour = Field(
+        default=16.0, description="local; a window lies in first_hour … last_hour"
+    )
     last_hour: Hour = 22.0
-    shortest_h: float = Field(2.0, gt=0.0, le=24.0)
-    longest_h: float = Field(4.0, gt=0.0, le=24.0)
-    months: tuple[Month, ...] = Field((7, 8, 9, 12, 1, 2), min_length=1)
-    demand_link: float = Field(0.9, ge=0.0, le=1.0, description="1: only demand decides; 0: chance")
+    shortest_h: float = Field(default=2.0, gt=0.0, le=24.0)
+    longest_h: float = Field(default=4.0, gt=0.0, le=24.0)
+    months: tuple[Month, ...] = Field(default=(7, 8, 9, 12, 1, 2), min_length=1)
+    demand_link: float = Field(
+        default=0.9, ge=0.0, le=1.0, description="1: only demand decides; 0: chance"
+    )
 
     @model_validator(mode="after")
     def _windows_fit(self) -> Self:
@@ -58,15 +64,17 @@ class PauseOrderProcess(Block):
 class DrDownProcess(Block):
     """Calls to reduce (発動指令): blocks of 3 h on weekdays from 9 to 20, at most 12 a year."""
 
-    per_year: float = Field(8.0, gt=0.0, le=100.0, description="expected; assumed")
-    most_per_year: int = Field(12, ge=1, description="per fiscal year")
-    fiscal_year_month: Month = Field(4, description="a fiscal year's first month")
-    notice_h: float = Field(3.0, ge=0.0, le=48.0)
-    block_h: float = Field(3.0, gt=0.0, le=24.0)
+    per_year: float = Field(default=8.0, gt=0.0, le=100.0, description="expected; assumed")
+    most_per_year: int = Field(default=12, ge=1, description="per fiscal year")
+    fiscal_year_month: Month = Field(default=4, description="a fiscal year's first month")
+    notice_h: float = Field(default=3.0, ge=0.0, le=48.0)
+    block_h: float = Field(default=3.0, gt=0.0, le=24.0)
     first_hour: Hour = 9.0
     last_hour: Hour = 20.0
-    months: tuple[Month, ...] = Field((6, 7, 8, 9, 12, 1, 2), min_length=1)
-    demand_link: float = Field(0.8, ge=0.0, le=1.0, description="1: only demand decides; 0: chance")
+    months: tuple[Month, ...] = Field(default=(6, 7, 8, 9, 12, 1, 2), min_length=1)
+    demand_link: float = Field(
+        default=0.8, ge=0.0, le=1.0, description="1: only demand decides; 0: chance"
+    )
 
     @model_validator(mode="after")
     def _block_fits(self) -> Self:
@@ -81,15 +89,19 @@ class DrDownProcess(Block):
 class DrUpProcess(Block):
     """Calls to consume (上げDR) in expected surplus hours, announced on the day before."""
 
-    call_probability: float = Field(0.5, gt=0.0, le=1.0, description="of a surplus day; assumed")
-    most_per_year: int = Field(60, ge=1, description="per fiscal year; assumed")
-    fiscal_year_month: Month = Field(4, description="a fiscal year's first month")
-    announced_hour: float = Field(16.0, ge=12.0, lt=24.0, description="local, the day before")
+    call_probability: float = Field(
+        default=0.5, gt=0.0, le=1.0, description="of a surplus day; assumed"
+    )
+    most_per_year: int = Field(default=60, ge=1, description="per fiscal year; assumed")
+    fiscal_year_month: Month = Field(default=4, description="a fiscal year's first month")
+    announced_hour: float = Field(
+        default=16.0, ge=12.0, lt=24.0, description="local, the day before"
+    )
     first_hour: Hour = 9.0
     last_hour: Hour = 16.0
-    shortest_h: float = Field(2.0, gt=0.0, le=24.0)
+    shortest_h: float = Field(default=2.0, gt=0.0, le=24.0)
     price_at_most_per_kwh: float = 0.01
-    months: tuple[Month, ...] = Field((3, 4, 5, 10, 11), min_length=1)
+    months: tuple[Month, ...] = Field(default=(3, 4, 5, 10, 11), min_length=1)
 
     @model_validator(mode="after")
     def _window_fits(self) -> Self:
@@ -108,18 +120,22 @@ class ImbalanceProcess(Block):
     `highest_price_per_kwh` at 3 %; 300 JPY/kWh from October 2026, 200 before.
     """
 
-    highest_price_per_kwh: float = Field(300.0, gt=0.0)
-    knee_price_per_kwh: float = Field(50.0, gt=0.0)
-    deviation_frac: float = Field(0.25, ge=0.0, le=2.0, description="of the spot price; assumed")
-    deviation_per_kwh: float = Field(1.0, ge=0.0, description="beside that; assumed")
-    memory_h: float = Field(3.0, gt=0.0, description="of the area's imbalance; assumed")
+    highest_price_per_kwh: float = Field(default=300.0, gt=0.0)
+    knee_price_per_kwh: float = Field(default=50.0, gt=0.0)
+    deviation_frac: float = Field(
+        default=0.25, ge=0.0, le=2.0, description="of the spot price; assumed"
+    )
+    deviation_per_kwh: float = Field(default=1.0, ge=0.0, description="beside that; assumed")
+    memory_h: float = Field(default=3.0, gt=0.0, description="of the area's imbalance; assumed")
     spread_frac: float = Field(
         0.0, ge=0.0, le=1.0, description="surplus price below shortage price"
     )
-    mean_reserve_frac: float = Field(0.16, gt=0.0, le=1.0, description="assumed")
-    reserve_sd_frac: float = Field(0.025, ge=0.0, le=0.5, description="assumed")
-    surplus_price_at_most_per_kwh: float = Field(0.01, description="spot price that tells surplus")
-    delay_s: int = Field(1800, ge=0)
+    mean_reserve_frac: float = Field(default=0.16, ge=0.1, le=1.0, description="assumed")
+    reserve_sd_frac: float = Field(default=0.025, ge=0.0, le=0.5, description="assumed")
+    surplus_price_at_most_per_kwh: float = Field(
+        default=0.01, description="spot price that tells surplus"
+    )
+    delay_s: int = Field(default=1800, ge=0)
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
@@ -136,13 +152,13 @@ class IrradianceProcess(Block):
 
     latitude: float = Field(ge=-66.0, le=66.0)
     longitude: float = Field(ge=-180.0, le=180.0)
-    clear_share: float = Field(0.45, gt=0.0, lt=1.0, description="of time; assumed")
-    broken_share: float = Field(0.35, gt=0.0, lt=1.0, description="of time; assumed")
-    clear_dwell_h: float = Field(4.0, gt=0.0, description="mean; assumed")
-    pv_peak_kw: float | None = Field(None, gt=0.0, description="panels behind the meter")
-    pv_tilt: float = Field(20.0, ge=0.0, le=90.0)
-    pv_azimuth: float = Field(180.0, ge=0.0, le=360.0, description="180 looks south")
-    site_kw: float | None = Field(None, gt=0.0, description="nameplate power of the site")
+    clear_share: float = Field(default=0.45, gt=0.0, lt=1.0, description="of time; assumed")
+    broken_share: float = Field(default=0.35, gt=0.0, lt=1.0, description="of time; assumed")
+    clear_dwell_h: float = Field(default=4.0, gt=0.0, description="mean; assumed")
+    pv_peak_kw: float | None = Field(default=None, gt=0.0, description="panels behind the meter")
+    pv_tilt: float = Field(default=20.0, ge=0.0, le=90.0)
+    pv_azimuth: float = Field(default=180.0, ge=0.0, le=360.0, description="180 looks south")
+    site_kw: float | None = Field(default=None, gt=0.0, description="nameplate power of the site")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -156,12 +172,16 @@ class IrradianceProcess(Block):
 class BasePointProcess(Block):
     """Base points: holds, ramps and jumps, each feasible at the ramp limit."""
 
-    ramp_frac_per_min: float = Field(0.2, gt=0.0, le=10.0, description="of nameplate; assumed")
-    zero_share: float = Field(0.15, ge=0.0, le=1.0, description="of the targets; assumed")
-    full_share: float = Field(0.35, ge=0.0, le=1.0, description="of the targets; assumed")
-    mean_hold_min: float = Field(30.0, gt=0.0, description="assumed")
-    slowest_ramp_min: float = Field(45.0, gt=0.0, description="for the whole range; assumed")
-    notice_s: int | None = Field(None, ge=0, description="one period if absent")
+    ramp_frac_per_min: float = Field(
+        default=0.2, gt=0.0, le=10.0, description="of nameplate; assumed"
+    )
+    zero_share: float = Field(default=0.15, ge=0.0, le=1.0, description="of the targets; assumed")
+    full_share: float = Field(default=0.35, ge=0.0, le=1.0, description="of the targets; assumed")
+    mean_hold_min: float = Field(default=30.0, gt=0.0, description="assumed")
+    slowest_ramp_min: float = Field(
+        default=45.0, gt=0.0, description="for the whole range; assumed"
+    )
+    notice_s: int | None = Field(default=None, ge=0, description="one period if absent")
 
     @model_validator(mode="after")
     def _shares_fit(self) -> Self:
@@ -173,25 +193,33 @@ class BasePointProcess(Block):
 class AncillaryProcess(Block):
     """Price of held capacity, known the day before, and rare deployments, known as they start."""
 
-    mean_price_per_kw_h: float = Field(0.00962, gt=0.0, description="ECRS 2024: 9.62 USD/MW/h")
-    log_sd: float = Field(0.9, ge=0.0, le=2.0, description="of the hourly price; assumed")
-    deployments_per_year: float = Field(20.0, ge=0.0, le=1000.0, description="assumed")
-    longest_h: float = Field(2.0, gt=0.0, le=24.0, description="80 % of ECRS calls are at most 2 h")
-    announced_hour: float = Field(13.5, ge=0.0, lt=24.0, description="local, the day before")
+    mean_price_per_kw_h: float = Field(
+        default=0.00962, gt=0.0, description="ECRS 2024: 9.62 USD/MW/h"
+    )
+    log_sd: float = Field(default=0.9, ge=0.0, le=2.0, description="of the hourly price; assumed")
+    deployments_per_year: float = Field(default=20.0, ge=0.0, le=1000.0, description="assumed")
+    longest_h: float = Field(
+        default=2.0, gt=0.0, le=24.0, description="80 % of ECRS calls are at most 2 h"
+    )
+    announced_hour: float = Field(
+        default=13.5, ge=0.0, lt=24.0, description="local, the day before"
+    )
 
 
 class RealTimeProcess(Block):
     """Real-time prices whose expectation is the day-ahead price of the trace."""
 
     market: Literal["ercot", "vic", "nl"]
-    delay_s: int = Field(0, ge=0, description="after the end of the interval")
+    delay_s: int = Field(default=0, ge=0, description="after the end of the interval")
 
 
 class ProcessSettings(Block):
     """The processes of a scenario, added in this order; an absent one is not added."""
 
     timezone: str = Field(description="IANA name; local hours and days are meant in it")
-    period_s: int | None = Field(None, gt=0, description="finer grid to bring the trace onto first")
+    period_s: int | None = Field(
+        default=None, gt=0, description="finer grid to bring the trace onto first"
+    )
     real_time: RealTimeProcess | None = None
     weather: WeatherProcess | None = None
     demand: DemandProcess | None = None

@@ -88,13 +88,14 @@ def draw_blocks(
     Each day's decision falls `notice_s` before the first hour in which a block may lie, so that it
     and the position of the block rest on nothing later. A day's score is the highest mean of what
     is `expected` in a block; its rank among the days before makes it normal, so that a block is
-    called where ``link × score + √(1 − link²) × noise`` passes the quantile of the expected number.
+    called where ``link × score + √(1 − link²) × noise`` passes the quantile of the expected number;
+    that number is halved or doubled where a sixth of a year's too many or too few have been called.
     """
     starts_s = epoch_s(trace.starts)
     inside = (local.hour >= rule.first_hour) & (local.hour < rule.last_hour)
     lengths_h = rng.uniform(rule.shortest_h, rule.longest_h, local.n_days)
     noise = rng.standard_normal(local.n_days)
-    threshold = float(normal.quantile(1.0 - _probability(rule)))
+    usual = _probability(rule)
     windows = {
         day: rows
         for day in range(local.n_days)
@@ -107,6 +108,7 @@ def draw_blocks(
     forecast = expected(trace, values, from_epoch_s(known_s), decided_s)
     flag = np.zeros(trace.n_rows)
     scores: list[float] = []
+    n_called = 0
     counts: dict[int, int] = {}
     for day, rows in windows.items():
         first = rows[0]
@@ -118,12 +120,17 @@ def draw_blocks(
             continue
         at, score = _best(forecast[rows], n_rows)
         z = _normal_score(score, scores)
+        pace = 2.0 ** np.clip(
+            (usual * len(scores) - n_called) / max(rule.per_year / 6.0, 1.0), -3, 3
+        )
+        threshold = float(normal.quantile(1.0 - min(usual * pace, 1.0)))
         scores.append(score)
         year = trace.starts[first].year - int(local.month[first] < rule.year_month)
         is_full = rule.most_per_year is not None and counts.get(year, 0) >= rule.most_per_year
         decides = rule.link * z + math.sqrt(1.0 - rule.link**2) * noise[day]
         if decides > threshold and not is_full:
             counts[year] = counts.get(year, 0) + 1
+            n_called += 1
             flag[rows[at : at + n_rows]] = 1.0
     return flag
 

@@ -13,7 +13,7 @@ from gridhash.data.trace import Trace
 KNEE_RESERVE, FULL_RESERVE, NO_SCARCITY_RESERVE = 0.08, 0.03, 0.10
 TRAILING_DAYS = 28
 RESERVE_PER_SCORE = 0.012
-"""Reserve lost for each deviation that the spot price lies above that of the last weeks; assumed."""
+"""Reserve lost per deviation of the spot price above its mean of the last weeks; assumed."""
 
 HIGHEST_SCORE = 6.0
 RESERVE_MEMORY_H = 12.0

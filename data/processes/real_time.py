@@ -125,7 +125,7 @@ def _with_real_time(trace: Trace, market: MarketParameters, *, delay_s: int, see
         # What lies outside the market's range keeps its distance.
         price[rows] = drawn + day_ahead[rows] - np.interp(level, _SLOW, table)
     low, high = market.price_per_mwh[0], market.price_per_mwh[-1]
-    price = np.clip(price, min(low, day_ahead.min()), max(high, day_ahead.max()))
+    price = np.clip(price, np.minimum(low, day_ahead), np.maximum(high, day_ahead))
     note = (
         f"price_per_kwh and the processes of {market.area} that last less than "
         f"{FORESEEN_MEMORY_H:g} h, such that it is their expectation, known {delay_s} s after each "
