@@ -128,7 +128,7 @@ class ImbalanceProcess(Block):
     deviation_per_kwh: float = Field(default=1.0, ge=0.0, description="beside that; assumed")
     memory_h: float = Field(default=3.0, gt=0.0, description="of the area's imbalance; assumed")
     spread_frac: float = Field(
-        0.0, ge=0.0, le=1.0, description="surplus price below shortage price"
+        default=0.0, ge=0.0, le=0.9, description="of the shortage price, that surplus earns less"
     )
     mean_reserve_frac: float = Field(default=0.16, ge=0.1, le=1.0, description="assumed")
     reserve_sd_frac: float = Field(default=0.025, ge=0.0, le=0.5, description="assumed")

@@ -83,7 +83,7 @@ def test_the_cap_of_a_fiscal_year_holds_when_more_are_wanted(years: Trace) -> No
         currency="JPY",
         area="kyushu",
         source="test",
-        available_at={name: years.available_at[name] for name in bare},
+        available_at={str(name): years.available_at[str(name)] for name in bare},
     )
     settings = DrDownProcess(per_year=80.0, most_per_year=5)
     found = blocks(with_dr_down_calls(trace, settings, timezone=ZONE, seed=1), "dr_down_call")
