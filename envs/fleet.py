@@ -1,7 +1,9 @@
 """How a setpoint becomes running rigs, power, hashes and heat in one dispatch interval."""
 
+from gridhash.envs.failures import failed_share, hazard_per_h
+from gridhash.envs.heat_sink import sink_temp_c, wetted_share
 from gridhash.envs.jit import njit
-from gridhash.envs.parameters import Floats, SiteParameters
+from gridhash.envs.parameters import NEVER_C, Floats, SiteParameters
 from gridhash.envs.state import (
     DECAY,
     DOWN_FIRST,
@@ -9,6 +11,7 @@ from gridhash.envs.state import (
     IN_LOOP,
     REJECTION,
     RUNNING,
+    STARTABLE,
     UP_FIRST,
     Counts,
     FleetState,
@@ -19,8 +22,10 @@ from gridhash.envs.thermal import (
     fan_power_kw,
     heat_rejected_kwh,
     held_heat_rejection,
+    keep_warm_kw,
     loop_decay,
     open_loop_after,
+    temperature_power_frac,
 )
 
 
@@ -62,7 +67,7 @@ def start_and_stop(
             state.up[i, g], state.up_temp_c[i, g], filled, UP_FIRST, 0, running - wanted
         )
         enter_youngest(state.down[i, g], state.down_temp_c[i, g], filled, DOWN_FIRST, stops, chip_c)
-    elif wanted > running:
+    elif wanted > running and may_start(state, params, i, g):
         starts, chip_c = take_oldest(
             state.down[i, g],
             state.down_temp_c[i, g],
@@ -76,6 +81,64 @@ def start_and_stop(
     if running > 1e-9:
         state.rig_kw[i, g] = min(max(setpoint_kw / running, floor_kw), top_kw)
     return starts, stops
+
+
+@njit
+def may_start(state: FleetState, params: SiteParameters, i: int, g: int) -> bool:
+    """Return whether cold or wet hinders no start of a group; `hold_cold_starts` says where."""
+    limited = params.coolant_start_min_c[g] > NEVER_C or params.condensation_margin_k[g] > NEVER_C
+    return not limited or state.summary[i, g, STARTABLE] > 0.0
+
+
+@njit
+def hold_cold_starts(
+    state: FleetState, params: SiteParameters, i: int, g: int, dew_point_c: float
+) -> None:
+    """Make no rig startable while the loop is too cold, or too near to the dew point of outdoors.
+
+    Cold coolant is viscous and may freeze on plates; on a loop below the dew point water
+    condenses (Bitmain and integrators: glycol above 5 °C, dew point plus 2 K).
+    """
+    lowest_c = max(params.coolant_start_min_c[g], dew_point_c + params.condensation_margin_k[g])
+    if state.coolant_c[i, g] < lowest_c:
+        state.summary[i, g, STARTABLE] = 0.0
+
+
+@njit
+def fail_and_repair(
+    state: FleetState, params: SiteParameters, i: int, g: int, starts: float
+) -> None:
+    """Break the expected number of running rigs and bring repaired ones back, stopped and cool.
+
+    Called after `grow_older`, so that the rigs just started are in bucket 1. Rigs in buckets and
+    broken ones together stay as many as the group has.
+    """
+    if params.repair_per_h[g] <= 0.0:
+        return
+    hours = params.interval_s / 3600.0
+    up, up_temp_c = state.up[i, g], state.up_temp_c[i, g]
+    failed = min(starts * params.failed_per_start[g], up[1])
+    up[1] -= failed
+    for a in range(up.shape[0]):
+        if up[a] > 0.0:
+            rate_per_h = hazard_per_h(
+                up_temp_c[a],
+                params.hazard_ref_per_h[g],
+                params.hazard_reference_c[g],
+                params.hazard_activation_ev[g],
+            )
+            lost = up[a] * failed_share(rate_per_h, hours)
+            up[a] -= lost
+            failed += lost
+    repaired = state.broken[i, g] * failed_share(params.repair_per_h[g], hours)
+    state.broken[i, g] += failed - repaired
+    if repaired > 0.0:
+        down, down_temp_c = state.down[i, g], state.down_temp_c[i, g]
+        oldest = down.shape[0] - 1
+        rigs = down[oldest] + repaired
+        heat = down[oldest] * down_temp_c[oldest] + repaired * state.coolant_c[i, g]
+        down_temp_c[oldest] = heat / rigs
+        down[oldest] = rigs
 
 
 @njit
@@ -119,10 +182,17 @@ def enter_youngest(
 
 @njit
 def loop_terms(
-    state: FleetState, params: SiteParameters, i: int, g: int, rejection: float, n_rigs: float
+    state: FleetState,
+    params: SiteParameters,
+    i: int,
+    g: int,
+    rejection: float,
+    n_rigs: float,
+    wetted: float,
 ) -> None:
     """Fill `state.loop` of a group for a heat rejection [kW/K] and the rigs in the loop.
 
+    `wetted` is the share of full heat rejection that is there (`heat_sink.wetted_share`).
     Both mostly stay from one interval to the next, and powers and exponentials are dear.
     """
     loop = state.loop[i, g]
@@ -130,12 +200,12 @@ def loop_terms(
         return
     loop[REJECTION] = rejection
     loop[IN_LOOP] = n_rigs
-    if rejection <= params.heat_rejection_min_kw_per_k[g]:
+    if rejection <= params.heat_rejection_min_kw_per_k[g] * wetted:
         loop[FANS_KW] = params.fan_min_kw[g]
     else:
         loop[FANS_KW] = fan_power_kw(
             params.fan_kw[g],
-            rejection / params.heat_rejection_kw_per_k[g],
+            rejection / (params.heat_rejection_kw_per_k[g] * wetted),
             params.heat_rejection_exponent[g],
         )
     if rejection > 0.0:
@@ -153,12 +223,18 @@ def loop_terms(
 
 @njit
 def run_interval(
-    state: FleetState, params: SiteParameters, i: int, g: int, outdoor_temp_c: float
+    state: FleetState,
+    params: SiteParameters,
+    i: int,
+    g: int,
+    outdoor_temp_c: float,
+    wet_bulb_c: float,
 ) -> tuple[float, float, float, float]:
     """Run a group for one interval; return (rig kW, cooling kW, mean PH/s, heat rejected kWh).
 
     Temperatures move by the exact solution of `gridhash.envs.thermal`; fans take the speed that
-    is right for this interval's heat, since the loop settles within minutes.
+    is right for this interval's heat, since the loop settles within minutes. Power follows the
+    chip temperature at the start of the interval.
     """
     up, up_temp_c = state.up[i, g], state.up_temp_c[i, g]
     down, down_temp_c = state.down[i, g], state.down_temp_c[i, g]
@@ -168,6 +244,12 @@ def run_interval(
     full_kw = state.rig_kw[i, g]
     full_phs = rig_hashrate_phs(params, g, full_kw)
     standby_kw = params.standby_kw[g]
+    power_per_k, reference_c = params.power_per_k[g], params.power_reference_c[g]
+    is_wet, spray_off_below_c = params.is_wet[g], params.spray_off_below_c[g]
+    sink_c = sink_temp_c(is_wet, spray_off_below_c, outdoor_temp_c, wet_bulb_c)
+    wetted = wetted_share(
+        is_wet, spray_off_below_c, params.spray_off_rejection_frac[g], outdoor_temp_c
+    )
     rig_kw = 0.0
     phs = 0.0
     mean_chip_c = 0.0
@@ -176,7 +258,10 @@ def run_interval(
         count = up[a]
         running += count
         share = params.start_power_frac[g, a]
-        rig_kw += count * (share * full_kw + (1.0 - share) * standby_kw)
+        hot_kw = full_kw
+        if power_per_k > 0.0:
+            hot_kw = full_kw * temperature_power_frac(up_temp_c[a], power_per_k, reference_c)
+        rig_kw += count * (share * hot_kw + (1.0 - share) * standby_kw)
         phs += count * params.start_hash_frac[g, a] * full_phs
         mean_chip_c += count * up_temp_c[a]
     for a in range(down_first, down_end):
@@ -188,15 +273,31 @@ def run_interval(
     mean_heat_kw = rig_kw * per_rig
     rejection_kw_per_k = held_heat_rejection(
         rig_kw,
-        outdoor_temp_c,
+        sink_c,
         params.coolant_setpoint_c[g],
-        params.heat_rejection_min_kw_per_k[g],
-        params.heat_rejection_kw_per_k[g],
+        params.heat_rejection_min_kw_per_k[g] * wetted,
+        params.heat_rejection_kw_per_k[g] * wetted,
     )
-    loop_terms(state, params, i, g, rejection_kw_per_k, n_rigs)
+    if is_wet > 0.0:
+        state.loop[i, g, REJECTION] = -1.0  # fans may have another share of heat rejection now
+    loop_terms(state, params, i, g, rejection_kw_per_k, n_rigs, wetted)
     coolant_c = state.coolant_c[i, g]
+    heater_kw = 0.0
+    if params.freeze_heater_kw[g] > 0.0 and running <= 1e-9 and rejection_kw_per_k > 0.0:
+        heater_kw = keep_warm_kw(
+            coolant_c,
+            sink_c,
+            rig_kw,
+            rejection_kw_per_k,
+            params.loop_heat_capacity_kj_per_k[g] + n_rigs * params.rig_heat_capacity_kj_per_k[g],
+            params.freeze_protect_c[g],
+            params.freeze_heater_kw[g],
+            params.interval_s,
+        )
+        # Heat into the loop acts as a warmer sink: UA (T - T_sink) - Q = UA (T - (T_sink + Q/UA)).
+        sink_c += heater_kw / rejection_kw_per_k
     chip_after_c, coolant_after_c = group_loop_after(
-        state, params, i, g, mean_chip_c, mean_heat_kw, outdoor_temp_c
+        state, params, i, g, mean_chip_c, mean_heat_kw, sink_c
     )
     rejected_kwh = heat_rejected_kwh(
         chip_after_c - mean_chip_c,
@@ -212,7 +313,10 @@ def run_interval(
     decay, resistance = params.chip_decay[g], params.chip_to_coolant_k_per_kw[g]
     for a in range(up_first, up_end):
         share = params.start_power_frac[g, a]
-        heat_kw = share * full_kw + (1.0 - share) * standby_kw
+        hot_kw = full_kw
+        if power_per_k > 0.0:
+            hot_kw = full_kw * temperature_power_frac(up_temp_c[a], power_per_k, reference_c)
+        heat_kw = share * hot_kw + (1.0 - share) * standby_kw
         settled_k = (heat_kw - mean_heat_kw) * resistance
         deviation_k = up_temp_c[a] - mean_chip_c
         up_temp_c[a] = chip_after_c + settled_k + (deviation_k - settled_k) * decay
@@ -222,6 +326,9 @@ def run_interval(
         down_temp_c[a] = chip_after_c + settled_k + (deviation_k - settled_k) * decay
     state.coolant_c[i, g] = coolant_after_c
     pump_kw = params.pump_kw[g] if running > 1e-9 else params.pump_idle_kw[g]
+    if heater_kw > 0.0:
+        pump_kw += heater_kw
+        rejected_kwh += heater_kw * params.interval_s / 3600.0
     return rig_kw, state.loop[i, g, FANS_KW] + pump_kw, phs, rejected_kwh
 
 

@@ -7,15 +7,23 @@ import numpy as np
 from gridhash.envs.accounts import Accounts, enter_row
 from gridhash.envs.action import wanted_power
 from gridhash.envs.columns import (
+    DEW_POINT,
     OUTDOOR,
     PAUSE,
     PRICE,
     REVENUE,
     RULE_PROFIT,
     SURPLUS,
+    WET_BULB,
     Exogenous,
 )
-from gridhash.envs.fleet import grow_older, run_interval, start_and_stop
+from gridhash.envs.fleet import (
+    fail_and_repair,
+    grow_older,
+    hold_cold_starts,
+    run_interval,
+    start_and_stop,
+)
 from gridhash.envs.jit import njit
 from gridhash.envs.ledger import N_LEDGER, surplus_used_kw, write_ledger
 from gridhash.envs.limits import limit_setpoint
@@ -158,7 +166,7 @@ def step_sites(
             cut_kw += abs(wanted_kw[g] - setpoint_kw[g])
             starts, stops = start_and_stop(state, params, i, g, setpoint_kw[g])
             group_kw, group_cooling_kw, group_phs, group_rejected_kwh = run_interval(
-                state, params, i, g, market[row, OUTDOOR]
+                state, params, i, g, market[row, OUTDOOR], market[row, WET_BULB]
             )
             started += starts
             stopped += stops
@@ -168,7 +176,9 @@ def step_sites(
             phs += group_phs
             rejected_kwh += group_rejected_kwh
             grow_older(state, i, g)
+            fail_and_repair(state, params, i, g, starts)
             summarise(state, params, i, g)
+            hold_cold_starts(state, params, i, g, market[row, DEW_POINT])
             if state.summary[i, g, HOTTEST_C] >= params.chip_trip_c[g]:
                 state.tripped[i, g] = 1.0
             elif state.coolant_c[i, g] <= params.coolant_restart_c[g]:

@@ -7,7 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gridhash.config import SiteConfig
-from gridhash.envs.thermal import heat_rejection_at, running_share
+from gridhash.envs.thermal import (
+    heat_rejection_at,
+    running_share,
+    temperature_power_frac,
+)
 from gridhash.units import SECONDS_PER_HOUR, W_PER_KW
 
 Floats = npt.NDArray[np.float64]
@@ -29,7 +33,10 @@ class SiteParameters(NamedTuple):
     pue_for_planning: float
     contract_power_kw: float
     rig_cap_kw: float
-    """What the contract leaves for rigs with all fans, pumps and standby drawn off [kW]."""
+    """What the contract leaves for rigs with all fans, pumps and standby drawn off [kW].
+
+    In power at each rig's reference temperature: hot rigs that draw more stay within the contract.
+    """
     ramp_up_kw: float
     """Largest rise of rig power in one interval [kW]."""
     ramp_down_kw: float
@@ -72,6 +79,29 @@ class SiteParameters(NamedTuple):
     coolant_restart_c: Floats
     chip_decay: Floats
     """(G,) exp(-interval / (R C_rig))."""
+    is_wet: Floats
+    """(G,) 1 for a tower that sprays water."""
+    spray_off_below_c: Floats
+    spray_off_rejection_frac: Floats
+    power_per_k: Floats
+    power_reference_c: Floats
+    coolant_start_min_c: Floats
+    """(G,) below it no rig starts; NEVER_C where there is no such limit."""
+    condensation_margin_k: Floats
+    """(G,) over the dew point; NEVER_C where there is no such limit."""
+    freeze_protect_c: Floats
+    freeze_heater_kw: Floats
+    """(G,) 0 where there is no heater."""
+    hazard_ref_per_h: Floats
+    hazard_reference_c: Floats
+    hazard_activation_ev: Floats
+    failed_per_start: Floats
+    repair_per_h: Floats
+    """(G,) 1 / mean repair time; 0 where rigs do not fail."""
+
+
+NEVER_C = -1e9
+"""Stands for a temperature that nothing falls below."""
 
 
 def compile_site(site: SiteConfig) -> SiteParameters:
@@ -103,7 +133,7 @@ def compile_site(site: SiteConfig) -> SiteParameters:
         [[g.level_hashrate_phs(x) for x in own] for g, own in zip(groups, padded, strict=True)]
     )
     efficiency = level_phs[:, -1] / level_kw[:, -1]
-    cooling = [g.cooling for g in groups]
+    cooling, failures = [g.cooling for g in groups], [g.failures for g in groups]
     interval_days = interval_s / (24.0 * SECONDS_PER_HOUR)
     return SiteParameters(
         interval_s=interval_s,
@@ -112,7 +142,7 @@ def compile_site(site: SiteConfig) -> SiteParameters:
         surplus_price_per_kwh=site.market.surplus_price_per_kwh,
         pue_for_planning=site.pue_for_planning,
         contract_power_kw=site.limits.contract_power_kw,
-        rig_cap_kw=site.limits.contract_power_kw - idle_kw,
+        rig_cap_kw=(site.limits.contract_power_kw - idle_kw) / _hottest_power_frac(site),
         ramp_up_kw=site.limits.ramp_up_kw_per_min * interval_s / 60.0,
         ramp_down_kw=site.limits.ramp_down_kw_per_min * interval_s / 60.0,
         max_rig_kw=site.max_rig_kw,
@@ -165,4 +195,32 @@ def compile_site(site: SiteConfig) -> SiteParameters:
                 for c in cooling
             ]
         ),
+        is_wet=per_group([float(c.kind == "wet_tower") for c in cooling]),
+        spray_off_below_c=per_group([_or(c.spray_off_below_c, NEVER_C) for c in cooling]),
+        spray_off_rejection_frac=per_group([_or(c.spray_off_rejection_frac, 1.0) for c in cooling]),
+        power_per_k=per_group([_or(g.power_per_k, 0.0) for g in groups]),
+        power_reference_c=per_group([_or(g.power_reference_c, 0.0) for g in groups]),
+        coolant_start_min_c=per_group([_or(c.coolant_start_min_c, NEVER_C) for c in cooling]),
+        condensation_margin_k=per_group([_or(c.condensation_margin_k, NEVER_C) for c in cooling]),
+        freeze_protect_c=per_group([_or(c.freeze_protect_c, NEVER_C) for c in cooling]),
+        freeze_heater_kw=per_group([_or(c.freeze_heater_kw, 0.0) for c in cooling]),
+        hazard_ref_per_h=per_group([f.hazard_ref_per_h if f else 0.0 for f in failures]),
+        hazard_reference_c=per_group([f.reference_c if f else 0.0 for f in failures]),
+        hazard_activation_ev=per_group([f.activation_ev if f else 0.0 for f in failures]),
+        failed_per_start=per_group([f.failed_per_start if f else 0.0 for f in failures]),
+        repair_per_h=per_group([1.0 / f.repair_h if f else 0.0 for f in failures]),
+    )
+
+
+def _or(value: float | None, absent: float) -> float:
+    return absent if value is None else value
+
+
+def _hottest_power_frac(site: SiteConfig) -> float:
+    """Return how much more than named a rig may draw: chips just below their trip [1]."""
+    return max(
+        temperature_power_frac(
+            g.cooling.chip_trip_c, _or(g.power_per_k, 0.0), _or(g.power_reference_c, 0.0)
+        )
+        for g in site.groups
     )

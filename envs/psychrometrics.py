@@ -14,16 +14,19 @@ Floats = npt.NDArray[np.float64]
 
 STULL_HUMIDITY = (0.05, 0.99)
 """Relative humidities that Stull's fit was made for [1]."""
+HIGHEST_READING = 1.1
+"""Of a humidity sensor in fog; counts as 99 %."""
 LATENT_HEAT_KJ_PER_KG = 2430.0
 """Of evaporation of water at 30 °C (IAPWS-95 saturation tables) [kJ/kg]."""
 
 
 def _humidity(relative_humidity_frac: npt.ArrayLike) -> Floats:
     humidity = np.asarray(relative_humidity_frac, dtype=np.float64)
-    if np.any((humidity < 0.0) | (humidity > 1.0)):
+    if not np.all((humidity >= 0.0) & (humidity <= HIGHEST_READING)):
         worst = humidity.flat[np.argmax(np.abs(humidity - 0.5))]
         raise ConfigError(
-            f"relative_humidity_frac must lie within 0 … 1; found {worst:g}: divide percent by 100"
+            f"relative_humidity_frac must lie within 0 … {HIGHEST_READING}; found {worst:g}: "
+            "divide percent by 100, fill gaps"
         )
     return np.clip(humidity, *STULL_HUMIDITY)
 
@@ -38,7 +41,7 @@ def dew_point_c(dry_bulb_c: npt.ArrayLike, relative_humidity_frac: npt.ArrayLike
     Raises
     ------
     ConfigError
-        If a relative humidity lies outside 0 … 1.
+        If a relative humidity lies outside 0 … 1.1 or is no number.
     """
     dry_bulb = np.asarray(dry_bulb_c, dtype=np.float64)
     gamma = np.log(_humidity(relative_humidity_frac)) + 17.625 * dry_bulb / (243.04 + dry_bulb)
@@ -57,7 +60,7 @@ def wet_bulb_c(dry_bulb_c: npt.ArrayLike, relative_humidity_frac: npt.ArrayLike)
     Raises
     ------
     ConfigError
-        If a relative humidity lies outside 0 … 1.
+        If a relative humidity lies outside 0 … 1.1 or is no number.
     """
     dry_bulb = np.asarray(dry_bulb_c, dtype=np.float64)
     percent = 100.0 * _humidity(relative_humidity_frac)

@@ -32,9 +32,10 @@ from gridhash.envs.columns import (
     WET_BULB,
     Exogenous,
 )
+from gridhash.envs.fleet import hold_cold_starts
 from gridhash.envs.kernel import observe_sites
 from gridhash.envs.observation import observation_table
-from gridhash.envs.parameters import Floats, Floats32, SiteParameters, compile_site
+from gridhash.envs.parameters import NEVER_C, Floats, Floats32, SiteParameters, compile_site
 from gridhash.envs.program_parameters import ProgramParameters, compile_programs
 from gridhash.envs.scenario import Scenario
 from gridhash.envs.state import FleetState, empty_state, summarise
@@ -214,6 +215,7 @@ class SiteSnapshot:
             state.setpoint_kw[0, g] = group.setpoint_kw
             state.tripped[0, g] = float(group.tripped)
             summarise(state, params, 0, g)
+            hold_cold_starts(state, params, 0, g, NEVER_C)
         return state
 
     def to_text(self) -> str:

@@ -83,7 +83,10 @@ def test_wet_bulb_rises_with_temperature_and_humidity(
 def test_arrays_keep_their_shape_and_percent_is_refused() -> None:
     assert wet_bulb_c(np.zeros((3, 2)), 0.5).shape == (3, 2)
     for function in (wet_bulb_c, dew_point_c):
-        with pytest.raises(ConfigError, match="found 60: divide percent by 100"):
+        assert function(20.0, 1.1) == function(20.0, 0.99)
+        with pytest.raises(ConfigError, match="found nan"):
+            function(20.0, np.array([0.5, np.nan]))
+        with pytest.raises(ConfigError, match="found 60: divide percent by 100, fill gaps"):
             function(np.array([20.0, 21.0]), np.array([0.5, 60.0]))
 
 
