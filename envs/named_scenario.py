@@ -1,6 +1,6 @@
 """From the name of a scenario to what the kernel plays: its site, its trace, its spans."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -13,15 +13,19 @@ from gridhash.config import SiteConfig, parse_site
 from gridhash.config_scenario import (
     RandomisationConfig,
     Range,
+    DayAheadTrace,
+    MarketTrace,
     ScenarioConfig,
     SpansConfig,
     StoredTrace,
     SyntheticJapanTrace,
-    SyntheticMarketTrace,
     TraceSource,
     load_scenario_config,
 )
-from gridhash.data.finer import finer
+from gridhash.config_processes import ProcessSettings
+from gridhash.data.processes.add import add_processes
+from gridhash.data.processes.common import LABEL
+from gridhash.data.processes.real_time import two_settlement_market
 from gridhash.data.splits import Span, Split
 from gridhash.data.synthetic import synthetic_japan
 from gridhash.data.synthetic_market import market_preset, synthetic_market
@@ -90,7 +94,7 @@ def scenario_trace(
         source = _of_length(source, years)
     if seed is not None:
         source = source.model_copy(update={"seed": seed})
-    trace = _drawn(source, config.site)
+    trace = _drawn(source, config.processes)
     if days is None:
         return trace
     if days < 2 or days * SECONDS_PER_DAY > trace.n_rows * trace.period_s:
@@ -188,43 +192,52 @@ def _of_length(source: TraceSource, years: int) -> TraceSource:
         raise ConfigError(f"years {years} must be 1 or more")
     if isinstance(source, SyntheticJapanTrace):
         return source.model_copy(update={"years": years})
-    if isinstance(source, SyntheticMarketTrace):
+    if isinstance(source, MarketTrace):
         return source.model_copy(update={"days": years * DAYS_PER_YEAR})
     raise ConfigError(f"{source.prices} has the length it has: give no years")
 
 
 @lru_cache(maxsize=CACHED_TRACES)
-def _drawn(source: TraceSource, site: SiteConfig) -> Trace:
+def _drawn(source: TraceSource, processes: ProcessSettings | None) -> Trace:
     trace = _prices(source)
-    if source.period_s is None or source.period_s == trace.period_s:
-        return trace
-    return finer(trace, source.period_s)
+    return trace if processes is None else add_processes(trace, processes, source.seed)
 
 
 def _prices(source: TraceSource) -> Trace:
     if isinstance(source, StoredTrace):
         return open_trace(ScenarioRequest(prices=source.prices, area=source.area))
     if isinstance(source, SyntheticJapanTrace):
-        first = source.fiscal_year_start
-        return concat(
-            [
-                synthetic_japan(
-                    area=source.area,
-                    fiscal_year_start=year,
-                    seed=source.seed,
-                    regime=source.regime,
-                )
-                for year in range(first, first + source.years)
-            ]
-        )
+        return _japan(source)
     market = market_preset(source.market)
-    return synthetic_market(
+    draw = synthetic_market if isinstance(source, DayAheadTrace) else two_settlement_market
+    trace = draw(
         preset=source.market,
+        period_s=source.period_s,
         start=pd.Timestamp(source.start, tz=market.timezone),
         n_days=source.days,
-        period_s=source.period_s,
         seed=source.seed,
     )
+    return _noted(trace, f"price_per_kwh: synthetic_market {source.market}, seed {source.seed}")
+
+
+def _japan(source: SyntheticJapanTrace) -> Trace:
+    first = source.fiscal_year_start
+    years = [
+        synthetic_japan(
+            area=source.area, fiscal_year_start=year, seed=source.seed, regime=source.regime
+        )
+        for year in range(first, first + source.years)
+    ]
+    trace = concat(years) if len(years) > 1 else years[0]
+    if not source.area_surplus:
+        trace = trace.with_columns({"surplus_frac": np.zeros(trace.n_rows)})
+    drawn = ", ".join(trace.frame.columns)
+    return _noted(trace, f"{drawn}: synthetic_japan {source.area}, seed {source.seed}")
+
+
+def _noted(trace: Trace, note: str) -> Trace:
+    """Return the trace with a note that says what of it was drawn."""
+    return replace(trace, notes=(*trace.notes, f"{LABEL} {note}"))
 
 
 def _variant(

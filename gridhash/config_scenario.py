@@ -17,10 +17,11 @@ from pydantic import Field, ValidationError, model_validator
 
 from gridhash.config import SiteConfig, load_site
 from gridhash.config_blocks import Block, FigureSource, describe_faults
+from gridhash.config_processes import ProcessSettings
 from gridhash.errors import ConfigError
 from gridhash.units import SECONDS_PER_DAY
 
-PERIODS_S = (300, 900, 1800, 3600)
+JAPAN_PERIOD_S = 1800
 MIN_EMBARGO_DAYS = 7.0
 TARIFF_BLOCKS = (
     "time_of_use",
@@ -43,34 +44,38 @@ class TraceConfig(Block):
     """What every source of prices shares."""
 
     seed: int = Field(default=0, ge=0, description="of everything that is drawn")
-    period_s: int | None = Field(
-        default=None, description="finer settlement period: values are held within their own"
-    )
-
-    @model_validator(mode="after")
-    def _check_period(self) -> Self:
-        if self.period_s is not None and self.period_s not in PERIODS_S:
-            raise ValueError(f"period_s {self.period_s} is none of {PERIODS_S}")
-        return self
 
 
 class SyntheticJapanTrace(TraceConfig):
-    """Synthetic Japanese fiscal years (`gridhash.data.synthetic`)."""
+    """Synthetic Japanese fiscal years of half-hours (`gridhash.data.synthetic`)."""
 
     source: Literal["synthetic_japan"]
     area: str = "kyushu"
     fiscal_year_start: int = Field(default=2025, ge=2000, le=2099, description="of the first year")
     years: int = Field(default=1, ge=1, le=20)
     regime: Literal["usual", "crisis"] = "usual"
+    area_surplus: bool = Field(default=True, description="whether the site may use what is curtailed")
 
 
-class SyntheticMarketTrace(TraceConfig):
-    """Synthetic prices of another market (`gridhash.data.synthetic_market`)."""
+class MarketTrace(TraceConfig):
+    """Synthetic prices of another market, from a local day on."""
 
-    source: Literal["synthetic_market"]
-    market: str = Field(description="one of `gridhash.data.synthetic_market.market_presets()`")
+    market: Literal["ercot", "vic", "nl"]
+    period_s: Literal[300, 900, 3600]
     start: date = Field(description="first local day")
     days: int = Field(ge=14, le=7305)
+
+
+class DayAheadTrace(MarketTrace):
+    """Prices that are published the day before (`gridhash.data.synthetic_market`)."""
+
+    source: Literal["synthetic_day_ahead"]
+
+
+class RealTimeTrace(MarketTrace):
+    """Real-time prices around a day-ahead price (`gridhash.data.processes.real_time`)."""
+
+    source: Literal["synthetic_real_time"]
 
 
 class StoredTrace(TraceConfig):
@@ -82,7 +87,8 @@ class StoredTrace(TraceConfig):
 
 
 TraceSource = Annotated[
-    SyntheticJapanTrace | SyntheticMarketTrace | StoredTrace, Field(discriminator="source")
+    SyntheticJapanTrace | DayAheadTrace | RealTimeTrace | StoredTrace,
+    Field(discriminator="source"),
 ]
 
 
@@ -177,6 +183,9 @@ class ScenarioConfig(Block):
     site_preset: str | None = Field(default=None, description="where the site was taken from")
     site: SiteConfig
     trace: TraceSource
+    processes: ProcessSettings | None = Field(
+        default=None, description="what is drawn beside prices; its timezone is the site's"
+    )
     episode: EpisodeConfig = EpisodeConfig()
     randomisation: RandomisationConfig = RandomisationConfig()
     spans: SpansConfig = SpansConfig()
@@ -186,11 +195,12 @@ class ScenarioConfig(Block):
     @model_validator(mode="after")
     def _check(self) -> Self:
         site = self.site
-        period_s = self.trace.period_s
+        period_s = self._period_s
         if period_s is not None and period_s != site.market.settlement_period_s:
             raise ValueError(
-                f"trace.period_s {period_s} must be the site's settlement_period_s "
-                f"{site.market.settlement_period_s}"
+                f"the trace has periods of {period_s} s, the site settles every "
+                f"{site.market.settlement_period_s} s: set overrides.market.settlement_period_s, "
+                "or processes.period_s for a finer trace"
             )
         if self.episode.episode_days * SECONDS_PER_DAY < site.dispatch_interval_s:
             raise ValueError(
@@ -198,6 +208,15 @@ class ScenarioConfig(Block):
                 f"{site.dispatch_interval_s} s"
             )
         return self
+
+    @property
+    def _period_s(self) -> int | None:
+        """Settlement period of the trace where the scenario says it [s]."""
+        if self.processes is not None and self.processes.period_s is not None:
+            return self.processes.period_s
+        if isinstance(self.trace, MarketTrace):
+            return self.trace.period_s
+        return JAPAN_PERIOD_S if isinstance(self.trace, SyntheticJapanTrace) else None
 
     @property
     def env_id(self) -> str:
@@ -309,6 +328,9 @@ def _with_site(values: dict[str, Any], origin: str) -> dict[str, Any]:
         site = load_site(site).model_dump(exclude_unset=True)
     if isinstance(site, Mapping):
         result["site"] = merged(site, overrides)
+        if "processes" in result and "timezone" in site:
+            zone = {"timezone": result["site"]["timezone"]}
+            result["processes"] = zone | dict(_table(result, "processes", origin))
     return result
 
 
