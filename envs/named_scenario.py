@@ -10,11 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from gridhash.config import SiteConfig, parse_site
+from gridhash.config_processes import ProcessSettings
 from gridhash.config_scenario import (
-    RandomisationConfig,
-    Range,
     DayAheadTrace,
     MarketTrace,
+    RandomisationConfig,
+    Range,
     ScenarioConfig,
     SpansConfig,
     StoredTrace,
@@ -22,7 +23,6 @@ from gridhash.config_scenario import (
     TraceSource,
     load_scenario_config,
 )
-from gridhash.config_processes import ProcessSettings
 from gridhash.data.processes.add import add_processes
 from gridhash.data.processes.common import LABEL
 from gridhash.data.processes.real_time import two_settlement_market

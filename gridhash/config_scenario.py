@@ -54,7 +54,9 @@ class SyntheticJapanTrace(TraceConfig):
     fiscal_year_start: int = Field(default=2025, ge=2000, le=2099, description="of the first year")
     years: int = Field(default=1, ge=1, le=20)
     regime: Literal["usual", "crisis"] = "usual"
-    area_surplus: bool = Field(default=True, description="whether the site may use what is curtailed")
+    area_surplus: bool = Field(
+        default=True, description="whether the site may use what is curtailed"
+    )
 
 
 class MarketTrace(TraceConfig):

@@ -59,6 +59,13 @@ def test_a_table_over_the_groups_changes_every_group_alike() -> None:
     assert [group.n_rigs for group in site.groups] == [135, 134, 134, 134]
 
 
+def test_the_hours_of_processes_are_those_of_the_site() -> None:
+    processes = load_scenario_config("RealTimeErcot").processes
+
+    assert processes is not None
+    assert processes.timezone == "America/Chicago"
+
+
 def test_merging_changes_neither_of_the_two() -> None:
     base: dict[str, Any] = {"a": {"b": 1}, "c": [{"d": 1}]}
     changes: dict[str, Any] = {"a": {"b": 2}, "c": {"d": 2}}
@@ -107,8 +114,13 @@ def test_scenarios_based_on_each_other_end(tmp_path: Path) -> None:
         ({"overrides": 3}, "overrides must be a table"),
         ({"trace": {"source": "oracle"}}, "trace.*'oracle'"),
         ({"trace": {"source": "synthetic_japan", "yeers": 2}}, "unknown key trace.*yeers"),
-        ({"trace": {"source": "synthetic_japan", "period_s": 450}}, "period_s 450 is none of"),
-        ({"trace": {"source": "synthetic_japan", "period_s": 900}}, "settlement_period_s"),
+        (
+            {"overrides": {"market": {"settlement_period_s": 900}}},
+            "periods of 1800 s, the site set",
+        ),
+        ({"processes": {"period_s": 900}}, "periods of 900 s, the site settles every 1800 s"),
+        ({"processes": {"weather": {"climate": "moon"}}}, "processes.weather.climate: .*'moon'"),
+        ({"processes": {"clouds": {}}}, "unknown key processes.clouds"),
         ({"randomisation": {"curve_b": [0.4, 0.2]}}, "curve_b: the range .0.4, 0.2. runs backw"),
         ({"randomisation": {"curve_b": [0.4]}}, "curve_b: write a range as"),
         ({"spans": {"test_from": "2025-01-01"}}, "go together"),

@@ -9,6 +9,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from gridhash.config_scenario import load_scenario_config, scenario_names
+from gridhash.envs.columns import PRICE
 from gridhash.envs.mining_site_env import MiningSiteEnv
 from gridhash.envs.named_scenario import (
     open_named_scenario,
@@ -94,9 +95,20 @@ def test_spot_japan_is_the_plain_site_to_the_bit() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_every_column_that_is_drawn_is_labelled_so(name: str) -> None:
+    """What no real series stands behind says so in the notes of its trace."""
+    trace = opened(name).trace
+    labels = " ".join(note for note in trace.notes if note.startswith("synthetic: "))
+
+    assert [column for column in trace.frame.columns if column not in labels] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_same_seed_draws_the_same_bits_and_another_others(name: str) -> None:
     config = load_scenario_config(name)
-    first, again, other = (scenario_trace(config, seed=seed, days=16) for seed in (3, 3, 4))
+    first, again, other = (
+        scenario_trace(config, seed=seed, years=1, days=16) for seed in (3, 3, 4)
+    )
 
     assert first.frame.to_numpy().tobytes() == again.frame.to_numpy().tobytes()
     assert first.frame.to_numpy().tobytes() != other.frame.to_numpy().tobytes()
@@ -122,8 +134,8 @@ def test_spans_are_disjoint_with_an_embargo_and_the_test_is_the_end(name: str) -
 @pytest.mark.parametrize("name", NAMES)
 def test_randomised_variants_lie_in_their_ranges_and_repeat(name: str) -> None:
     config = load_scenario_config(name)
-    variants = randomised(config, 3, seed=5, days=8)
-    again = randomised(config, 2, seed=5, days=8)
+    variants = randomised(config, 3, seed=5, years=1, days=8)
+    again = randomised(config, 2, seed=5, years=1, days=8)
     ranges = config.randomisation
 
     assert [v.site for v in variants[:2]] == [v.site for v in again]
@@ -145,6 +157,23 @@ def test_randomised_variants_lie_in_their_ranges_and_repeat(name: str) -> None:
         if ranges.start_cost_per_fleet_start is not None:
             cost = ranges.start_cost_per_fleet_start
             assert cost.low <= site.start_cost_per_fleet_start <= cost.high
+
+
+@pytest.mark.parametrize(
+    ("lagged", "current"),
+    [("RealTimeErcot", "RealTimeErcotCurrent"), ("RealTimeNem", "RealTimeNemCurrent")],
+)
+def test_a_lagged_price_is_seen_one_period_later_than_a_current_one(
+    lagged: str, current: str
+) -> None:
+    """Both settle the same prices; the policy sees them a period apart."""
+    late, now = opened(lagged), opened(current)
+    seen = [f.name for f in late.features].index("price_per_kwh")
+
+    assert late.market[:, PRICE].tobytes() == now.market[:, PRICE].tobytes()
+    real = late.trace.column("real_time_price_per_kwh").astype(np.float32)
+    assert (now.rows[:, seen] == real).all()
+    assert (late.rows[1:, seen] == real[:-1]).all()
 
 
 def test_variants_on_the_same_prices_differ_in_what_is_drawn_alone() -> None:
