@@ -71,12 +71,12 @@ def test_page_shows_measurements_ratios_and_every_environment_of_ours(
     text = peers.page({"gym-anm": {"measurement": measurement}})
 
     assert line_of(text, "gym-anm: ANM6Easy-v0")[1:] == [
-        *("1.2.3", "18", "1 of 544", "40", "7", "**50,000**", "50,000", "1,500"),
+        *("1.2.3", "18", "1 of 544", "40", "80", "7", "**50,000**", "50,000", "1,500"),
     ]
     assert line_of(text, "ours, many")[4] == "**2,000,000** (2,000,000 … 2,000,000)"
     assert line_of(text, "ours, one")[4].startswith("**60,000**")
     assert "a processor, 2 cores, Linux; Python 3.11.7; 2026-01-02; load average 0.5" in text
-    assert line_of(text, "grid2op: not measured")[1:] == ["–"] * 8
+    assert line_of(text, "grid2op: not measured")[1:] == ["–"] * 9
 
 
 def test_our_rows_span_the_turns_beside_all_peers(
