@@ -20,9 +20,16 @@ MakeScenario = Callable[..., Scenario]
 MakeSites = Callable[..., BatchedSite]
 Play = Callable[..., BatchedSite]
 Floats = npt.NDArray[np.float64]
-KW, COOLING_KW, SITE_KW, STARTED, REJECTED_KWH = (
+KW, COOLING_KW, SITE_KW, PHS, STARTED, REJECTED_KWH = (
     RECORD.index(n)
-    for n in ("rig_kw", "cooling_kw", "site_kw", "rigs_started", "heat_rejected_kwh")
+    for n in (
+        "rig_kw",
+        "cooling_kw",
+        "site_kw",
+        "hashrate_phs",
+        "rigs_started",
+        "heat_rejected_kwh",
+    )
 )
 FULL, OFF = np.ones((1, 1)), np.zeros((1, 1))
 WET = {"kind": "wet_tower", "spray_off_below_c": 5.0, "spray_off_rejection_frac": 0.3}
@@ -163,6 +170,31 @@ def test_no_rig_starts_on_a_loop_that_would_get_wet(play: Play) -> None:
         )  # fmt: skip
         sites.step(OFF)
         assert sites.step(FULL).record[0, STARTED] == pytest.approx(started)
+
+
+def test_a_site_of_catalogue_rigs_hashes_by_their_table(
+    japan: SiteConfig, make_scenario: MakeScenario, make_sites: MakeSites
+) -> None:
+    values = japan.model_dump()
+    values["groups"] = [
+        {
+            "name": "hall",
+            "rig": "S19k-Pro",
+            "n_rigs": 100,
+            "min_up_s": 0.0,
+            "min_down_s": 0.0,
+            "power_per_k": 0.0,
+            "cooling": values["groups"][0]["cooling"] | {"chip_to_coolant_k_per_kw": 3.0},
+        }
+    ]
+    sites = make_sites(make_scenario(parse_site(values, origin="test")))
+    for share, power_w, hashrate_ths in ((1.0, 3461.0, 142.4), (978 / 3461, 978.0, 49.5)):
+        sites = make_sites(sites.scenario, action_kind=ActionKind.POWER)
+        sites.start_at(sites.scenario.first_row, running_frac=1.0)
+        for _ in range(4):
+            record = sites.step(np.full((1, 1), share)).record[0]
+        assert record[KW] == pytest.approx(0.1 * power_w)
+        assert record[PHS] == pytest.approx(0.1 * hashrate_ths)
 
 
 FAILING = {
