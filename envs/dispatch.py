@@ -18,19 +18,9 @@ def block_value_per_kwh(
     params: SiteParameters, g: int, level: int, revenue_per_phs_day: float
 ) -> float:
     """Return what one more site kWh earns between a level and the one below [currency/kWh]."""
-    if level == 0:
-        phs, kw = params.level_phs[g, 0], params.level_kw[g, 0]
-    else:
-        phs = params.level_phs[g, level] - params.level_phs[g, level - 1]
-        kw = params.level_kw[g, level] - params.level_kw[g, level - 1]
-    return float(phs / kw * (revenue_per_phs_day / (24.0 * params.pue_for_planning)))
-
-
-@njit
-def block_kw(params: SiteParameters, g: int, level: int) -> float:
-    """Return the rig power of a whole group between a level and the one below [kW]."""
-    below_kw = params.level_kw[g, level - 1] if level > 0 else 0.0
-    return float(params.n_rigs[g] * (params.level_kw[g, level] - below_kw))
+    return float(
+        params.block_phs_per_kw[g, level] * (revenue_per_phs_day / (24.0 * params.pue_for_planning))
+    )
 
 
 @njit
@@ -64,7 +54,7 @@ def dispatch_by_merit(
                 value = block_value_per_kwh(params, g, level, revenue_per_phs_day)
                 if value - shadow_per_kwh[g] <= import_price_per_kwh:
                     break
-                site_kw = block_kw(params, g, level) * pue
+                site_kw = params.block_kw[g, level] * pue
                 target_kw[g] += site_kw / pue
                 profit_per_h += site_kw * (value - import_price_per_kwh)
         return float(profit_per_h)
@@ -85,7 +75,7 @@ def dispatch_by_merit(
         if best < 0 or not (best_value > import_price_per_kwh or cheap):
             return float(profit_per_h)
         level = int(next_level[best])
-        site_kw = block_kw(params, best, level) * pue
+        site_kw = params.block_kw[best, level] * pue
         from_surplus_kw = min(site_kw, remaining_kw) if cheap else 0.0
         from_grid_kw = site_kw - from_surplus_kw if best_value > import_price_per_kwh else 0.0
         value = best_value + shadow_per_kwh[best]

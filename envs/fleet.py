@@ -139,6 +139,9 @@ def fail_and_repair(
         heat = down[oldest] * down_temp_c[oldest] + repaired * state.coolant_c[i, g]
         down_temp_c[oldest] = heat / rigs
         down[oldest] = rigs
+        first, end = filled_range(state.filled[i, g], DOWN_FIRST)
+        state.filled[i, g, DOWN_FIRST] = min(first, oldest) if end > first else oldest
+        state.filled[i, g, DOWN_FIRST + 1] = oldest + 1
 
 
 @njit

@@ -28,16 +28,17 @@ from gridhash.envs.jit import njit
 from gridhash.envs.ledger import N_LEDGER, surplus_used_kw, write_ledger
 from gridhash.envs.limits import limit_setpoint
 from gridhash.envs.observation import observe
-from gridhash.envs.parameters import Floats, Floats32, SiteParameters
+from gridhash.envs.parameters import Floats, Floats32, Ints, SiteParameters
 from gridhash.envs.period_settlement import announce_call
 from gridhash.envs.program_parameters import ProgramParameters
 from gridhash.envs.settlement import settle
 from gridhash.envs.settlement_record import LIABILITY, SETTLEMENT_RECORD
-from gridhash.envs.state import HOTTEST_C, FleetState, summarise
+from gridhash.envs.state import HOTTEST_C, FleetState, summarise_filled
 from gridhash.envs.supply_curve import (
     MAX_SEGMENTS,
     build_supply_curve,
     dispatch_on_curve,
+    supply_is_shaped,
 )
 
 RECORD = (
@@ -73,6 +74,8 @@ class StepOutput(NamedTuple):
     """(N, N_LEDGER) terms in the order of `ledger.LEDGER`"""
     record: Floats
     """(N, len(RECORD)) in the order of `RECORD`"""
+    row_shown: Ints
+    """(N,) row whose features `observation` holds, -1 for none"""
 
 
 def empty_output(n_sites: int, n_features: int) -> StepOutput:
@@ -83,6 +86,7 @@ def empty_output(n_sites: int, n_features: int) -> StepOutput:
         profit=np.zeros(n_sites),
         ledger=np.zeros((n_sites, N_LEDGER)),
         record=np.zeros((n_sites, len(RECORD))),
+        row_shown=np.full(n_sites, -1, dtype=np.int64),
     )
 
 
@@ -129,7 +133,7 @@ def step_sites(
         # A vector environment steps a site once more after its end; compiled code checks no bounds.
         row = min(state.row[i], market.shape[0] - 1)
         rig_cap_kw = params.rig_cap_kw
-        if action_kind == 0 and programs.shapes_supply:
+        if action_kind == 0 and supply_is_shaped(programs, exogenous, row):
             n_segments = build_supply_curve(
                 params, programs, exogenous, accounts, i, row, scratch.curve
             )
@@ -177,7 +181,7 @@ def step_sites(
             rejected_kwh += group_rejected_kwh
             grow_older(state, i, g)
             fail_and_repair(state, params, i, g, starts)
-            summarise(state, params, i, g)
+            summarise_filled(state, params, i, g)
             hold_cold_starts(state, params, i, g, market[row, DEW_POINT])
             if state.summary[i, g, HOTTEST_C] >= params.chip_trip_c[g]:
                 state.tripped[i, g] = 1.0
@@ -241,7 +245,16 @@ def step_sites(
                 enter_row(accounts, programs, exogenous, i, state.row[i])
                 if programs.has_reduction:
                     announce_call(programs, exogenous, accounts, i, state.row[i])
-        observe(params, programs, exogenous, state, accounts, i, output.observation[i])
+        output.row_shown[i] = observe(
+            params,
+            programs,
+            exogenous,
+            state,
+            accounts,
+            i,
+            output.row_shown[i],
+            output.observation[i],
+        )
 
 
 @njit
@@ -255,4 +268,4 @@ def observe_sites(
 ) -> None:
     """Write the observation of every site, (N, F) float32."""
     for i in range(state.row.shape[0]):
-        observe(params, programs, exogenous, state, accounts, i, observation[i])
+        observe(params, programs, exogenous, state, accounts, i, -1, observation[i])

@@ -16,8 +16,6 @@ from gridhash.envs.psychrometrics import dew_point_c, wet_bulb_c
 from gridhash.errors import DataError
 from gridhash.units import SECONDS_PER_DAY
 
-DEFAULT_HUMIDITY = 0.6
-"""Relative humidity where the trace has none; only wet towers and condensation limits see it."""
 MIN_MONTH_DAYS = 27
 """A month with fewer days of data has no coincident peaks: its highest may lie outside."""
 NEEDED = (
@@ -80,7 +78,7 @@ def market_array(site: SiteConfig, trace: Trace) -> Floats:
         market[:, c.PRICE if fixed else c.ADDER] = by_clock + (0.0 if fixed else market[:, c.ADDER])
     market[:, c.SURPLUS] = column("surplus_frac", 0.0) * contract_kw
     market[:, c.OUTDOOR] = column("outdoor_temp_c", site.outdoor_temp_c)
-    humidity = column("relative_humidity_frac", DEFAULT_HUMIDITY)
+    humidity = column("relative_humidity_frac", site.relative_humidity_frac)
     market[:, c.WET_BULB] = wet_bulb_c(market[:, c.OUTDOOR], humidity)
     market[:, c.DEW_POINT] = dew_point_c(market[:, c.OUTDOOR], humidity)
     market[:, c.REVENUE] = (

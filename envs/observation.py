@@ -291,15 +291,20 @@ def observe(
     state: FleetState,
     accounts: Accounts,
     i: int,
+    row_shown: int,
     observation: Floats32,
-) -> None:
-    """Write the observation of site `i`, (F,) float32."""
+) -> int:
+    """Write the observation of site `i`, (F,) float32; return the row that it then shows.
+
+    `row_shown` is the row whose features `observation` holds already, -1 for none.
+    """
     market, rows, bounds = exogenous.market, exogenous.rows, exogenous.bounds
     n_groups = params.n_rigs.shape[0]
     row = min(state.row[i], market.shape[0] - 1)
     n_row = rows.shape[1]
-    for k in range(n_row):
-        observation[k] = rows[row, k]
+    if row != row_shown:
+        for k in range(n_row):
+            observation[k] = rows[row, k]
     interval_min = params.interval_s / 60.0
     left = params.intervals_per_period - state.substep[i]
     observation[n_row] = left * interval_min
@@ -326,3 +331,4 @@ def observe(
         observe_programs(
             params, programs, accounts, exogenous.calendar, i, row, bounds, k, observation
         )
+    return int(row)

@@ -48,6 +48,10 @@ class SiteParameters(NamedTuple):
     level_kw: Floats
     """(G, L) power of one rig at each level; the last level repeats."""
     level_phs: Floats
+    block_phs_per_kw: Floats
+    """(G, L) hash rate per rig power between a level and the one below."""
+    block_kw: Floats
+    """(G, L) rig power of the whole group between a level and the one below."""
     standby_kw: Floats
     n_up_lock: Ints
     """(G,) intervals that a started rig must run."""
@@ -132,6 +136,12 @@ def compile_site(site: SiteConfig) -> SiteParameters:
     level_phs = np.array(
         [[g.level_hashrate_phs(x) for x in own] for g, own in zip(groups, padded, strict=True)]
     )
+    # Blocks above a group's last level are never asked for; the last one repeats there.
+    step_kw = np.diff(level_kw, axis=1, prepend=0.0)
+    step_phs = np.diff(level_phs, axis=1, prepend=0.0)
+    n_own = np.array([len(own) for own in levels])
+    there = np.arange(n_levels)[None, :] < n_own[:, None]
+    block_phs_per_kw = np.divide(step_phs, step_kw, out=np.zeros_like(step_kw), where=there)
     efficiency = level_phs[:, -1] / level_kw[:, -1]
     cooling, failures = [g.cooling for g in groups], [g.failures for g in groups]
     interval_days = interval_s / (24.0 * SECONDS_PER_HOUR)
@@ -155,6 +165,8 @@ def compile_site(site: SiteConfig) -> SiteParameters:
         n_levels=np.array([len(own) for own in levels], dtype=np.int64),
         level_kw=level_kw,
         level_phs=level_phs,
+        block_phs_per_kw=block_phs_per_kw,
+        block_kw=per_group([g.n_rigs for g in groups])[:, None] * step_kw,
         standby_kw=per_group(standby_kw),
         n_up_lock=np.array(n_up_lock, dtype=np.int64),
         n_down_lock=np.array(n_down_lock, dtype=np.int64),

@@ -14,8 +14,8 @@ class ProgramParameters(NamedTuple):
 
     present: bool
     """Whether the site has any tariff or program beyond price and adders."""
-    shapes_supply: bool
-    """Whether energy has more than a market price and a surplus price."""
+    always_shapes_supply: bool
+    """Whether energy always has more than a market and a surplus price, not in calls alone."""
     balancing: bool
     levy_per_kwh: float
     has_quota: bool
@@ -83,9 +83,8 @@ def compile_programs(
     )
     return ProgramParameters(
         present=plain != type(plain)() or programs != type(programs)(),
-        shapes_supply=any(
-            block is not None
-            for block in (purchase, pv, reduction, increase, base, tariff.surplus_quota_kwh_per_day)
+        always_shapes_supply=any(
+            block is not None for block in (purchase, pv, base, tariff.surplus_quota_kwh_per_day)
         ),
         balancing=balancing is not None,
         levy_per_kwh=tariff.renewable_levy_per_kwh,

@@ -25,7 +25,7 @@ from gridhash.envs.columns import (
     SEEN_SURPLUS,
     Exogenous,
 )
-from gridhash.envs.dispatch import block_kw, block_value_per_kwh
+from gridhash.envs.dispatch import block_value_per_kwh
 from gridhash.envs.jit import njit
 from gridhash.envs.parameters import Floats, SiteParameters
 from gridhash.envs.program_parameters import ProgramParameters
@@ -65,6 +65,15 @@ def raise_above(curve: Floats, n: int, at_kw: float, more_per_kwh: float) -> int
     for k in range(split, n):
         curve[1, k] += more_per_kwh
     return n
+
+
+@njit
+def supply_is_shaped(programs: ProgramParameters, exogenous: Exogenous, row: int) -> bool:
+    """Return whether energy has more than a market and a surplus price in a row."""
+    if programs.always_shapes_supply:
+        return True
+    market = exogenous.market[row]
+    return bool(market[REDUCTION_CALL] > 0.0 or market[INCREASE_CALL] > 0.0)
 
 
 @njit
@@ -155,7 +164,7 @@ def dispatch_on_curve(
                     best = g
         if best < 0 or best_value <= curve[1, segment]:
             return
-        wanted_kw = block_kw(params, best, int(next_level[best])) * pue
+        wanted_kw = params.block_kw[best, int(next_level[best])] * pue
         left_kw = wanted_kw
         while left_kw > 0.0 and segment < n_segments and best_value > curve[1, segment]:
             step_kw = min(left_kw, curve[0, segment] - taken_kw)

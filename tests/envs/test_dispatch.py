@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from gridhash.config import SiteConfig, load_site
-from gridhash.envs.dispatch import block_kw, block_value_per_kwh, dispatch_by_merit
+from gridhash.envs.dispatch import block_value_per_kwh, dispatch_by_merit
 from gridhash.envs.parameters import SiteParameters, compile_site
 
 JAPAN = load_site("japan_pilot")
@@ -131,7 +131,7 @@ def test_no_operating_point_earns_more_with_surplus(
         np.r_[-(values - pue * price), params.surplus_price_per_kwh - price],
         A_ub=np.r_[-pue * np.ones(len(blocks)), 1.0][None],
         b_ub=[0.0],
-        bounds=[(0, block_kw(params, g, k)) for g, k in blocks] + [(0, surplus_kw)],
+        bounds=[(0, params.block_kw[g, k]) for g, k in blocks] + [(0, surplus_kw)],
     )
 
     scale = float(np.abs(values).max()) * params.n_rigs.sum() * 8
