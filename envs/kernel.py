@@ -6,6 +6,7 @@ import numpy as np
 
 from gridhash.envs.accounts import Accounts, enter_row
 from gridhash.envs.action import wanted_power
+from gridhash.envs.availability import fail_and_repair, hold_cold_starts
 from gridhash.envs.columns import (
     DEW_POINT,
     OUTDOOR,
@@ -18,9 +19,7 @@ from gridhash.envs.columns import (
     Exogenous,
 )
 from gridhash.envs.fleet import (
-    fail_and_repair,
     grow_older,
-    hold_cold_starts,
     run_interval,
     start_and_stop,
 )

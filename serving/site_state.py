@@ -15,6 +15,7 @@ import numpy as np
 
 from gridhash.config import SiteConfig
 from gridhash.envs.accounts import empty_accounts
+from gridhash.envs.availability import hold_cold_starts
 from gridhash.envs.columns import (
     CAPACITY_WEIGHT,
     CARBON_COST,
@@ -32,7 +33,6 @@ from gridhash.envs.columns import (
     WET_BULB,
     Exogenous,
 )
-from gridhash.envs.fleet import hold_cold_starts
 from gridhash.envs.kernel import observe_sites
 from gridhash.envs.observation import observation_table
 from gridhash.envs.parameters import NEVER_C, Floats, Floats32, SiteParameters, compile_site
