@@ -45,7 +45,9 @@ __all__ = [
 class MarketConfig(Block):
     """How energy is priced and when prices become known."""
 
-    settlement_period_s: int = Field(gt=0)
+    settlement_period_s: int = Field(
+        gt=0, description="time for which energy is metered and priced"
+    )
     price_published_local: time = Field(
         description="local time of day at which the site has the prices of the whole next day"
     )
@@ -61,28 +63,33 @@ class MiningConfig(Block):
 
     hashprice_usd_per_phs_day: float = Field(gt=0, description="used where the trace has none")
     currency_per_usd: float = Field(gt=0, description="used where the trace has none")
-    pool_fee_frac: float = Field(ge=0, lt=1)
-    stale_frac: float = Field(ge=0, lt=1)
+    pool_fee_frac: float = Field(ge=0, lt=1, description="of the revenue")
+    stale_frac: float = Field(ge=0, lt=1, description="share of hashes that come too late to count")
 
 
 class LimitsConfig(Block):
     """Electrical limits of the site."""
 
     contract_power_kw: float = Field(gt=0, description="rigs and cooling together never exceed it")
-    ramp_up_kw_per_min: float = Field(gt=0)
-    ramp_down_kw_per_min: float = Field(gt=0)
+    ramp_up_kw_per_min: float = Field(gt=0, description="fastest rise of the site's rigs")
+    ramp_down_kw_per_min: float = Field(gt=0, description="fastest fall of the site's rigs")
 
 
 class SiteConfig(Block):
     """One site: everything that physics, money and limits need to know."""
 
-    format_version: Literal[1] = 1
-    name: str = Field(min_length=1)
-    description: str = ""
-    currency: str = Field(pattern=r"^[A-Z]{3}$")
-    timezone: str
-    area: str
-    dispatch_interval_s: int = Field(default=300, gt=0)
+    format_version: Literal[1] = Field(default=1, description="layout of the file")
+    name: str = Field(min_length=1, description="as it stands in results")
+    description: str = Field(default="", description="for people; nothing depends on it")
+    currency: str = Field(
+        pattern=r"^[A-Z]{3}$",
+        description="ISO 4217 code of every amount that names no other currency",
+    )
+    timezone: str = Field(description="IANA name; local hours and days are meant in it")
+    area: str = Field(description="price zone")
+    dispatch_interval_s: int = Field(
+        default=300, gt=0, description="time between two decisions: one step of the environment"
+    )
     outdoor_temp_c: float = Field(ge=-50, le=60, description="used where the trace has none")
     relative_humidity_frac: float = Field(
         default=0.6, ge=0, le=1, description="used where the trace has none"

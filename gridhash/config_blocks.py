@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     SerializerFunctionWrapHandler,
     ValidationError,
     model_serializer,
@@ -35,9 +36,9 @@ class SparseBlock(Block):
 class FigureSource(Block):
     """Where a figure of the preset comes from."""
 
-    figure: str
-    mark: Mark
-    source: str
+    figure: str = Field(description="key or keys that it speaks of")
+    mark: Mark = Field(description="how the figure is known")
+    source: str = Field(description="where it is from, or why it is assumed")
 
 
 def describe_faults(err: ValidationError) -> str:

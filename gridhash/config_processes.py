@@ -20,33 +20,35 @@ Month = Annotated[int, Field(ge=1, le=12)]
 class WeatherProcess(Block):
     """Outdoor temperature, relative humidity, or both, of one of the stated climates."""
 
-    climate: ClimateName
-    temperature: bool = True
-    humidity: bool = True
+    climate: ClimateName = Field(description="whose monthly means and daily course")
+    temperature: bool = Field(default=True, description="whether it is drawn")
+    humidity: bool = Field(default=True, description="whether it is drawn")
 
 
 class DemandProcess(Block):
     """Demand of the area, known at the end of each period plus a delay."""
 
-    area: DemandName
+    area: DemandName = Field(description="whose profile by month, hour and weekend")
     mean_kw: float | None = Field(
         default=None, gt=0.0, description="the area's published mean if absent"
     )
-    delay_s: int = Field(default=300, ge=0)
+    delay_s: int = Field(default=300, ge=0, description="after the end of the period")
 
 
 class PauseOrderProcess(Block):
     """Orders to pause in the evening hours of days whose expected demand (else price) is high."""
 
     per_year: float = Field(default=20.0, gt=0.0, le=300.0, description="expected; assumed")
-    notice_h: float = Field(default=3.0, ge=0.0, le=48.0)
+    notice_h: float = Field(default=3.0, ge=0.0, le=48.0, description="before a window begins")
     first_hour: Hour = Field(
         default=16.0, description="local; a window lies in first_hour … last_hour"
     )
-    last_hour: Hour = 22.0
-    shortest_h: float = Field(default=2.0, gt=0.0, le=24.0)
-    longest_h: float = Field(default=4.0, gt=0.0, le=24.0)
-    months: tuple[Month, ...] = Field(default=(7, 8, 9, 12, 1, 2), min_length=1)
+    last_hour: Hour = Field(default=22.0, description="local")
+    shortest_h: float = Field(default=2.0, gt=0.0, le=24.0, description="of a window")
+    longest_h: float = Field(default=4.0, gt=0.0, le=24.0, description="of a window")
+    months: tuple[Month, ...] = Field(
+        default=(7, 8, 9, 12, 1, 2), min_length=1, description="1 = January"
+    )
     demand_link: float = Field(
         default=0.9, ge=0.0, le=1.0, description="1: only demand decides; 0: chance"
     )
@@ -67,11 +69,15 @@ class DrDownProcess(Block):
     per_year: float = Field(default=8.0, gt=0.0, le=100.0, description="expected; assumed")
     most_per_year: int = Field(default=12, ge=1, description="per fiscal year")
     fiscal_year_month: Month = Field(default=4, description="a fiscal year's first month")
-    notice_h: float = Field(default=3.0, ge=0.0, le=48.0)
-    block_h: float = Field(default=3.0, gt=0.0, le=24.0)
-    first_hour: Hour = 9.0
-    last_hour: Hour = 20.0
-    months: tuple[Month, ...] = Field(default=(6, 7, 8, 9, 12, 1, 2), min_length=1)
+    notice_h: float = Field(default=3.0, ge=0.0, le=48.0, description="before a call begins")
+    block_h: float = Field(default=3.0, gt=0.0, le=24.0, description="length of a call")
+    first_hour: Hour = Field(
+        default=9.0, description="local; a call lies in first_hour … last_hour"
+    )
+    last_hour: Hour = Field(default=20.0, description="local")
+    months: tuple[Month, ...] = Field(
+        default=(6, 7, 8, 9, 12, 1, 2), min_length=1, description="1 = January"
+    )
     demand_link: float = Field(
         default=0.8, ge=0.0, le=1.0, description="1: only demand decides; 0: chance"
     )
@@ -97,11 +103,17 @@ class DrUpProcess(Block):
     announced_hour: float = Field(
         default=16.0, ge=12.0, lt=24.0, description="local, the day before"
     )
-    first_hour: Hour = 9.0
-    last_hour: Hour = 16.0
-    shortest_h: float = Field(default=2.0, gt=0.0, le=24.0)
-    price_at_most_per_kwh: float = 0.01
-    months: tuple[Month, ...] = Field(default=(3, 4, 5, 10, 11), min_length=1)
+    first_hour: Hour = Field(
+        default=9.0, description="local; a call lies in first_hour … last_hour"
+    )
+    last_hour: Hour = Field(default=16.0, description="local")
+    shortest_h: float = Field(default=2.0, gt=0.0, le=24.0, description="of a call")
+    price_at_most_per_kwh: float = Field(
+        default=0.01, description="expected price that tells surplus"
+    )
+    months: tuple[Month, ...] = Field(
+        default=(3, 4, 5, 10, 11), min_length=1, description="1 = January"
+    )
 
     @model_validator(mode="after")
     def _window_fits(self) -> Self:
@@ -120,8 +132,12 @@ class ImbalanceProcess(Block):
     `highest_price_per_kwh` at 3 %; 300 JPY/kWh from October 2026, 200 before.
     """
 
-    highest_price_per_kwh: float = Field(default=300.0, gt=0.0)
-    knee_price_per_kwh: float = Field(default=50.0, gt=0.0)
+    highest_price_per_kwh: float = Field(
+        default=300.0, gt=0.0, description="scarcity price at 3 % reserve"
+    )
+    knee_price_per_kwh: float = Field(
+        default=50.0, gt=0.0, description="scarcity price at 8 % reserve"
+    )
     deviation_frac: float = Field(
         default=0.25, ge=0.0, le=2.0, description="of the spot price; assumed"
     )
@@ -135,7 +151,7 @@ class ImbalanceProcess(Block):
     surplus_price_at_most_per_kwh: float = Field(
         default=0.01, description="spot price that tells surplus"
     )
-    delay_s: int = Field(default=1800, ge=0)
+    delay_s: int = Field(default=1800, ge=0, description="after the end of the period")
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
@@ -150,13 +166,13 @@ class ImbalanceProcess(Block):
 class IrradianceProcess(Block):
     """Light of the sun: clear sky by pvlib times clouds that come and go within the hour."""
 
-    latitude: float = Field(ge=-66.0, le=66.0)
-    longitude: float = Field(ge=-180.0, le=180.0)
+    latitude: float = Field(ge=-66.0, le=66.0, description="degrees north")
+    longitude: float = Field(ge=-180.0, le=180.0, description="degrees east")
     clear_share: float = Field(default=0.45, gt=0.0, lt=1.0, description="of time; assumed")
     broken_share: float = Field(default=0.35, gt=0.0, lt=1.0, description="of time; assumed")
     clear_dwell_h: float = Field(default=4.0, gt=0.0, description="mean; assumed")
     pv_peak_kw: float | None = Field(default=None, gt=0.0, description="panels behind the meter")
-    pv_tilt: float = Field(default=20.0, ge=0.0, le=90.0)
+    pv_tilt: float = Field(default=20.0, ge=0.0, le=90.0, description="degrees from level")
     pv_azimuth: float = Field(default=180.0, ge=0.0, le=360.0, description="180 looks south")
     site_kw: float | None = Field(default=None, gt=0.0, description="nameplate power of the site")
 
@@ -209,7 +225,7 @@ class AncillaryProcess(Block):
 class RealTimeProcess(Block):
     """Real-time prices whose expectation is the day-ahead price of the trace."""
 
-    market: Literal["ercot", "vic", "nl"]
+    market: Literal["ercot", "vic", "nl"] = Field(description="whose deviations are drawn")
     delay_s: int = Field(default=0, ge=0, description="after the end of the interval")
 
 

@@ -24,13 +24,17 @@ class DemandReductionConfig(Block):
     """
 
     committed_kw: float = Field(gt=0, description="default bid; the day's decision may lower it")
-    capacity_pay_per_kw_month: float = Field(default=0.0, ge=0)
-    energy_pay_per_kwh: float = Field(default=0.0, ge=0)
+    capacity_pay_per_kw_month: float = Field(default=0.0, ge=0, description="for standing by")
+    energy_pay_per_kwh: float = Field(
+        default=0.0, ge=0, description="on what was reduced in a call"
+    )
     penalty_per_kwh: float = Field(ge=0, description="on what is missing to the tolerated part")
     tolerance_frac: float = Field(
         default=0.9, gt=0, le=1, description="of the commitment that counts as performed"
     )
-    baseline_limit: Literal["rule", "none"] = "rule"
+    baseline_limit: Literal["rule", "none"] = Field(
+        default="rule", description="rule: capped at the level rule; none: not capped"
+    )
 
 
 class DemandIncreaseConfig(Block):
@@ -39,8 +43,8 @@ class DemandIncreaseConfig(Block):
     Calls are the trace column dr_up_call.
     """
 
-    pay_per_kwh: float = Field(gt=0)
-    max_kw: float = Field(gt=0)
+    pay_per_kwh: float = Field(gt=0, description="on load above the baseline in a call")
+    max_kw: float = Field(gt=0, description="increase that is paid at most")
 
 
 class PauseOrderConfig(Block):
@@ -52,7 +56,7 @@ class PauseOrderConfig(Block):
 
     pause_power_kw: float = Field(ge=0, description="site power allowed while ordered down")
     pay_per_h: float = Field(default=0.0, ge=0, description="paid per hour of pause")
-    penalty_per_kwh: float = Field(default=0.0, ge=0)
+    penalty_per_kwh: float = Field(default=0.0, ge=0, description="on energy above the pause power")
 
 
 class AncillaryConfig(Block):
@@ -63,7 +67,7 @@ class AncillaryConfig(Block):
     """
 
     held_kw: float = Field(gt=0, description="default; the day's decision may lower it")
-    shortfall_penalty_per_kw_h: float = Field(ge=0)
+    shortfall_penalty_per_kw_h: float = Field(ge=0, description="on held capacity that is missing")
 
 
 class BasePointConfig(Block):
@@ -73,11 +77,17 @@ class BasePointConfig(Block):
     market's own tolerance (ERCOT, controllable load resources: wider) is only reported.
     """
 
-    penalty_per_kwh: float = Field(gt=0)
-    tolerance_kw: float = Field(default=100.0, ge=0)
-    tolerance_frac: float = Field(default=0.03, ge=0, le=1)
-    market_tolerance_kw: float = Field(default=2000.0, ge=0)
-    market_tolerance_frac: float = Field(default=0.15, ge=0, le=1)
+    penalty_per_kwh: float = Field(gt=0, description="on energy outside the tolerance")
+    tolerance_kw: float = Field(default=100.0, ge=0, description="either way")
+    tolerance_frac: float = Field(
+        default=0.03, ge=0, le=1, description="of the base point, either way"
+    )
+    market_tolerance_kw: float = Field(
+        default=2000.0, ge=0, description="the market's own, reported only"
+    )
+    market_tolerance_frac: float = Field(
+        default=0.15, ge=0, le=1, description="the market's own, reported only"
+    )
 
 
 class ProgramsConfig(Block):

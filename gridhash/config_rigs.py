@@ -23,9 +23,13 @@ class CoolingConfig(SparseBlock):
     Relations: `gridhash.envs.thermal`, `gridhash.envs.heat_sink`.
     """
 
-    kind: Literal["dry_cooler", "wet_tower", "air", "immersion"] = "dry_cooler"
-    rig_heat_capacity_kj_per_k: float = Field(gt=0)
-    chip_to_coolant_k_per_kw: float = Field(gt=0)
+    kind: Literal["dry_cooler", "wet_tower", "air", "immersion"] = Field(
+        default="dry_cooler", description="where the heat goes; sets which of the keys below apply"
+    )
+    rig_heat_capacity_kj_per_k: float = Field(gt=0, description="of one rig")
+    chip_to_coolant_k_per_kw: float = Field(
+        gt=0, description="how much hotter chips are than the loop, per kW of a rig"
+    )
     loop_heat_capacity_kj_per_k: float = Field(gt=0, description="of the whole group's loop")
     heat_rejection_kw_per_k: float = Field(gt=0, description="UA at full fan speed, whole group")
     heat_rejection_exponent: float = Field(gt=0, le=1, description="UA ~ fan speed to this power")
@@ -117,26 +121,30 @@ class RigGroupConfig(SparseBlock):
     """
 
     rig: str | None = Field(default=None, description="rig model of the package to take over")
-    name: str = Field(min_length=1)
-    rig_model: str = Field(min_length=1)
-    n_rigs: int = Field(gt=0, le=100_000)
-    rig_power_w: float = Field(gt=0, le=50_000)
-    rig_hashrate_ths: float = Field(gt=0, le=10_000)
-    curve_a: float = Field(ge=0, le=1)
-    curve_b: float = Field(ge=0, le=1)
+    name: str = Field(min_length=1, description="as it stands in observation and results")
+    rig_model: str = Field(min_length=1, description="for people and results")
+    n_rigs: int = Field(gt=0, le=100_000, description="all alike")
+    rig_power_w: float = Field(
+        gt=0, le=50_000, description="nameplate power of one rig at the wall"
+    )
+    rig_hashrate_ths: float = Field(gt=0, le=10_000, description="of one rig at nameplate power")
+    curve_a: float = Field(
+        ge=0, le=1, description="constant part of efficiency; curve_a + curve_b = 1"
+    )
+    curve_b: float = Field(ge=0, le=1, description="part of efficiency that grows with load")
     load_levels: tuple[float, ...] = Field(
         default=(1.0,), min_length=1, max_length=12, description="fractions the driver can command"
     )
     optional_work_levels: tuple[float, ...] = Field(
         default=(), description="levels to use instead once commissioning has shown that they exist"
     )
-    standby_w: float = Field(ge=0)
+    standby_w: float = Field(ge=0, description="what one stopped rig draws")
     boot_s: float = Field(ge=0, le=3600, description="from the start command to full power")
     warm_up_s: float = Field(
         ge=0, le=3600, description="at full power before the first hash counts"
     )
-    min_up_s: float = Field(ge=0, le=SECONDS_PER_DAY)
-    min_down_s: float = Field(ge=0, le=SECONDS_PER_DAY)
+    min_up_s: float = Field(ge=0, le=SECONDS_PER_DAY, description="least time a rig stays on")
+    min_down_s: float = Field(ge=0, le=SECONDS_PER_DAY, description="least time a rig stays off")
     cooling: CoolingConfig
     profile: tuple[HashPoint, ...] | None = Field(default=None, min_length=2, max_length=64)
     stop_mode: StopModeName | None = Field(

@@ -49,11 +49,11 @@ class TraceConfig(Block):
 class SyntheticJapanTrace(TraceConfig):
     """Synthetic Japanese fiscal years of half-hours (`gridhash.data.synthetic`)."""
 
-    source: Literal["synthetic_japan"]
-    area: str = "kyushu"
+    source: Literal["synthetic_japan"] = Field(description="this kind of trace")
+    area: str = Field(default="kyushu", description="one of nine Japanese areas")
     fiscal_year_start: int = Field(default=2025, ge=2000, le=2099, description="of the first year")
-    years: int = Field(default=1, ge=1, le=20)
-    regime: Literal["usual", "crisis"] = "usual"
+    years: int = Field(default=1, ge=1, le=20, description="how many fiscal years")
+    regime: Literal["usual", "crisis"] = Field(default="usual", description="of prices")
     area_surplus: bool = Field(
         default=True, description="whether the site may use what is curtailed"
     )
@@ -62,28 +62,28 @@ class SyntheticJapanTrace(TraceConfig):
 class MarketTrace(TraceConfig):
     """Synthetic prices of another market, from a local day on."""
 
-    market: Literal["ercot", "vic", "nl"]
-    period_s: Literal[300, 900, 3600]
+    market: Literal["ercot", "vic", "nl"] = Field(description="whose prices are imitated")
+    period_s: Literal[300, 900, 3600] = Field(description="of the prices")
     start: date = Field(description="first local day")
-    days: int = Field(ge=14, le=7305)
+    days: int = Field(ge=14, le=7305, description="how many")
 
 
 class DayAheadTrace(MarketTrace):
     """Prices that are published the day before (`gridhash.data.synthetic_market`)."""
 
-    source: Literal["synthetic_day_ahead"]
+    source: Literal["synthetic_day_ahead"] = Field(description="this kind of trace")
 
 
 class RealTimeTrace(MarketTrace):
     """Real-time prices around a day-ahead price (`gridhash.data.processes.real_time`)."""
 
-    source: Literal["synthetic_real_time"]
+    source: Literal["synthetic_real_time"] = Field(description="this kind of trace")
 
 
 class StoredTrace(TraceConfig):
     """Prices that exist: an embedded sample, a trace of the store, or an official file."""
 
-    source: Literal["prices"]
+    source: Literal["prices"] = Field(description="this kind of trace")
     prices: str = Field(min_length=1, description="sample, trace of the store, or path")
     area: str | None = Field(default=None, description="where the file holds several")
 
@@ -97,16 +97,20 @@ TraceSource = Annotated[
 class EpisodeConfig(Block):
     """How the scenario's environments play unless their arguments say otherwise."""
 
-    episode_days: float = Field(default=7.0, gt=0, le=366)
-    action_kind: Literal["shadow_price", "power"] = "shadow_price"
-    relative_reward: bool = True
+    episode_days: float = Field(default=7.0, gt=0, le=366, description="length of an episode")
+    action_kind: Literal["shadow_price", "power"] = Field(
+        default="shadow_price", description="what an action means"
+    )
+    relative_reward: bool = Field(
+        default=True, description="profit less that of the best static operating point"
+    )
 
 
 class Range(Block):
     """A figure that is drawn evenly between two values."""
 
-    low: float
-    high: float
+    low: float = Field(description="least")
+    high: float = Field(description="most")
 
     @model_validator(mode="before")
     @classmethod
@@ -130,14 +134,14 @@ class RandomisationConfig(Block):
     A drawn hashprice is the mean of the span: a path in the trace keeps its shape.
     """
 
-    hashprice_usd_per_phs_day: Range | None = None
+    hashprice_usd_per_phs_day: Range | None = Field(default=None, description="mean of the span")
     curve_b: Range | None = Field(
         default=None, description="slope of the efficiency curve, for every group alike"
     )
-    adders_per_kwh: Range | None = None
-    currency_per_usd: Range | None = None
+    adders_per_kwh: Range | None = Field(default=None, description="of the market block")
+    currency_per_usd: Range | None = Field(default=None, description="mean of the span")
     outdoor_offset_k: Range | None = Field(default=None, description="added to every temperature")
-    start_cost_per_fleet_start: Range | None = None
+    start_cost_per_fleet_start: Range | None = Field(default=None, description="of the site")
 
 
 class SpansConfig(Block):
@@ -146,11 +150,15 @@ class SpansConfig(Block):
     Parts follow each other in this order; the embargo is taken from the end of the earlier one.
     """
 
-    validation_from: date | None = None
-    test_from: date | None = None
-    train_share: float = Field(default=8 / 12, gt=0, lt=1)
-    validation_share: float = Field(default=1 / 12, gt=0, lt=1)
-    embargo_days: float = Field(default=8.0, ge=MIN_EMBARGO_DAYS, le=60)
+    validation_from: date | None = Field(default=None, description="local")
+    test_from: date | None = Field(default=None, description="local")
+    train_share: float = Field(default=8 / 12, gt=0, lt=1, description="where no dates are given")
+    validation_share: float = Field(
+        default=1 / 12, gt=0, lt=1, description="where no dates are given"
+    )
+    embargo_days: float = Field(
+        default=8.0, ge=MIN_EMBARGO_DAYS, le=60, description="left out before each border"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -177,11 +185,11 @@ class ValueText(Block):
 class ScenarioConfig(Block):
     """One scenario, read by `load_scenario_config`."""
 
-    format_version: Literal[1] = 1
+    format_version: Literal[1] = Field(default=1, description="layout of the file")
     name: str = Field(pattern=r"^[A-Z][A-Za-z0-9]*$", description="as in gridhash/NAME-v0")
-    title: str = Field(min_length=1)
-    description: str = Field(min_length=1)
-    based_on: str | None = None
+    title: str = Field(min_length=1, description="for people")
+    description: str = Field(min_length=1, description="for people")
+    based_on: str | None = Field(default=None, description="scenario to take the rest from")
     site_preset: str | None = Field(default=None, description="where the site was taken from")
     site: SiteConfig
     trace: TraceSource

@@ -16,11 +16,13 @@ Days = Literal["all", "weekdays", "weekends"]
 class TimeOfUseBand(Block):
     """A price that holds in some hours of some days of some months, in local time."""
 
-    from_hour: float = Field(ge=0, lt=24)
+    from_hour: float = Field(ge=0, lt=24, description="first local hour that is inside")
     to_hour: float = Field(gt=0, le=24, description="first hour that is outside")
     days: Days = Field(default="all", description="holidays count as weekends")
-    months: tuple[int, ...] = Field(default=tuple(range(1, 13)), min_length=1)
-    price_per_kwh: float
+    months: tuple[int, ...] = Field(
+        default=tuple(range(1, 13)), min_length=1, description="1 = January"
+    )
+    price_per_kwh: float = Field(description="in the hours of the band")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -40,15 +42,15 @@ class TimeOfUseConfig(Block):
     replaces: Literal["price", "nothing"] = Field(
         default="price", description="price: instead of the market's; nothing: added to it"
     )
-    otherwise_per_kwh: float = 0.0
+    otherwise_per_kwh: float = Field(default=0.0, description="price in hours without a band")
     bands: tuple[TimeOfUseBand, ...] = Field(min_length=1)
 
 
 class PowerPurchaseConfig(Block):
     """A fixed-price block that is paid for whether used or not; what is left is sold at spot."""
 
-    volume_kw: float = Field(gt=0)
-    price_per_kwh: float
+    volume_kw: float = Field(gt=0, description="bought in every hour")
+    price_per_kwh: float = Field(description="of the block, used or not")
     resale_fee_per_kwh: float = Field(default=0.0, ge=0, description="kept by the seller's agent")
 
 
@@ -60,12 +62,21 @@ class DemandChargeConfig(Block):
     factor is 1 + (base_power_factor - power_factor), 1 % per point (Japan: base 85 %).
     """
 
-    per_kw_month: float = Field(gt=0)
-    metering_period_s: int = Field(default=1800, gt=0)
-    ratchet_months: int = Field(default=12, ge=1, le=12)
-    ratchet_frac: float = Field(default=1.0, ge=0, le=1)
-    power_factor: float = Field(default=1.0, gt=0, le=1)
-    base_power_factor: float = Field(default=0.85, gt=0, le=1)
+    per_kw_month: float = Field(gt=0, description="rate before the power factor")
+    metering_period_s: int = Field(
+        default=1800, gt=0, description="time over which power is averaged"
+    )
+    ratchet_months: int = Field(
+        default=12,
+        ge=1,
+        le=12,
+        description="this month and those before it that count; 1: none before",
+    )
+    ratchet_frac: float = Field(default=1.0, ge=0, le=1, description="of the months before")
+    power_factor: float = Field(default=1.0, gt=0, le=1, description="of the site")
+    base_power_factor: float = Field(
+        default=0.85, gt=0, le=1, description="at which nothing is added or taken off"
+    )
     peak_before_kw: float = Field(
         default=0.0, ge=0, description="peak of the months before the data"
     )
@@ -83,12 +94,16 @@ class CoincidentPeakConfig(Block):
     15-minute interval of each of June to September.
     """
 
-    name: str = Field(min_length=1)
-    ledger_line: Literal["transmission", "capacity"] = "transmission"
-    per_kw_year: float = Field(gt=0)
-    months: tuple[int, ...] = Field(min_length=1)
-    peaks_per_month: int = Field(default=1, ge=1, le=100)
-    interval_s: int = Field(default=900, gt=0)
+    name: str = Field(min_length=1, description="as it stands in reports")
+    ledger_line: Literal["transmission", "capacity"] = Field(
+        default="transmission", description="where it is booked"
+    )
+    per_kw_year: float = Field(gt=0, description="for all peaks of a year together")
+    months: tuple[int, ...] = Field(min_length=1, description="1 = January; those that have peaks")
+    peaks_per_month: int = Field(
+        default=1, ge=1, le=100, description="intervals of highest demand that count"
+    )
+    interval_s: int = Field(default=900, gt=0, description="length of a peak interval")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -110,8 +125,10 @@ class BalancingConfig(Block):
     gate_closure_local_hour: float = Field(
         default=9.0, ge=0, lt=24, description="when the plan of the next day is fixed"
     )
-    bias_limit_frac: float = Field(default=0.05, ge=0)
-    bias_penalty_per_kwh: float = Field(default=10.0, ge=0)
+    bias_limit_frac: float = Field(
+        default=0.05, ge=0, description="of what was nominated in a month"
+    )
+    bias_penalty_per_kwh: float = Field(default=10.0, ge=0, description="on what lies beyond")
 
 
 class BehindMeterPvConfig(Block):
@@ -124,7 +141,7 @@ class BehindMeterPvConfig(Block):
 class CapacityContributionConfig(Block):
     """Fixed charge on contract power for the capacity market (容量拠出金)."""
 
-    per_kw_month: float = Field(gt=0)
+    per_kw_month: float = Field(gt=0, description="per kW of contract power")
 
 
 class TariffConfig(Block):
@@ -134,7 +151,9 @@ class TariffConfig(Block):
         default="indexed",
         description="indexed: price x actual energy; balancing: price x plan + imbalance",
     )
-    settles_at: Literal["price_per_kwh", "real_time_price_per_kwh"] = "price_per_kwh"
+    settles_at: Literal["price_per_kwh", "real_time_price_per_kwh"] = Field(
+        default="price_per_kwh", description="column whose price is paid"
+    )
     price_known: Literal["published", "current", "lagged"] = Field(
         default="published",
         description="published: ahead; current: from the start of its period; lagged: after it",
@@ -149,8 +168,12 @@ class TariffConfig(Block):
     balancing: BalancingConfig | None = None
     behind_meter_pv: BehindMeterPvConfig | None = None
     capacity_contribution: CapacityContributionConfig | None = None
-    surplus_quota_kwh_per_day: float | None = Field(default=None, gt=0)
-    renewable_levy_per_kwh: float = Field(default=0.0, ge=0)
+    surplus_quota_kwh_per_day: float | None = Field(
+        default=None, gt=0, description="most surplus energy of a local day; none if absent"
+    )
+    renewable_levy_per_kwh: float = Field(
+        default=0.0, ge=0, description="added to each imported kWh, on a ledger line of its own"
+    )
     carbon_price_per_t: float = Field(default=0.0, ge=0, description="currency per tonne of CO2")
 
     @model_validator(mode="after")

@@ -23,14 +23,14 @@ RigCommand = Literal["sleep", "wake_up", "soft_off", "soft_on", "restart", "work
 class HashPoint(Block):
     """One row of a table of operating points."""
 
-    power_w: float = Field(gt=0, le=50_000)
-    hashrate_ths: float = Field(gt=0, le=10_000)
+    power_w: float = Field(gt=0, le=50_000, description="of one rig at the wall")
+    hashrate_ths: float = Field(gt=0, le=10_000, description="at that power")
 
 
 class StopMode(Block):
     """What a rig draws while it stands, and how it comes back."""
 
-    standby_w: float = Field(ge=0)
+    standby_w: float = Field(ge=0, description="of one stopped rig")
     boot_s: float = Field(ge=0, le=3600, description="from the start command to full power")
     warm_up_s: float = Field(
         ge=0, le=3600, description="at full power before the first hash counts"
@@ -40,14 +40,18 @@ class StopMode(Block):
 class RigModel(Block):
     """What one model of rig can do. Either an efficiency line or a table of points."""
 
-    format_version: Literal[1] = 1
-    name: str = Field(min_length=1)
-    cooling: CoolingFamily
+    format_version: Literal[1] = Field(default=1, description="layout of the file")
+    name: str = Field(min_length=1, description="as a site file names it")
+    cooling: CoolingFamily = Field(description="what cools its chips")
     tested: bool = Field(description="against a published table of operating points")
     power_w: float = Field(gt=0, le=50_000, description="nameplate, at the wall")
-    hashrate_ths: float = Field(gt=0, le=10_000)
-    curve_a: float | None = Field(default=None, ge=0, le=1)
-    curve_b: float | None = Field(default=None, ge=0, le=1)
+    hashrate_ths: float = Field(gt=0, le=10_000, description="at nameplate power")
+    curve_a: float | None = Field(
+        default=None, ge=0, le=1, description="constant part of efficiency; curve_a + curve_b = 1"
+    )
+    curve_b: float | None = Field(
+        default=None, ge=0, le=1, description="part of efficiency that grows with load"
+    )
     profile: tuple[HashPoint, ...] | None = Field(default=None, min_length=2)
     load_levels: tuple[float, ...] | None = Field(
         default=None,
@@ -57,17 +61,23 @@ class RigModel(Block):
     optional_work_levels: tuple[float, ...] = Field(
         default=(), description="levels that a site may find when it is commissioned"
     )
-    commands: tuple[RigCommand, ...] = Field(min_length=1)
-    stop_modes: dict[StopModeName, StopMode] = Field(min_length=1)
-    default_stop_mode: StopModeName
+    commands: tuple[RigCommand, ...] = Field(
+        min_length=1, description="what its control understands"
+    )
+    stop_modes: dict[StopModeName, StopMode] = Field(
+        min_length=1, description="ways of standing, by name"
+    )
+    default_stop_mode: StopModeName = Field(description="where a site names none")
     power_per_k: float = Field(ge=0, le=0.05, description="rise of power per kelvin of chip [1/K]")
     power_reference_c: float = Field(description="chip temperature of the nameplate power")
     coolant_in_min_c: float = Field(description="coldest inlet that the rig may run at")
-    coolant_in_max_c: float
-    chip_derate_c: float
-    chip_trip_c: float
-    rig_heat_capacity_kj_per_k: float = Field(gt=0)
-    chip_to_coolant_k_per_kw: float = Field(gt=0)
+    coolant_in_max_c: float = Field(description="hottest inlet")
+    chip_derate_c: float = Field(description="above this, power is limited")
+    chip_trip_c: float = Field(description="at this, the rig stops")
+    rig_heat_capacity_kj_per_k: float = Field(gt=0, description="of one rig")
+    chip_to_coolant_k_per_kw: float = Field(
+        gt=0, description="how much hotter chips are than the coolant, per kW"
+    )
     figures: tuple[FigureSource, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
