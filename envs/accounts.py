@@ -6,18 +6,22 @@ import numpy as np
 
 from gridhash.envs.columns import (
     BASELINE_DAY,
+    CALL_FIRST,
+    CALL_ROWS,
     DAY,
     GATE,
+    INCREASE_CALL,
     MONTH,
     NOMINATED,
     RULE_LOAD,
+    SEEN_PV,
     SLOT,
     Exogenous,
 )
 from gridhash.envs.jit import njit
 from gridhash.envs.parameters import Floats, Ints
 from gridhash.envs.program_parameters import ProgramParameters
-from gridhash.envs.programs import BASELINE_DAYS
+from gridhash.envs.programs import BASELINE_DAYS, high_4_of_5_kw, lowest_day
 
 # Columns of `Accounts.value`.
 (
@@ -43,15 +47,16 @@ from gridhash.envs.programs import BASELINE_DAYS
     NEXT_HELD_KW,
     BEFORE_CALL_KW,  # site power before held capacity was called
     BASE_DEVIATION_KW,  # from the base point in the last interval
-) = range(22)
-N_ACCOUNTS = 22
+    INCREASE_BASELINE_KW,  # of a call to consume, in this slot
+) = range(23)
+N_ACCOUNTS = 23
 
 
 class Accounts(NamedTuple):
     """Accounts of N sites, float64. S settlement periods make a day."""
 
     value: Floats
-    """(N, 22)"""
+    """(N, 23)"""
     month_peak_kw: Floats
     """(N, 12) highest mean of each of the months before, newest first."""
     history_kw: Floats
@@ -120,22 +125,82 @@ def open_accounts(
     value[LEFT_OUT] = -1.0
     day = calendar[row, DAY] - calendar[0, DAY]
     for d in range(BASELINE_DAYS):
-        first = exogenous.history_rows[day, d]
-        for slot in range(slots):
-            past = min(first + slot, market.shape[0] - 1)
-            accounts.history_kw[i, d, slot] = market[past, RULE_LOAD]
+        open_history(accounts, exogenous, i, d, exogenous.history_rows[day, d], row)
     for slot in range(slots):
-        accounts.today_kw[i, slot] = 0.0
-    last = min(row + 2 * slots, market.shape[0])
-    for r in range(max(row - slots, 0), last):
+        accounts.today_kw[i, slot] = accounts.history_kw[i, 0, slot]
+    # A day of the clock's change has an hour more.
+    for r in range(max(row - 2 * slots, 0), min(row + 3 * slots, market.shape[0])):
         ahead = calendar[r, DAY] - calendar[row, DAY]
         slot = calendar[r, SLOT]
         if ahead == 0:
             accounts.plan_kw[i, 0, slot] = market[r, NOMINATED]
             if r < row:
-                accounts.today_kw[i, slot] = market[r, RULE_LOAD]
+                accounts.today_kw[i, slot] = rule_metered_kw(market, r)
         elif ahead == 1:
             accounts.plan_kw[i, 1, slot] = market[r, NOMINATED]
+    if programs.has_reduction:
+        announce_call(accounts, programs, exogenous, i, row)
+    if programs.increase_max_kw > 0.0 and market[row, INCREASE_CALL] > 0.0:
+        increase_baseline(accounts, i, calendar[row, SLOT])
+
+
+@njit
+def rule_metered_kw(market: Floats, row: int) -> float:
+    """Return what the meter would show under the level rule: its load less the panels [kW]."""
+    return float(max(market[row, RULE_LOAD] - market[row, SEEN_PV], 0.0))
+
+
+@njit
+def open_history(
+    accounts: Accounts, exogenous: Exogenous, i: int, d: int, first: int, row: int
+) -> None:
+    """Fill baseline day `d` from row `first` on by the level rule; nothing from `row` on is read.
+
+    A period that the day does not have, by the clock's change or where the data begin, takes the
+    load of the same time a day later, and if that is not over either, that of its first row.
+    """
+    market, calendar = exogenous.market, exogenous.calendar
+    slots = accounts.today_kw.shape[1]
+    for slot in range(slots):
+        accounts.history_kw[i, d, slot] = rule_metered_kw(market, first)
+    for r in range(first, min(first + slots, row)):
+        accounts.history_kw[i, d, calendar[r, SLOT]] = rule_metered_kw(market, r)
+    for r in range(first, min(first + 2 * slots, row)):
+        if calendar[r, DAY] == calendar[first, DAY]:
+            accounts.history_kw[i, d, calendar[r, SLOT]] = rule_metered_kw(market, r)
+
+
+@njit
+def announce_call(
+    accounts: Accounts, programs: ProgramParameters, exogenous: Exogenous, i: int, row: int
+) -> None:
+    """Fill the baseline of the present or announced call to reduce at the start of a row."""
+    value = accounts.value[i]
+    first = exogenous.calendar[row, CALL_FIRST]
+    if first < 0:
+        value[BASELINE_KW] = 0.0
+        value[LEFT_OUT] = -1.0
+        return
+    if value[LEFT_OUT] < 0.0 or row <= first:
+        value[LEFT_OUT] = lowest_day(
+            accounts.history_kw[i],
+            exogenous.calendar[first, SLOT],
+            exogenous.calendar[row, CALL_ROWS],
+        )
+    at = max(row, first)
+    baseline_kw = high_4_of_5_kw(
+        accounts.history_kw[i], exogenous.calendar[at, SLOT], int(value[LEFT_OUT])
+    )
+    if programs.baseline_by_rule and row >= first:
+        baseline_kw = min(baseline_kw, rule_metered_kw(exogenous.market, row))
+    value[BASELINE_KW] = baseline_kw
+
+
+@njit
+def increase_baseline(accounts: Accounts, i: int, slot: int) -> None:
+    """Fill the baseline of a call to consume at the start of a row, from its own slot alone."""
+    left_out = lowest_day(accounts.history_kw[i], slot, 1)
+    accounts.value[i, INCREASE_BASELINE_KW] = high_4_of_5_kw(accounts.history_kw[i], slot, left_out)
 
 
 @njit
@@ -152,7 +217,7 @@ def close_gate(
         return
     market, calendar = exogenous.market, exogenous.calendar
     slots = accounts.today_kw.shape[1]
-    for r in range(row, min(row + 2 * slots + 4, market.shape[0])):
+    for r in range(row, min(row + 3 * slots, market.shape[0])):
         if calendar[r, DAY] == calendar[row, DAY] + 1:
             accounts.plan_kw[i, 1, calendar[r, SLOT]] = market[r, NOMINATED]
 
@@ -175,7 +240,8 @@ def new_day(
             for d in range(BASELINE_DAYS - 1, 0, -1):
                 accounts.history_kw[i, d, slot] = accounts.history_kw[i, d - 1, slot]
             accounts.history_kw[i, 0, slot] = accounts.today_kw[i, slot]
-        accounts.today_kw[i, slot] = 0.0
+        # A period that the next day does not have, by the clock's change, keeps this load.
+        accounts.today_kw[i, slot] = accounts.history_kw[i, 0, slot]
         accounts.plan_kw[i, 0, slot] = accounts.plan_kw[i, 1, slot]
 
 
@@ -204,6 +270,10 @@ def enter_row(
             new_month(accounts, programs, i)
     if calendar[row, GATE] > 0:
         close_gate(accounts, programs, exogenous, i, row)
+    if programs.has_reduction:
+        announce_call(accounts, programs, exogenous, i, row)
+    if programs.increase_max_kw > 0.0 and exogenous.market[row, INCREASE_CALL] > 0.0:
+        increase_baseline(accounts, i, calendar[row, SLOT])
 
 
 @njit

@@ -28,7 +28,6 @@ from gridhash.envs.ledger import N_LEDGER, surplus_used_kw, write_ledger
 from gridhash.envs.limits import limit_setpoint
 from gridhash.envs.observation import observe
 from gridhash.envs.parameters import Floats, Floats32, Ints, SiteParameters
-from gridhash.envs.period_settlement import announce_call
 from gridhash.envs.program_parameters import ProgramParameters
 from gridhash.envs.settlement import settle
 from gridhash.envs.settlement_record import LIABILITY, SETTLEMENT_RECORD
@@ -121,7 +120,8 @@ def step_sites(
     With `relative_reward` the reward is profit less the profit of the best static operating point
     of that instant, which depends on prices alone: the best policy stays the same, the variance
     falls. Otherwise it is profit. What a new demand peak will cost in later months through its
-    ratchet is taken off the reward at once. Both are divided by `params.reward_scale`.
+    ratchet is taken off the reward at once, and not again when those months bill it. Both are
+    divided by `params.reward_scale`.
     """
     market = exogenous.market
     n_groups = params.n_rigs.shape[0]
@@ -242,8 +242,6 @@ def step_sites(
             state.row[i] += 1
             if programs.present and state.row[i] < market.shape[0]:
                 enter_row(accounts, programs, exogenous, i, state.row[i])
-                if programs.has_reduction:
-                    announce_call(programs, exogenous, accounts, i, state.row[i])
         output.row_shown[i] = observe(
             params,
             programs,

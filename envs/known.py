@@ -66,8 +66,9 @@ def last_seen(trace: Trace, name: str, values: Floats) -> Floats:
     """Return for each row the newest value of a column that is known at its start."""
     if name not in trace.frame:
         return values
-    # Before the first reading there is nothing to see; those rows are never played.
-    return values[np.maximum(rows_known(trace, name) - 1, 0)]
+    # Before the first reading there is nothing to see; those rows are never played. A reading that
+    # is known ahead of its period is still that of its own.
+    return seen_at_start(trace, name, values)
 
 
 def seen_at_start(trace: Trace, name: str, values: Floats) -> Floats:

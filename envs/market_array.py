@@ -9,11 +9,12 @@ from gridhash.config import SiteConfig
 from gridhash.config_tariff import CoincidentPeakConfig, TimeOfUseConfig
 from gridhash.data.trace import Trace
 from gridhash.envs import columns as c
-from gridhash.envs.known import last_seen, rows_known, seen_at_start
+from gridhash.envs.known import known_until, last_seen, rows_known, seen_at_start
 from gridhash.envs.parameters import Floats, Ints
 from gridhash.envs.programs import BASELINE_DAYS
 from gridhash.envs.psychrometrics import dew_point_c, wet_bulb_c
 from gridhash.errors import DataError
+from gridhash.time_grid import epoch_s
 from gridhash.units import SECONDS_PER_DAY
 
 MIN_MONTH_DAYS = 27
@@ -30,10 +31,20 @@ NEEDED = (
     ("programs.base_point", "base_point_frac"),
 )
 """Blocks of a site file and the columns without which they mean nothing."""
+ORDERS = ("dr_down_call", "dr_up_call", "pause_order", "base_point_frac")
+"""What is obeyed from the start of its period, and therefore must be known by then."""
 
 
 def check_columns(site: SiteConfig, trace: Trace) -> None:
-    """Raise DataError if tariff or programs need a column that the trace lacks."""
+    """Check that the trace has what tariff and programs need.
+
+    Raises
+    ------
+    DataError
+        If a column is missing.
+    LookAheadError
+        If an order, a call or a base point becomes known only after its period has started.
+    """
     needed = [
         *((block, column) for block, column in NEEDED if _block(site, block) is not None),
         *(("tariff.coincident_peaks", "demand_kw") for _ in site.tariff.coincident_peaks[:1]),
@@ -47,6 +58,8 @@ def check_columns(site: SiteConfig, trace: Trace) -> None:
                 f"{trace.source} has no column {column}, which {block} of the site {site.name} "
                 "needs: join a series that has it, draw it by a process, or remove the block"
             )
+        if column in ORDERS:
+            known_until(trace, column)
 
 
 def _block(site: SiteConfig, path: str) -> object:
@@ -172,9 +185,12 @@ def coincident_weights(peaks: CoincidentPeakConfig, trace: Trace, timezone: str)
         )
     span = peaks.interval_s // trace.period_s
     demand_kw = trace.column("demand_kw")
-    n_intervals = trace.n_rows // span
-    mean_kw = demand_kw[: n_intervals * span].reshape(n_intervals, span).mean(axis=1)
-    local = trace.starts.tz_convert(timezone)[: n_intervals * span : span]
+    # Intervals lie on the clock, wherever the data begin.
+    first = int(-epoch_s(trace.starts[:1])[0] % peaks.interval_s) // trace.period_s
+    n_intervals = (trace.n_rows - first) // span
+    end = first + n_intervals * span
+    mean_kw = demand_kw[first:end].reshape(n_intervals, span).mean(axis=1)
+    local = trace.starts.tz_convert(timezone)[first:end:span]
     month = np.asarray(local.year * 12 + local.month - 1)
     per_peak = peaks.per_kw_year / (len(peaks.months) * peaks.peaks_per_month)
     weights = np.zeros(trace.n_rows)
@@ -186,7 +202,8 @@ def coincident_weights(peaks: CoincidentPeakConfig, trace: Trace, timezone: str)
             continue
         highest = inside[np.argsort(-mean_kw[inside], kind="stable")[: peaks.peaks_per_month]]
         for interval in highest:
-            weights[interval * span : (interval + 1) * span] = per_peak / span
+            start = first + interval * span
+            weights[start : start + span] += per_peak / span
     return weights
 
 
@@ -209,13 +226,13 @@ def calendar_array(site: SiteConfig, trace: Trace) -> tuple[Ints, Ints]:
         np.maximum.at(called, day, trace.column("dr_down_call"))
     good = business_days(local, site.timezone) & (called[day] == 0.0)
     calendar[:, c.BASELINE_DAY] = good
-    if site.tariff.balancing is not None:
-        closes_s = site.tariff.balancing.gate_closure_local_hour * 3600.0
-        calendar[:, c.GATE] = (seconds >= closes_s) & (seconds < closes_s + trace.period_s)
-    else:
-        calendar[:, c.GATE] = calendar[:, c.SLOT] == 0
-    calendar[:, c.CALL_FIRST], calendar[:, c.CALL_ROWS] = announced(trace, "dr_down_call")
     first_of_day = np.searchsorted(day, np.arange(day[-1] + 1))
+    balancing = site.tariff.balancing
+    closes_s = balancing.gate_closure_local_hour * 3600.0 if balancing is not None else 0.0
+    # The last row that starts before the gate is closed; the clock may skip that hour.
+    open_still = np.where(seconds <= closes_s, np.arange(trace.n_rows), first_of_day[day])
+    calendar[np.maximum.reduceat(open_still, first_of_day), c.GATE] = 1
+    calendar[:, c.CALL_FIRST], calendar[:, c.CALL_ROWS] = announced(trace, "dr_down_call")
     history = np.zeros((day[-1] + 1, BASELINE_DAYS), dtype=np.int64)
     newest: list[int] = []
     for d, first in enumerate(first_of_day):

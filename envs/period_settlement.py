@@ -9,20 +9,18 @@ from gridhash.envs.accounts import (
     DELIVERED_KWH,
     DUE_KWH,
     IMPORT_KWH,
+    INCREASE_BASELINE_KW,
     LAST_DEVIATION_KWH,
-    LEFT_OUT,
     PERIOD_KWH,
     PLANNED_KWH,
     Accounts,
+    rule_metered_kw,
 )
 from gridhash.envs.columns import (
-    CALL_FIRST,
-    CALL_ROWS,
     INCREASE_CALL,
     MONTH,
     PRICE,
     REDUCTION_CALL,
-    RULE_LOAD,
     SHORTAGE_PRICE,
     SLOT,
     SURPLUS_PRICE,
@@ -40,9 +38,7 @@ from gridhash.envs.ledger import (
 from gridhash.envs.parameters import Floats, SiteParameters
 from gridhash.envs.program_parameters import ProgramParameters
 from gridhash.envs.programs import (
-    high_4_of_5_kw,
     increase_pay,
-    lowest_day,
     reduction_settlement,
 )
 from gridhash.envs.settlement_record import (
@@ -93,10 +89,8 @@ def settle_period(
     if programs.has_reduction:
         settle_reduction(programs, exogenous, accounts, i, row, mean_kw, hours, terms, record)
     if programs.increase_max_kw > 0.0 and market[INCREASE_CALL] > 0.0:
-        left_out = lowest_day(accounts.history_kw[i], slot, 1)
-        baseline_kw = high_4_of_5_kw(accounts.history_kw[i], slot, left_out)
         terms[INCREASE] = increase_pay(
-            baseline_kw,
+            value[INCREASE_BASELINE_KW],
             mean_kw,
             programs.increase_max_kw,
             programs.increase_pay_per_kwh,
@@ -135,36 +129,10 @@ def settle_reduction(
     value[DELIVERED_KWH] += delivered_kwh
     value[DUE_KWH] += value[COMMITTED_KW] * hours
     record[DELIVERED] = delivered_kwh
-    record[BASELINE_EXCESS] = max(value[BASELINE_KW] - market[row, RULE_LOAD], 0.0)
+    record[BASELINE_EXCESS] = max(value[BASELINE_KW] - rule_metered_kw(market, row), 0.0)
     if row + 1 == market.shape[0] or market[row + 1, REDUCTION_CALL] <= 0.0:
         value[CALLS] += 1.0
         if value[DELIVERED_KWH] < programs.reduction_tolerance_frac * value[DUE_KWH] - 1e-9:
             value[CALLS_FAILED] += 1.0
         value[DELIVERED_KWH] = 0.0
         value[DUE_KWH] = 0.0
-
-
-@njit
-def announce_call(
-    programs: ProgramParameters, exogenous: Exogenous, accounts: Accounts, i: int, row: int
-) -> None:
-    """Fill the baseline of the present or announced call at the start of a row."""
-    value = accounts.value[i]
-    first = exogenous.calendar[row, CALL_FIRST]
-    if first < 0:
-        value[BASELINE_KW] = 0.0
-        value[LEFT_OUT] = -1.0
-        return
-    if value[LEFT_OUT] < 0.0 or row <= first:
-        value[LEFT_OUT] = lowest_day(
-            accounts.history_kw[i],
-            exogenous.calendar[first, SLOT],
-            exogenous.calendar[row, CALL_ROWS],
-        )
-    at = max(row, first)
-    baseline_kw = high_4_of_5_kw(
-        accounts.history_kw[i], exogenous.calendar[at, SLOT], int(value[LEFT_OUT])
-    )
-    if programs.baseline_by_rule and row >= first:
-        baseline_kw = min(baseline_kw, exogenous.market[row, RULE_LOAD])
-    value[BASELINE_KW] = baseline_kw

@@ -120,7 +120,7 @@ def program_step_table(site: SiteConfig) -> list[Feature]:
     if tariff.balancing is not None:
         add("plan_frac", "1", 0, 2, "nominated power of this period")
         add("next_plan_frac", "1", 0, 2, "of the next period")
-        add("period_import_frac", "1", -1, 2, "imported this period so far per its plan's energy")
+        add("period_import_frac", "1", -1, 2, "imported this period so far per contract energy")
         add("last_deviation_frac", "1", -2, 2, "of the last period, per contract energy")
         add("bias_frac", "1", -2, 2, "net deviation of this month per planned energy")
     if programs.demand_reduction is not None:

@@ -7,11 +7,21 @@ import pandas as pd
 
 from gridhash.config import SiteConfig
 from gridhash.data.trace import Trace
-from gridhash.envs.columns import NOMINATED, PRICE, REVENUE, SEEN_ALL_IN, SURPLUS, Exogenous
+from gridhash.envs.columns import (
+    ADDER,
+    DAY,
+    GATE,
+    NOMINATED,
+    PRICE,
+    PV,
+    REVENUE,
+    SURPLUS,
+    Exogenous,
+)
 from gridhash.envs.dispatch import dispatch_by_merit
 from gridhash.envs.feature import Feature
 from gridhash.envs.jit import njit
-from gridhash.envs.known import known_until, published_until
+from gridhash.envs.known import known_until, published_until, rows_known
 from gridhash.envs.market_array import (
     calendar_array,
     check_columns,
@@ -26,15 +36,15 @@ from gridhash.envs.observation import (
     observation_table,
     row_features,
 )
-from gridhash.envs.parameters import Floats, Floats32, SiteParameters, compile_site
+from gridhash.envs.parameters import Floats, Floats32, Ints, SiteParameters, compile_site
 from gridhash.envs.program_observation import program_row_features, program_row_table
 from gridhash.envs.program_parameters import ProgramParameters, compile_programs
 from gridhash.errors import DataError
 from gridhash.time_grid import epoch_s
 from gridhash.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 
-PLAN_DAYS = range(2, 9)
-"""Days back whose surplus makes the expected one of a plan: all are over when the gate closes."""
+PLAN_DAYS = 7
+"""Newest known days whose surplus and own solar power make the expected ones of a plan."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +125,8 @@ def build_scenario(site: SiteConfig, trace: Trace) -> Scenario:
         If currency or settlement period differ between site and trace, or the trace is shorter
         than two days.
     LookAheadError
-        If a price, hashprice or exchange rate becomes known only after its own period starts.
+        If a price, hashprice, exchange rate, order, call or base point becomes known only after
+        its own period starts.
     """
     if trace.currency != site.currency:
         raise DataError(
@@ -176,7 +187,9 @@ def build_scenario(site: SiteConfig, trace: Trace) -> Scenario:
         low, high = bounds[n_plain : rows.shape[1]].T
         rows[:, n_plain:] = np.clip(extra, low, high)
     if programs.balancing:
-        market[:, NOMINATED] = nominate(params, market, per_day)
+        market[:, NOMINATED] = nominate(
+            params, trace, market, calendar, ahead_price, ahead_until, extras
+        )
     return Scenario(
         site=site,
         trace=trace,
@@ -194,40 +207,68 @@ def build_scenario(site: SiteConfig, trace: Trace) -> Scenario:
     )
 
 
-def nominate(params: SiteParameters, market: Floats, per_day: int) -> Floats:
+def nominate(
+    params: SiteParameters,
+    trace: Trace,
+    market: Floats,
+    calendar: Ints,
+    ahead_price: Floats,
+    ahead_until: Ints,
+    extras: Floats,
+) -> Floats:
     """Return the default plan of each row [kW]: what the level rule would import.
 
-    At the price of a day earlier, which is known when the gate closes, and the mean surplus of
-    the days before that.
+    From what is known at the start of the gate's row on the day before: the price of the newest
+    same time of day, adders by the clock, hashprice, what else is added to the price, and the
+    mean surplus and own solar power at the same time of the newest seven days. `ahead_price` is
+    unknown from row `ahead_until[r]` on at the start of row r.
     """
-    n_rows = len(market)
-    rows = np.arange(n_rows)
-    surplus = np.mean(
-        [market[np.maximum(rows - k * per_day, 0), SURPLUS] for k in PLAN_DAYS], axis=0
+    rows = np.arange(trace.n_rows)
+    per_day = int(SECONDS_PER_DAY // trace.period_s)
+    day = calendar[:, DAY] - calendar[0, DAY]
+    gate = np.concatenate([[0], np.flatnonzero(calendar[:, GATE])])[day]
+
+    def days_back(known: Ints) -> Ints:
+        """Return how many days before a row its newest same time lies that the gate knows."""
+        return np.asarray(np.maximum(-(-(rows - known[gate] + 1) // per_day), 1))
+
+    source = np.maximum(rows - days_back(ahead_until) * per_day, 0)
+    own_kw = []
+    for name, index in (("surplus_frac", SURPLUS), ("behind_meter_pv_frac", PV)):
+        back = days_back(rows_known(trace, name) if name in trace.frame else rows)
+        past = rows - (back + np.arange(PLAN_DAYS)[:, None]) * per_day
+        own_kw.append(market[np.maximum(past, 0), index].mean(axis=0))
+    plan_kw = np.zeros(trace.n_rows)
+    plan_rows(
+        params,
+        ahead_price[source] + market[:, ADDER] + extras[gate],
+        own_kw[0],
+        own_kw[1],
+        np.ascontiguousarray(market[gate, REVENUE]),
+        np.empty((5, len(params.n_rigs))),
+        plan_kw,
     )
-    plan = np.zeros(n_rows)
-    plan_rows(params, market, surplus, per_day, np.empty((5, len(params.n_rigs))), plan)
-    return plan
+    return plan_kw
 
 
 @njit
 def plan_rows(
     params: SiteParameters,
-    market: Floats,
+    all_in_per_kwh: Floats,
     surplus_kw: Floats,
-    per_day: int,
+    pv_kw: Floats,
+    revenue_per_phs_day: Floats,
     scratch: Floats,
     plan_kw: Floats,
 ) -> None:
     """Write the import of the level rule in each row, (rows,) kW; `scratch` is (5, G)."""
     scratch[0, :] = 0.0
-    for r in range(market.shape[0]):
-        day_before = max(r - per_day, 0)
+    for r in range(plan_kw.shape[0]):
         dispatch_by_merit(
             params,
-            market[day_before, SEEN_ALL_IN],
+            all_in_per_kwh[r],
             surplus_kw[r],
-            market[max(r - 2 * per_day, 0), REVENUE],
+            revenue_per_phs_day[r],
             scratch[0],
             scratch[1],
             scratch[2],
@@ -236,7 +277,7 @@ def plan_rows(
         for g in range(scratch.shape[1]):
             load_kw += scratch[1, g]
         load_kw = min(load_kw * params.pue_for_planning, params.contract_power_kw)
-        plan_kw[r] = max(load_kw - surplus_kw[r], 0.0)
+        plan_kw[r] = max(load_kw - surplus_kw[r] - pv_kw[r], 0.0)
 
 
 def _phases(trace: Trace, timezone: str) -> Floats:

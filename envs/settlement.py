@@ -112,12 +112,11 @@ def settle(
     price = market[PRICE]
     all_in = price + market[ADDER] + programs.levy_per_kwh + market[CARBON_COST]
 
-    pv_kw = cheaper_first_kw(
-        site_kw, market[PV], programs.pv_cost_per_kwh + programs.export_price_per_kwh, all_in
-    )
+    # One meter nets panels and load: nobody imports and exports at once, however cheap the grid.
+    pv_kw = min(site_kw, market[PV])
     quota_kw = min(market[SURPLUS], value[QUOTA_LEFT_KWH] / hours)
     surplus_kw = cheaper_first_kw(site_kw - pv_kw, quota_kw, params.surplus_price_per_kwh, all_in)
-    value[QUOTA_LEFT_KWH] -= surplus_kw * hours
+    value[QUOTA_LEFT_KWH] = max(value[QUOTA_LEFT_KWH] - surplus_kw * hours, 0.0)
     metered_kw = site_kw - pv_kw
     import_kw = metered_kw - surplus_kw
     import_kwh = import_kw * hours
@@ -196,31 +195,35 @@ def charge_demand(
     hours: float,
     terms: Floats,
 ) -> float:
-    """Book demand and capacity charges; return what a new ratchet will cost in later months."""
+    """Book demand and capacity charges; return by how much the debt to later months grows.
+
+    A new highest demand will be billed in the months to come through its ratchet; what a month
+    bills for the peaks before it pays that debt off. The reward takes the debt when it is made,
+    so that no charge is taken twice.
+    """
     value = accounts.value[i]
     month_begins = substep == 0 and (
         row == 0 or exogenous.calendar[row, MONTH] != exogenous.calendar[row - 1, MONTH]
     )
+    liability = 0.0
     if month_begins:
         terms[CAPACITY_CONTRIBUTION] = programs.capacity_charge_per_month
         terms[DEMAND] = programs.demand_charge_per_kw * value[RATCHET_KW]
+        liability = -terms[DEMAND]
     value[METER_KWH] += metered_kw * hours
     value[METER_STEPS] += 1.0
-    liability = 0.0
     steps = programs.metering_offset + row * programs.steps_per_row + substep + 1
     if steps % programs.metering_steps == 0:
         # The period in which an episode began may be incomplete: its mean is of what was metered.
         mean_kw = value[METER_KWH] / (value[METER_STEPS] * hours)
         before_kw = billed_demand_kw(accounts, i)
-        billed_kw, charge = demand_increment(mean_kw, before_kw, programs.demand_charge_per_kw)
+        _, charge = demand_increment(mean_kw, before_kw, programs.demand_charge_per_kw)
         terms[DEMAND] += charge
+        frac = programs.ratchet_frac
+        ratchet_kw = max(frac * value[MONTH_PEAK_KW], value[RATCHET_KW])
+        rise_kw = max(frac * mean_kw - ratchet_kw, 0.0)
+        liability += rise_kw * programs.demand_charge_per_kw * (programs.ratchet_months - 1)
         value[MONTH_PEAK_KW] = max(value[MONTH_PEAK_KW], mean_kw)
-        liability = (
-            (billed_kw - before_kw)
-            * programs.ratchet_frac
-            * programs.demand_charge_per_kw
-            * (programs.ratchet_months - 1)
-        )
         value[METER_KWH] = 0.0
         value[METER_STEPS] = 0.0
     return liability

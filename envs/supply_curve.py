@@ -1,9 +1,10 @@
 """What each further kilowatt of a site costs now: a convex curve of prices, and dispatch on it.
 
 The curve is a list of segments by rising site power: ``curve[0, k]`` is where segment k ends [kW],
-``curve[1, k]`` its price [currency/kWh]. Sources with a price of their own come first, grid energy
-last; base points and calls add kinks. What is not convex is replaced by its convex hull or, where
-a penalty ends, left without the fall in price, so that a greedy fill is the optimum.
+``curve[1, k]`` its price [currency/kWh]. Sources follow each other as the settlement takes them:
+panels, surplus, a block bought ahead, the grid; base points and calls add kinks. What is not convex
+is replaced by its convex hull up to full load or, where a penalty ends, left without the fall in
+price, so that a greedy fill is the optimum.
 """
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from gridhash.envs.accounts import (
     BASELINE_KW,
     COMMITTED_KW,
+    INCREASE_BASELINE_KW,
     QUOTA_LEFT_KWH,
     Accounts,
 )
@@ -18,7 +20,6 @@ from gridhash.envs.columns import (
     BASE_POINT,
     INCREASE_CALL,
     REDUCTION_CALL,
-    RULE_LOAD,
     SEEN_ALL_IN,
     SEEN_PRICE,
     SEEN_PV,
@@ -32,16 +33,43 @@ from gridhash.envs.program_parameters import ProgramParameters
 from gridhash.envs.programs import base_point_tolerance_kw
 
 MAX_SEGMENTS = 12
-"""Four sources, and at most two kinks of a base point, two of a call to reduce, one to consume."""
+"""Five pieces of sources, at most two kinks of a base point, two of a call down, one of one up."""
 
 
 @njit
 def add_source(curve: Floats, n: int, kw: float, price_per_kwh: float) -> int:
-    """Append a source of `kw` at a price not below the last; return the number of segments."""
-    if kw <= 0.0:
-        return n
+    """Append a source of `kw`, a finite power; return the number of segments.
+
+    A source cheaper than those below it is taken with them at their common mean price: that is
+    the convex hull, since the dearer ones come first whether we like it or not.
+    """
     start_kw = curve[0, n - 1] if n > 0 else 0.0
+    if kw <= 0.0 or start_kw + kw <= start_kw:
+        return n
     curve[0, n] = start_kw + kw
+    curve[1, n] = price_per_kwh
+    last = n
+    while last > 0 and curve[1, last] < curve[1, last - 1]:
+        below_kw = curve[0, last - 2] if last > 1 else 0.0
+        dear_kw = curve[0, last - 1] - below_kw
+        cheap_kw = curve[0, last] - curve[0, last - 1]
+        curve[1, last - 1] = (dear_kw * curve[1, last - 1] + cheap_kw * curve[1, last]) / (
+            dear_kw + cheap_kw
+        )
+        curve[0, last - 1] = curve[0, last]
+        last -= 1
+    return last + 1
+
+
+@njit
+def add_grid(curve: Floats, n: int, price_per_kwh: float, full_kw: float) -> int:
+    """Append the grid, without end; return the number of segments.
+
+    Where it is cheaper than what comes before it, the hull reaches to `full_kw`.
+    """
+    if n > 0 and price_per_kwh < curve[1, n - 1]:
+        n = add_source(curve, n, full_kw - curve[0, n - 1], price_per_kwh)
+    curve[0, n] = np.inf
     curve[1, n] = max(price_per_kwh, curve[1, n - 1]) if n > 0 else price_per_kwh
     return n + 1
 
@@ -93,16 +121,15 @@ def build_supply_curve(
     adders = all_in - market[SEEN_PRICE]
     n = 0
     pv_price = programs.pv_cost_per_kwh + programs.export_price_per_kwh
-    if pv_price < all_in:
-        n = add_source(curve, n, market[SEEN_PV], pv_price)
+    n = add_source(curve, n, market[SEEN_PV], pv_price)
     if params.surplus_price_per_kwh < all_in:
-        hours_left = params.interval_s / 3600.0
-        surplus_kw = min(market[SEEN_SURPLUS], value[QUOTA_LEFT_KWH] / hours_left)
+        hours = params.interval_s / 3600.0
+        surplus_kw = min(market[SEEN_SURPLUS], value[QUOTA_LEFT_KWH] / hours)
         n = add_source(curve, n, surplus_kw, params.surplus_price_per_kwh)
     resale = max(market[SEEN_PRICE] - programs.resale_fee_per_kwh, 0.0) + adders
-    if resale < all_in:
-        n = add_source(curve, n, programs.purchase_kw, resale)
-    n = add_source(curve, n, np.inf, all_in)
+    n = add_source(curve, n, programs.purchase_kw, resale)
+    full_kw = min(params.max_rig_kw * params.pue_for_planning, params.contract_power_kw)
+    n = add_grid(curve, n, all_in, full_kw)
 
     if programs.has_base_point:
         base_kw = market[BASE_POINT]
@@ -113,15 +140,15 @@ def build_supply_curve(
         n = raise_above(curve, n, max(base_kw - tolerance_kw, 0.0), programs.base_penalty_per_kwh)
         n = raise_above(curve, n, base_kw + tolerance_kw, programs.base_penalty_per_kwh)
     if programs.has_reduction and market[REDUCTION_CALL] > 0.0:
-        full_kw = max(value[BASELINE_KW] - value[COMMITTED_KW], 0.0)
+        promised_kw = max(value[BASELINE_KW] - value[COMMITTED_KW], 0.0)
         enough_kw = max(
             value[BASELINE_KW] - programs.reduction_tolerance_frac * value[COMMITTED_KW], 0.0
         )
-        n = raise_above(curve, n, full_kw, programs.reduction_pay_per_kwh)
+        n = raise_above(curve, n, promised_kw, programs.reduction_pay_per_kwh)
         n = raise_above(curve, n, enough_kw, programs.reduction_penalty_per_kwh)
     if programs.increase_max_kw > 0.0 and market[INCREASE_CALL] > 0.0:
         # The pay begins above the baseline; its convex hull spreads it over all power below.
-        top_kw = market[RULE_LOAD] + programs.increase_max_kw
+        top_kw = value[INCREASE_BASELINE_KW] + programs.increase_max_kw
         spread = programs.increase_pay_per_kwh * programs.increase_max_kw / top_kw
         n = raise_above(curve, n, -1.0, -spread)
         n = raise_above(curve, n, top_kw, spread)

@@ -115,7 +115,7 @@ class ProgramsConfig(Block):
         powers = {
             "demand_reduction": ("committed_kw",),
             "demand_increase": ("max_kw",),
-            "pause_orders": ("pause_power_kw",),
+            "pause_orders": ("pause_power_kw", "pay_per_h"),
             "ancillary": ("held_kw",),
             "base_point": ("tolerance_kw", "market_tolerance_kw"),
         }
