@@ -101,7 +101,10 @@ def supply_is_shaped(programs: ProgramParameters, exogenous: Exogenous, row: int
     if programs.always_shapes_supply:
         return True
     market = exogenous.market[row]
-    return bool(market[REDUCTION_CALL] > 0.0 or market[INCREASE_CALL] > 0.0)
+    return bool(
+        (programs.has_reduction and market[REDUCTION_CALL] > 0.0)
+        or (programs.increase_max_kw > 0.0 and market[INCREASE_CALL] > 0.0)
+    )
 
 
 @njit
