@@ -1,12 +1,15 @@
 """N copies of a site that step together: what every environment class wraps."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gridhash.envs.accounts import Accounts, empty_accounts, open_many
 from gridhash.envs.action import ActionKind
+from gridhash.envs.jit import bound_to_types
 from gridhash.envs.kernel import (
     StepOutput,
     empty_output,
@@ -63,6 +66,7 @@ class BatchedSite:
                 "episodes"
             )
         self._start_rows = (first, last - episode_rows)
+        self._step: Callable[..., None] | None = None
         self._scratch = empty_scratch(scenario.n_groups)
         self.steps_left = np.zeros(n_sites, dtype=np.int64)
 
@@ -190,9 +194,22 @@ class BatchedSite:
         return np.array(action, dtype=np.float64, order="C")
 
     def advance(self, action: Floats) -> None:
-        """Step without checking the action; the results are in `output`."""
+        """Step under an action that `checked` returned; the results are in `output`."""
+        if action.dtype != np.float64 or not action.flags.carray:
+            raise PolicyError("advance takes what `checked` returns")
+        # The arrays stay the same objects, so the types of the first call are those of all.
+        if self._step is None:
+            self._step = bound_to_types(step_sites, *self._arguments(action))
+        self._step(*self._arguments(action))
+        self.steps_left -= 1
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out machine code, which belongs to one process."""
+        return self.__dict__ | {"_step": None}
+
+    def _arguments(self, action: Floats) -> tuple[Any, ...]:
         scenario = self.scenario
-        step_sites(
+        return (
             scenario.params,
             scenario.programs,
             scenario.exogenous,
@@ -204,4 +221,3 @@ class BatchedSite:
             self._scratch,
             self.output,
         )
-        self.steps_left -= 1
