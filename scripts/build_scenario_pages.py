@@ -1,0 +1,272 @@
+"""Write docs/scenarios: an overview and one page per scenario, from the TOML files alone.
+
+Figures come from docs/results/scenarios.json (scripts/scenario_value.py) where a scenario has
+some. ``--check`` writes nothing and ends with 1 if a page is not up to date.
+
+    python scripts/build_scenario_pages.py
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from gridhash.config_scenario import Range, ScenarioConfig, load_scenario_config, scenario_names
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "docs" / "scenarios"
+RESULTS = ROOT / "docs" / "results" / "scenarios.json"
+MINUTE_S = 60
+POLICY_WORDS = {
+    "always_on": "always on",
+    "break_even_on_off": "on/off at break-even",
+    "level_rule": "level rule",
+    "hysteresis": "tuned hysteresis",
+    "look_ahead_rule": "look-ahead rule",
+    "day_ahead_dp": "day-ahead DP",
+}
+KNOWN_WORDS = {
+    "published": "published the day before",
+    "current": "known from the start of its period",
+    "lagged": "known after its period",
+}
+
+
+def pages(results: Mapping[str, Any]) -> dict[str, str]:
+    """Return every page by file name."""
+    configs = [load_scenario_config(name) for name in scenario_names()]
+    written = {f"{config.name}.md": page(config, results.get(config.name)) for config in configs}
+    return {"README.md": overview(configs, results), **written}
+
+
+def overview(configs: list[ScenarioConfig], results: Mapping[str, Any]) -> str:
+    """Return the page that lists them all."""
+    lines = [
+        "# Scenarios",
+        "",
+        "A scenario is a site, its prices, its tariff and programs, and the spans on which it is "
+        "learned and judged: one TOML file in `gridhash/scenarios`, one id for "
+        "`gymnasium.make`. `gridhash scenarios` lists them, `gridhash scenarios JapanPilot` shows "
+        "one. Each page says where a good policy can earn more than a rule, what is uncertain, "
+        "and which series are synthetic.",
+        "",
+        "| id | market | period | tariff and programs | best of rules and plans | bound |",
+        "|---|---|---|---|---|---|",
+    ]
+    for config in configs:
+        site, entry = config.site, results.get(config.name)
+        lines.append(
+            f"| [{config.env_id}]({config.name}.md) | {site.area}, {site.currency}, "
+            f"{KNOWN_WORDS[site.tariff.price_known]} "
+            f"| {site.market.settlement_period_s / MINUTE_S:g} min "
+            f"| {', '.join(config.programs) or 'none'} | {best_words(entry)} "
+            f"| {bound_words(entry)} |"
+        )
+    lines += [
+        "",
+        "```python",
+        "import gymnasium",
+        "import gridhash.envs.registration",
+        "from gridhash.config_scenario import load_scenario_config",
+        "from gridhash.envs.named_scenario import open_named_scenario, randomised, row_spans",
+        "",
+        'config = load_scenario_config("JapanPilot")  # or the path of a file of your own',
+        "scenario = open_named_scenario(config, seed=1)",
+        "spans = row_spans(scenario, config.spans)",
+        "env = gymnasium.make(config.env_id, scenario=scenario, rows=spans.train)",
+        "variants = randomised(config, 16, seed=0)  # other prices, hashprice, adders, ...",
+        "```",
+        "",
+        "A file of one's own may be `based_on` one of these and say only what differs; "
+        "`[overrides]` is merged into the site, and `[overrides.groups]` changes every group "
+        "alike.",
+        "",
+        "Made by `python scripts/build_scenario_pages.py`; figures by "
+        "`python scripts/scenario_value.py`.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def best_words(entry: Mapping[str, Any] | None) -> str:
+    """Return the best policy of a scenario and what it earned."""
+    if entry is None:
+        return "not played yet"
+    best = max(entry["policies"], key=lambda one: one["profit"])
+    return (
+        f"{POLICY_WORDS[best['name']]}: {best['profit']:,.0f} {entry['currency']} in "
+        f"{entry['days']:g} days"
+    )
+
+
+def bound_words(entry: Mapping[str, Any] | None) -> str:
+    """Return the bound of a scenario."""
+    if entry is None or entry["bound"] is None:
+        return "none"
+    return f"{entry['bound']:,.0f} {entry['currency']}"
+
+
+def page(config: ScenarioConfig, entry: Mapping[str, Any] | None) -> str:
+    """Return the page of one scenario."""
+    site, episode = config.site, config.episode
+    based = f" Based on [{config.based_on}]({config.based_on}.md)." if config.based_on else ""
+    lines = [
+        f"# {config.title}",
+        "",
+        f"`{config.env_id}`. {config.description}{based}",
+        "",
+        "## Where the value lies",
+        "",
+        config.value.lies_in,
+        "",
+        f"**Uncertain when it is decided:** {config.value.uncertain}",
+        "",
+        *result_lines(entry),
+        "## What is synthetic",
+        "",
+        *(f"- {text}" for text in config.value.synthetic or ("nothing",)),
+        "",
+        "## Setting",
+        "",
+        "| what | value |",
+        "|---|---|",
+        f"| site | {site.description or site.name} |",
+        f"| full power of all rigs | {site.max_rig_kw:,.0f} kW |",
+        f"| contract power | {site.limits.contract_power_kw:,.0f} kW |",
+        f"| market | {site.area}, {site.currency} |",
+        f"| settlement period | {site.market.settlement_period_s / MINUTE_S:g} min |",
+        f"| price | {KNOWN_WORDS[site.tariff.price_known]} |",
+        f"| adders | {site.market.adders_per_kwh:g} {site.currency}/kWh |",
+        f"| hashprice where the trace has none | {site.mining.hashprice_usd_per_phs_day:g} "
+        f"USD/(PH/s)/day at {site.mining.currency_per_usd:g} {site.currency}/USD |",
+        f"| cost of a fleet start | {site.start_cost_per_fleet_start:,.0f} {site.currency} |",
+        f"| step | {site.dispatch_interval_s / MINUTE_S:g} min |",
+        f"| episode | {episode.episode_days:g} days, action `{episode.action_kind}` |",
+        "",
+        "| group | rigs | model | J/TH | levels | break-even, all-in |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {group.name} | {group.n_rigs} | {group.rig_model} "
+            f"| {group.efficiency_j_per_th:.1f} "
+            f"| {', '.join(f'{level:.3g}' for level in site.levels_of(group))} "
+            f"| {site.break_even_per_kwh(group):.3g} {site.currency}/kWh |"
+            for group in site.groups
+        ),
+        "",
+        *block_lines("Tariff", site.tariff),
+        *block_lines("Programs", site.programs),
+        *block_lines("Trace", config.trace),
+        *([] if config.processes is None else block_lines("Processes", config.processes)),
+        *block_lines("Randomisation", config.randomisation),
+        *block_lines("Spans", config.spans),
+        "## Sources",
+        "",
+        "| figure | mark | source |",
+        "|---|---|---|",
+        *(f"| {one.figure} | {one.mark} | {one.source} |" for one in config.figures),
+    ]
+    if site.figures:
+        preset = config.site_preset or site.name
+        lines += [
+            "",
+            f"Of the site `{preset}`, where the scenario does not say otherwise:",
+            "",
+            "| figure | mark | source |",
+            "|---|---|---|",
+            *(f"| {one.figure} | {one.mark} | {one.source} |" for one in site.figures),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def result_lines(entry: Mapping[str, Any] | None) -> list[str]:
+    """Return the table of what policies earned."""
+    if entry is None:
+        return []
+    lines = [
+        f"Played over {entry['days']:g} days of the synthetic test span, from "
+        f"{entry['start'][:10]}; profit in {entry['currency']}:",
+        "",
+        "| policy | profit | share of full load | fleet starts |",
+        "|---|---|---|---|",
+        *(
+            f"| {POLICY_WORDS[one['name']]} | {one['profit']:,.0f} | {one['load_frac']:.1%} "
+            f"| {one['fleet_starts']:,.0f} |"
+            for one in sorted(entry["policies"], key=lambda one: -one["profit"])
+        ),
+    ]
+    if entry["bound"] is None:
+        lines += ["", f"No bound is given: {entry['no_bound_because']}.", ""]
+    else:
+        lines += [f"| bound, all prices known | {entry['bound']:,.0f} | | |", ""]
+    return lines
+
+
+def block_lines(title: str, block: BaseModel) -> list[str]:
+    """Return the keys that a scenario sets in a block, with their meaning; nothing if none."""
+    rows = block_rows(block, "")
+    if not rows:
+        return []
+    return [f"### {title}", "", "| key | value | meaning |", "|---|---|---|", *rows, ""]
+
+
+def block_rows(block: BaseModel, prefix: str) -> list[str]:
+    """Return one table row per key, nested blocks by their path."""
+    rows: list[str] = []
+    for name, field in type(block).model_fields.items():
+        value = getattr(block, name)
+        if value is None or name not in block.model_fields_set:
+            continue
+        if isinstance(value, BaseModel):
+            if isinstance(value, Range):
+                rows.append(row(f"{prefix}{name}", f"{value.low:g} … {value.high:g}", field))
+                continue
+            nested = block_rows(value, f"{prefix}{name}.")
+            rows += nested or [row(f"{prefix}{name}", "with its defaults", field)]
+        elif isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
+            for k, one in enumerate(value):
+                rows += block_rows(one, f"{prefix}{name}[{k}].")
+        else:
+            rows.append(row(f"{prefix}{name}", shown(value), field))
+    return rows
+
+
+def row(key: str, value: str, field: Any) -> str:
+    """Return a row of the table of a block."""
+    return f"| `{key}` | {value} | {field.description or ''} |"
+
+
+def shown(value: Any) -> str:
+    """Return a value as the page shows it."""
+    if isinstance(value, tuple):
+        return ", ".join(shown(one) for one in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def main() -> int:
+    """Write the pages, or say which are not up to date."""
+    parser = argparse.ArgumentParser(description="Write docs/scenarios.")
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if a page is old")
+    options = parser.parse_args()
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    wanted = pages(results)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    present = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md")}
+    old = sorted(name for name in wanted | present if wanted.get(name) != present.get(name))
+    if options.check:
+        if old:
+            print(f"not up to date: {', '.join(old)}; run python {Path(__file__).name}")
+        return 1 if old else 0
+    for name in old:
+        if name in wanted:
+            (FOLDER / name).write_text(wanted[name], encoding="utf-8")
+        else:
+            (FOLDER / name).unlink()
+    print(f"wrote {len(old)} of {len(wanted)} pages in {FOLDER.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""What rules and plans earn in every scenario, beside the bound where one holds.
+
+Hysteresis is tuned on the scenario's training span; everything is played over the first days of
+its test span, from a fleet at rest. A finished scenario is not played again unless code, scenario
+or options changed. Writes docs/results/scenarios.json and docs/results/scenarios.md.
+
+    python scripts/scenario_value.py
+    python scripts/scenario_value.py --scenarios SpotJapan RealTimeNem --days 90
+"""
+
+import argparse
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from gridhash.agents.bound import perfect_foresight_bound
+from gridhash.agents.policy import Policy
+from gridhash.agents.roster import build_policy
+from gridhash.agents.rules import tune_hysteresis
+from gridhash.config_scenario import ScenarioConfig, load_scenario_config, scenario_names
+from gridhash.envs.ledger import LEDGER_NAMES
+from gridhash.envs.named_scenario import Rows, open_named_scenario, row_spans
+from gridhash.envs.scenario import Scenario
+from gridhash.training.play import PolicyRun, play
+from gridhash.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+
+ROOT = Path(__file__).resolve().parent.parent
+JSON_PAGE = ROOT / "docs" / "results" / "scenarios.json"
+TABLE_PAGE = ROOT / "docs" / "results" / "scenarios.md"
+
+ALWAYS_ON, ON_OFF, RULE, TUNED, AHEAD, PLANNER = (
+    "always_on",
+    "break_even_on_off",
+    "level_rule",
+    "hysteresis",
+    "look_ahead_rule",
+    "day_ahead_dp",
+)
+POLICIES = (ALWAYS_ON, ON_OFF, RULE, TUNED, AHEAD, PLANNER)
+DEPENDS_ON = (
+    "agents/*.py",
+    "envs/*.py",
+    "data/synthetic*.py",
+    "data/synthesis/*.py",
+    "data/processes/*.py",
+    "gridhash/config*.py",
+    "gridhash/rigs/*.toml",
+    "gridhash/presets/*.toml",
+    "training/play.py",
+    "scripts/scenario_value.py",
+)
+
+
+def code_hash() -> str:
+    """Return a hash of every file that the figures depend on."""
+    digest = hashlib.sha256()
+    for pattern in DEPENDS_ON:
+        for path in sorted(ROOT.glob(pattern)):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def key_of(config: ScenarioConfig, days: int, tune_days: int) -> str:
+    """Return what a scenario's figures depend on, as one text."""
+    text = f"{code_hash()} {config.model_dump_json()} {days} {tune_days}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def no_bound_because(scenario: Scenario) -> str | None:
+    """Return why the perfect-foresight bound does not hold for a site; None if it does."""
+    if scenario.programs.present:
+        return "tariff or programs are not in the linear program"
+    if (scenario.params.power_per_k > 0.0).any():
+        return "power that follows chip temperature is not in the linear program"
+    if any(group.failures is not None for group in scenario.site.groups):
+        return "failures are not in the linear program"
+    return None
+
+
+def first_days(scenario: Scenario, rows: Rows, days: int) -> Rows:
+    """Return the first days of a span."""
+    n_rows = round(days * SECONDS_PER_DAY / scenario.trace.period_s)
+    return rows[0], min(rows[0] + n_rows, rows[1])
+
+
+def last_days(scenario: Scenario, rows: Rows, days: int) -> Rows:
+    """Return the last days of a span."""
+    n_rows = round(days * SECONDS_PER_DAY / scenario.trace.period_s)
+    return max(rows[1] - n_rows, rows[0]), rows[1]
+
+
+def score(scenario: Scenario, run: PolicyRun, decision_s: float) -> dict[str, Any]:
+    """Return what a policy earned and did; amounts in the site's currency."""
+    frame, site = run.frame, scenario.site
+    hours = site.dispatch_interval_s / SECONDS_PER_HOUR
+    lines = {name: round(float(frame[name].sum()), 2) for name in LEDGER_NAMES}
+    return {
+        "name": run.name,
+        "profit": round(run.profit, 2),
+        "ledger": {name: amount for name, amount in lines.items() if amount},
+        "energy_mwh": round(float(frame["site_kw"].sum()) * hours / 1000.0, 1),
+        "load_frac": round(float(frame["rig_kw"].mean()) / site.max_rig_kw, 4),
+        "fleet_starts": round(float(frame["rigs_started"].sum()) / site.n_rigs, 1),
+        "seconds": round(decision_s, 1),
+    }
+
+
+def value_of(config: ScenarioConfig, days: int, tune_days: int) -> dict[str, Any]:
+    """Play every policy over the test span of one scenario."""
+    scenario = open_named_scenario(config)
+    spans = row_spans(scenario, config.spans)
+    rows = first_days(scenario, spans.test, days)
+    tuned = tune_hysteresis(scenario, last_days(scenario, spans.train, tune_days))
+    scores = []
+    for name in POLICIES:
+        policy: Policy = tuned if name == TUNED else build_policy(name, scenario.site)
+        started = time.perf_counter()
+        scores.append(score(scenario, play(scenario, policy, rows), time.perf_counter() - started))
+    reason = no_bound_because(scenario)
+    bound = None if reason else perfect_foresight_bound(scenario, rows).value
+    best = max(entry["profit"] for entry in scores)
+    if bound is not None and bound < best:
+        bound, reason = None, "a policy earned more than the bound: it does not hold here"
+    starts = scenario.trace.starts
+    return {
+        "id": config.env_id,
+        "currency": scenario.site.currency,
+        "start": starts[rows[0]].isoformat(),
+        "days": round((rows[1] - rows[0]) * scenario.trace.period_s / SECONDS_PER_DAY, 2),
+        "hysteresis": [tuned.start_ratio, tuned.stop_ratio],
+        "policies": scores,
+        "bound": None if bound is None else round(bound, 2),
+        "no_bound_because": reason,
+    }
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return the page of finished scenarios."""
+    lines = [
+        "# What rules and plans earn in each scenario",
+        "",
+        "Made by `python scripts/scenario_value.py`. Every figure is the profit over the first "
+        "days of the scenario's test span, from a fleet at rest; the hysteresis was tuned on the "
+        "training span. **Every series is synthetic**; `docs/scenarios/` says by which process. "
+        "The bound is what no policy can earn with all prices known; where programs or physics "
+        "are not in its linear program there is none.",
+        "",
+        "| scenario | days | currency | always on | on/off at break-even | level rule "
+        "| tuned hysteresis | look-ahead rule | day-ahead DP | bound |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    notes = []
+    for name, entry in results.items():
+        profit = {one["name"]: one["profit"] for one in entry["policies"]}
+        best = max(profit.values())
+        cells = [
+            f"**{profit[policy]:,.0f}**" if profit[policy] == best else f"{profit[policy]:,.0f}"
+            for policy in POLICIES
+        ]
+        bound = entry["bound"]
+        cells.append("none" if bound is None else f"{bound:,.0f}")
+        if entry["no_bound_because"]:
+            notes.append(f"- {name} has no bound: {entry['no_bound_because']}.")
+        lines.append(f"| {name} | {entry['days']:g} | {entry['currency']} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *notes]) + "\n"
+
+
+def write(results: dict[str, Any]) -> None:
+    """Write both pages; the JSON file is replaced at once, so that a kill loses no scenario."""
+    part = JSON_PAGE.with_suffix(".part")
+    part.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    part.replace(JSON_PAGE)
+    TABLE_PAGE.write_text(table(results), encoding="utf-8")
+
+
+def main() -> None:
+    """Play what is missing, scenario by scenario."""
+    parser = argparse.ArgumentParser(description="Play rules and plans in every scenario.")
+    parser.add_argument("--scenarios", nargs="+", choices=scenario_names())
+    parser.add_argument("--days", type=int, default=365, help="of the test span")
+    parser.add_argument("--tune-days", type=int, default=365, help="of the training span, its last")
+    options = parser.parse_args()
+    results: dict[str, Any] = {}
+    if JSON_PAGE.exists():
+        results = json.loads(JSON_PAGE.read_text(encoding="utf-8"))
+    for name in options.scenarios or scenario_names():
+        config = load_scenario_config(name)
+        key = key_of(config, options.days, options.tune_days)
+        if results.get(name, {}).get("key") == key:
+            print(f"{name} is up to date")
+            continue
+        started = time.perf_counter()
+        results[name] = {"key": key, **value_of(config, options.days, options.tune_days)}
+        results = {known: results[known] for known in scenario_names() if known in results}
+        write(results)
+        print(f"{name}: {time.perf_counter() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

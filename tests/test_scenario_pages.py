@@ -1,0 +1,87 @@
+"""The pages of the scenarios are what their files say, and so is the command that lists them."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gridhash.cli import app
+from gridhash.config_scenario import load_scenario_config, scenario_names
+
+# Scripts stand beside each other and are no package.
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+import build_scenario_pages  # noqa: E402
+
+PLAYED = {
+    "start": "2025-04-01T00:00:00+00:00",
+    "days": 30.0,
+    "currency": "JPY",
+    "policies": [
+        {"name": "level_rule", "profit": 2e6, "load_frac": 0.5, "fleet_starts": 12.0},
+        {"name": "always_on", "profit": -1e6, "load_frac": 1.0, "fleet_starts": 1.0},
+    ],
+    "bound": None,
+    "no_bound_because": "of a reason",
+}
+
+
+def test_the_committed_pages_are_up_to_date() -> None:
+    file = ROOT / "docs" / "results" / "scenarios.json"
+    results = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    wanted = build_scenario_pages.pages(results)
+    present = {path.name: path.read_text("utf-8") for path in build_scenario_pages.FOLDER.iterdir()}
+
+    assert sorted(present) == sorted(wanted), "run scripts/build_scenario_pages.py"
+    old = [name for name in wanted if wanted[name] != present[name]]
+    assert old == [], "run scripts/build_scenario_pages.py"
+
+
+def test_a_page_gives_every_source_and_what_is_synthetic() -> None:
+    config = load_scenario_config("JapanPilot")
+    page = build_scenario_pages.page(config, None)
+
+    for figure in config.figures:
+        assert f"| {figure.figure} | {figure.mark} | {figure.source} |" in page
+    for text in config.value.synthetic:
+        assert f"- {text}" in page
+    assert "| `demand_reduction.committed_kw` | 1000 |" in page
+    assert "Played over" not in page
+
+
+def test_a_page_shows_figures_best_first_and_says_why_there_is_no_bound() -> None:
+    page = build_scenario_pages.page(load_scenario_config("SpotJapan"), PLAYED)
+
+    assert page.index("| level rule | 2,000,000 | 50.0% | 12 |") < page.index("| always on |")
+    assert "No bound is given: of a reason." in page
+    bounded = build_scenario_pages.page(
+        load_scenario_config("SpotJapan"), PLAYED | {"bound": 3e6, "no_bound_because": None}
+    )
+    assert "| bound, all prices known | 3,000,000 |" in bounded
+
+
+def test_the_command_lists_every_scenario_and_shows_one() -> None:
+    runner = CliRunner()
+    listed = runner.invoke(app, ["scenarios"])
+    assert listed.exit_code == 0
+    assert all(f"gridhash/{name}-v0" in listed.stdout for name in scenario_names())
+
+    summary = json.loads(runner.invoke(app, ["scenarios", "--json"]).stdout)
+    assert [entry["id"] for entry in summary] == [f"gridhash/{n}-v0" for n in scenario_names()]
+    by_id = {entry["id"]: entry for entry in summary}
+    assert by_id["gridhash/RealTimeErcot-v0"]["programs"] == ["coincident_peaks", "ancillary"]
+    assert by_id["gridhash/RealTimeErcot-v0"]["price_known"] == "lagged"
+
+    shown = runner.invoke(app, ["scenarios", "JapanPilot"]).stdout
+    assert "pause_orders" in shown
+    assert "2025-04-01" in shown
+    config = json.loads(runner.invoke(app, ["scenarios", "JapanPilot", "--json"]).stdout)
+    assert config["site"]["programs"]["demand_reduction"]["committed_kw"] == 1000.0
+
+
+def test_an_unknown_scenario_is_one_error(capsys: pytest.CaptureFixture[str]) -> None:
+    result = CliRunner().invoke(app, ["scenarios", "Atlantis"])
+
+    assert "no scenario and no file is called Atlantis" in str(result.exception)
