@@ -212,6 +212,12 @@ class ScenarioConfig(Block):
                 f"{site.market.settlement_period_s} s: set overrides.market.settlement_period_s, "
                 "or processes.period_s for a finer trace"
             )
+        measured = [group.name for group in site.groups if group.profile is not None]
+        if self.randomisation.curve_b is not None and measured:
+            raise ValueError(
+                f"randomisation.curve_b has no effect on {', '.join(measured)}: a measured profile "
+                "is not varied; remove the range"
+            )
         if self.episode.episode_days * SECONDS_PER_DAY < site.dispatch_interval_s:
             raise ValueError(
                 f"episode.episode_days {self.episode.episode_days:g} is shorter than one step of "

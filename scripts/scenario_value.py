@@ -45,11 +45,12 @@ DEPENDS_ON = (
     "data/synthetic*.py",
     "data/synthesis/*.py",
     "data/processes/*.py",
-    "gridhash/config*.py",
+    "gridhash/config.py",
+    "gridhash/config_rigs.py",
+    "gridhash/config_tariff.py",
     "gridhash/rigs/*.toml",
     "gridhash/presets/*.toml",
     "training/play.py",
-    "scripts/scenario_value.py",
 )
 
 
@@ -64,7 +65,7 @@ def code_hash() -> str:
 
 def key_of(config: ScenarioConfig, days: int, tune_days: int) -> str:
     """Return what a scenario's figures depend on, as one text."""
-    text = f"{code_hash()} {config.model_dump_json()} {days} {tune_days}"
+    text = f"{code_hash()} {POLICIES} {config.model_dump_json()} {days} {tune_days}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -1,5 +1,7 @@
 """Scenario files: what they hold, how they are merged, and how they are refused."""
 
+import copy
+import random
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -135,6 +137,55 @@ def test_a_fault_is_one_clear_error(changes: dict[str, Any], fault: str) -> None
         parse_scenario(raw("SpotJapan") | changes, origin="test")
     assert str(error.value).startswith("test: ") or "preset" in str(error.value)
     assert "\n" not in str(error.value), "one fault, one line"
+
+
+@pytest.mark.parametrize("name", scenario_names())
+def test_a_damaged_file_is_refused_with_one_error_or_read(name: str) -> None:
+    """Keys renamed, removed, or given another type or size: never anything but a ConfigError."""
+    rng = random.Random(name)
+    refused: list[str] = []
+    for _ in range(60):
+        values = copy.deepcopy(raw(name))
+        damage(values, rng)
+        try:
+            parse_scenario(values, origin="damaged")
+        except ConfigError as err:
+            refused.append(str(err))
+    assert len(refused) > 20, "most damage is noticed"
+    assert all(text.startswith("damaged: ") or "preset" in text for text in refused)
+    assert max(len(text) for text in refused) < 3000
+
+
+def damage(values: dict[str, Any], rng: random.Random) -> None:
+    """Change one key somewhere in a file."""
+    table = values
+    while True:
+        inner = [v for v in table.values() if isinstance(v, dict)]
+        inner += [v[0] for v in table.values() if isinstance(v, list) and v and type(v[0]) is dict]
+        if not inner or rng.random() < 0.35:
+            break
+        table = rng.choice(inner)
+    if not table:
+        table["nothing"] = 1
+        return
+    key = rng.choice(sorted(table))
+    match rng.randrange(4):
+        case 0:
+            table[key + "x"] = table.pop(key)
+        case 1:
+            del table[key]
+        case 2:
+            table[key] = rng.choice(["word", [], {}, [1, "a"], True, [[1]], {"a": 1}, -1, 0.5])
+        case _:
+            table[key] = rng.choice([-1e9, 1e9, 10**12, "", [{"a": 1}], float("nan")])
+
+
+def test_a_range_for_a_measured_profile_is_refused() -> None:
+    values = raw("MixedFleet")
+    values["randomisation"]["curve_b"] = [0.2, 0.3]
+
+    with pytest.raises(ConfigError, match="curve_b has no effect on s19k_pro"):
+        parse_scenario(values, origin="test")
 
 
 def test_an_unknown_name_lists_the_scenarios() -> None:
