@@ -1,5 +1,5 @@
 # Every target sets .venv up first (scripts/set_up); after the first time that needs no network.
-.PHONY: help set-up demo test check bench campaign results clean
+.PHONY: help set-up demo test check bench campaign results scenarios clean
 
 help:
 	@echo "make demo    from a real price file to verified rigs, with a report at the end"
@@ -8,6 +8,7 @@ help:
 	@echo "make bench   environment steps per second, import and load of data, on this machine"
 	@echo "make campaign  damaged files, killed writers, faulty servers: about ten minutes"
 	@echo "make results train and judge on the sample: 3 start costs x 5 seeds, in resumable cells"
+	@echo "make scenarios  rules and plans in every scenario, and a page for each: about ten minutes"
 	@echo "make clean   remove .venv and what the tools leave behind"
 
 set-up:
@@ -33,6 +34,10 @@ campaign: set-up
 
 results: set-up
 	@.venv/bin/python scripts/results.py
+
+scenarios: set-up
+	@.venv/bin/python scripts/scenario_value.py
+	@.venv/bin/python scripts/build_scenario_pages.py
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
