@@ -65,7 +65,8 @@ def code_hash() -> str:
 
 def key_of(config: ScenarioConfig, days: int, tune_days: int) -> str:
     """Return what a scenario's figures depend on, as one text."""
-    text = f"{code_hash()} {POLICIES} {config.model_dump_json()} {days} {tune_days}"
+    settings = config.model_dump_json(exclude={"title", "description", "figures", "value"})
+    text = f"{code_hash()} {POLICIES} {settings} {days} {tune_days}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
