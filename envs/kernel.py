@@ -30,7 +30,7 @@ from gridhash.envs.observation import observe
 from gridhash.envs.parameters import Floats, Floats32, Ints, SiteParameters
 from gridhash.envs.program_parameters import ProgramParameters
 from gridhash.envs.settlement import settle
-from gridhash.envs.settlement_record import LIABILITY, SETTLEMENT_RECORD
+from gridhash.envs.settlement_record import LIABILITY, RECORD_TABLE, SITE_TABLE
 from gridhash.envs.state import HOTTEST_C, FleetState, summarise_filled
 from gridhash.envs.supply_curve import (
     MAX_SEGMENTS,
@@ -39,23 +39,9 @@ from gridhash.envs.supply_curve import (
     supply_is_shaped,
 )
 
-RECORD = (
-    "setpoint_kw",
-    "rig_kw",
-    "cooling_kw",
-    "site_kw",
-    "surplus_used_kw",
-    "hashrate_phs",
-    "rigs_started",
-    "rigs_stopped",
-    "heat_rejected_kwh",
-    "reference_profit",
-    "limit_cut_kw",
-    "tripped_groups",
-    *SETTLEMENT_RECORD,
-)
+RECORD = tuple(column.name for column in RECORD_TABLE)
 """Columns of `StepOutput.record` in order."""
-N_OWN_RECORD = 12
+N_OWN_RECORD = len(SITE_TABLE)
 """Of these, what every site has."""
 
 
