@@ -9,6 +9,12 @@ import numpy.typing as npt
 
 from gridhash.envs.accounts import Accounts, empty_accounts, open_many
 from gridhash.envs.action import ActionKind
+from gridhash.envs.day_decisions import (
+    DAY_ACTIONS,
+    apply_day_actions,
+    decide_day,
+    gate_closes,
+)
 from gridhash.envs.jit import bound_to_types
 from gridhash.envs.kernel import (
     StepOutput,
@@ -35,6 +41,8 @@ class EpisodeRules:
     action_kind: ActionKind = ActionKind.SHADOW_PRICE
     relative_reward: bool = True
     """Subtract the best static profit of each instant, which no action changes."""
+    day_decisions: bool = False
+    """Let actions carry three more numbers for the decisions of the day (`DAY_ACTIONS`)."""
     rows: tuple[int, int] | None = None
     """Playable rows, [first, last); all of the trace if None."""
 
@@ -69,6 +77,46 @@ class BatchedSite:
         self._step: Callable[..., None] | None = None
         self._scratch = empty_scratch(scenario.n_groups)
         self.steps_left = np.zeros(n_sites, dtype=np.int64)
+
+    @property
+    def n_actions(self) -> int:
+        """Numbers in the action of one site."""
+        return self.scenario.n_groups + (len(DAY_ACTIONS) if self.rules.day_decisions else 0)
+
+    @property
+    def gate_closes(self) -> npt.NDArray[np.bool_]:
+        """Sites, (N,), whose decisions of the next day may be replaced before the next step."""
+        return gate_closes(self.scenario.exogenous, self.state)
+
+    def decide_day(
+        self,
+        site: int,
+        *,
+        plan_kw: npt.ArrayLike | None = None,
+        committed_kw: float | None = None,
+        held_kw: float | None = None,
+    ) -> None:
+        """Replace the default decisions of one site's next day, see `day_decisions.decide_day`.
+
+        Raises
+        ------
+        PolicyError
+            If the site's gate does not close now, or a decision is out of range.
+        """
+        if not self.gate_closes[site]:
+            raise PolicyError(
+                f"the decisions of site {site} are not due: its gate closes once a day, see "
+                "gate_closes"
+            )
+        decide_day(
+            self.scenario.params,
+            self.scenario.programs,
+            self.accounts,
+            site,
+            plan_kw=plan_kw,
+            committed_kw=committed_kw,
+            held_kw=held_kw,
+        )
 
     def draw_starts(self, which: Ints, rng: np.random.Generator) -> None:
         """Reset sites to random periods and to fleets that run fully, partly or not at all.
@@ -155,7 +203,7 @@ class BatchedSite:
         Parameters
         ----------
         action
-            (N, G) in the bounds of the action kind; values outside are clipped.
+            (N, n_actions) in the bounds of the action kind; values outside are clipped.
 
         Returns
         -------
@@ -180,15 +228,15 @@ class BatchedSite:
 
     def checked(self, action: npt.NDArray[np.floating]) -> Floats:
         """Return an action as the kernel reads it; raise PolicyError if it is none."""
-        expected = (self.n_sites, self.scenario.n_groups)
+        expected = (self.n_sites, self.n_actions)
         action = np.asarray(action)
         if action.shape != expected:
             raise PolicyError(f"action has shape {action.shape}, expected {expected}")
         if not np.isfinite(action).all():
-            site, group = np.argwhere(~np.isfinite(action))[0]
+            site, k = np.argwhere(~np.isfinite(action))[0]
+            names = [f"group {group.name}" for group in self.scenario.site.groups]
             raise PolicyError(
-                f"action of site {site}, group {self.scenario.site.groups[group].name} is "
-                f"{action[site, group]}"
+                f"action of site {site}, {[*names, *DAY_ACTIONS][k]} is {action[site, k]}"
             )
         # A copy: the kernel would be compiled once more for an array that is read-only.
         return np.array(action, dtype=np.float64, order="C")
@@ -197,6 +245,16 @@ class BatchedSite:
         """Step under an action that `checked` returned; the results are in `output`."""
         if action.dtype != np.float64 or not action.flags.carray:
             raise PolicyError("advance takes what `checked` returns")
+        if self.rules.day_decisions:
+            which = np.flatnonzero(self.gate_closes)
+            n_groups = self.scenario.n_groups
+            apply_day_actions(
+                self.scenario.params,
+                self.scenario.programs,
+                self.accounts,
+                which,
+                action[which, n_groups:],
+            )
         # The arrays stay the same objects, so the types of the first call are those of all.
         if self._step is None:
             self._step = bound_to_types(step_sites, *self._arguments(action))
