@@ -1,8 +1,8 @@
 """N copies of a site that step together: what every environment class wraps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,18 @@ class EpisodeRules:
     """Let actions carry three more numbers for the decisions of the day (`DAY_ACTIONS`)."""
     rows: tuple[int, int] | None = None
     """Playable rows, [first, last); all of the trace if None."""
+
+
+class DrawnStarts(NamedTuple):
+    """Starts of n sites."""
+
+    running_frac: Floats
+    """(n, G)"""
+    coolant_c: Floats
+    """(n, G)"""
+    row: Ints
+    peak_frac: Floats
+    """(n,) highest demand so far per contract power."""
 
 
 class BatchedSite:
@@ -123,23 +135,41 @@ class BatchedSite:
 
         Mostly all groups are in the same mode, as a year's play finds them; a fifth are not.
         """
-        n, n_groups = len(which), self.scenario.n_groups
+        self._start_drawn(which, self._draw(len(which), rng))
+
+    def draw_own_starts(self, which: Ints, rngs: Sequence[np.random.Generator]) -> None:
+        """Reset sites as `draw_starts` does, each from a generator of its own, (n,).
+
+        So a site starts as it would alone, whatever the others do.
+        """
+        draws = [self._draw(1, rng) for rng in rngs]
+        self._start_drawn(which, DrawnStarts(*map(np.concatenate, zip(*draws, strict=True))))
+
+    def _draw(self, n: int, rng: np.random.Generator) -> DrawnStarts:
+        n_groups = self.scenario.n_groups
         low, high = self._start_rows
         part = rng.random(n)
         share = np.where(part < 0.35, 0.0, np.where(part < 0.7, 1.0, rng.random(n)))
         alone = rng.random((n, n_groups)) < 0.2
         running = np.where(alone, rng.random((n, n_groups)) < 0.5, share[:, None])
         coolant_c = rng.uniform(20.0, 40.0, (n, n_groups))
-        place_at_rest(self.state, self.scenario.params, which, running, coolant_c)
-        self.state.row[which] = rng.integers(low, high + 1, n)
-        self.state.substep[which] = 0
-        self.steps_left[which] = self.episode_steps
+        row = rng.integers(low, high + 1, n)
+        peak_frac = np.ones(n)
         if self.scenario.programs.present:
             # Mostly a peak of full power is behind the site, as a year's play finds it.
-            full_kw = self.scenario.site.limits.contract_power_kw
             had_full = rng.random(n) < 0.7
-            peak_kw = full_kw * np.where(had_full, 1.0, rng.random(n))
-            self._open_accounts(which, peak_kw)
+            peak_frac = np.where(had_full, 1.0, rng.random(n))
+        return DrawnStarts(running, coolant_c, row, peak_frac)
+
+    def _start_drawn(self, which: Ints, drawn: DrawnStarts) -> None:
+        scenario = self.scenario
+        place_at_rest(self.state, scenario.params, which, drawn.running_frac, drawn.coolant_c)
+        self.state.row[which] = drawn.row
+        self.state.substep[which] = 0
+        self.steps_left[which] = self.episode_steps
+        if scenario.programs.present:
+            full_kw = scenario.site.limits.contract_power_kw
+            self._open_accounts(which, full_kw * drawn.peak_frac)
 
     def _open_accounts(self, which: Ints, peak_kw: Floats) -> None:
         scenario = self.scenario
@@ -152,8 +182,15 @@ class BatchedSite:
             peak_kw,
         )
 
-    def start_at(self, row: int, *, running_frac: float = 0.0, coolant_c: float = 25.0) -> None:
-        """Reset every site to one period and one state of rest.
+    def start_at(
+        self,
+        row: int,
+        *,
+        running_frac: float = 0.0,
+        coolant_c: float = 25.0,
+        which: Ints | None = None,
+    ) -> None:
+        """Reset every site, or those in `which`, to one period and one state of rest.
 
         The episode ends early where the data do.
 
@@ -162,26 +199,24 @@ class BatchedSite:
         DataError
             If the row cannot be played.
         """
-        if not self.scenario.first_row <= row < self.scenario.n_rows:
+        scenario = self.scenario
+        if not scenario.first_row <= row < scenario.n_rows:
             raise DataError(
-                f"row {row} cannot be played: rows {self.scenario.first_row} to "
-                f"{self.scenario.n_rows - 1} can (a day of prices must lie before)"
+                f"row {row} cannot be played: rows {scenario.first_row} to "
+                f"{scenario.n_rows - 1} can (a day of prices must lie before)"
             )
-        everywhere = np.full((self.n_sites, self.scenario.n_groups), 1.0)
+        if which is None:
+            which = np.arange(self.n_sites)
+        everywhere = np.full((len(which), scenario.n_groups), 1.0)
         place_at_rest(
-            self.state,
-            self.scenario.params,
-            np.arange(self.n_sites),
-            running_frac * everywhere,
-            coolant_c * everywhere,
+            self.state, scenario.params, which, running_frac * everywhere, coolant_c * everywhere
         )
-        self.state.row[:] = row
-        self.state.substep[:] = 0
-        if self.scenario.programs.present:
-            before_kw = np.full(self.n_sites, self.scenario.programs.peak_before_kw)
-            self._open_accounts(np.arange(self.n_sites), before_kw)
-        rows_left = self.scenario.n_rows - row
-        self.steps_left[:] = min(self.episode_steps, rows_left * self.scenario.steps_per_row)
+        self.state.row[which] = row
+        self.state.substep[which] = 0
+        if scenario.programs.present:
+            self._open_accounts(which, np.full(len(which), scenario.programs.peak_before_kw))
+        rows_left = scenario.n_rows - row
+        self.steps_left[which] = min(self.episode_steps, rows_left * scenario.steps_per_row)
 
     def observe(self) -> npt.NDArray[np.float32]:
         """Return the observation of every site, (N, F)."""

@@ -1,106 +1,25 @@
-"""Gymnasium environments over the batched kernel: one site, or many at once."""
+"""The Gymnasium environment of one site; many at once are in `gridhash.envs.vector_env`."""
 
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
 
-from gridhash.config import SiteConfig, load_site
+from gridhash.config import SiteConfig
 from gridhash.data.trace import Trace
-from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
+from gridhash.envs.env_options import chosen_start, resolve_scenario
 from gridhash.envs.kernel import RECORD
 from gridhash.envs.ledger import LEDGER_NAMES
-from gridhash.envs.levels import level_counts
-from gridhash.envs.named_scenario import open_named_scenario
-from gridhash.envs.open_scenario import ScenarioRequest, open_scenario
-from gridhash.envs.scenario import Scenario, build_scenario
-from gridhash.errors import ConfigError
+from gridhash.envs.render import RENDER_MODES, Renderer
+from gridhash.envs.scenario import Scenario
+from gridhash.envs.spaces import ActionForm, ActionView, Masks, ObservationForm, ObservationView
 
-Observation = npt.NDArray[np.float32]
-Action = npt.NDArray[np.float32]
+INFO_NAMES = (*LEDGER_NAMES, *RECORD)
 
 
-def observation_space(scenario: Scenario) -> gymnasium.Space[Any]:
-    """Return the space of one observation; each bound is in `scenario.features`."""
-    return gymnasium.spaces.Box(
-        scenario.bounds[:, 0].astype(np.float32), scenario.bounds[:, 1].astype(np.float32)
-    )
-
-
-def action_space(scenario: Scenario, kind: ActionKind) -> gymnasium.Space[Any]:
-    """Return the space of one action: a number per rig group, meant as `kind` says."""
-    if kind is ActionKind.LEVELS:
-        return gymnasium.spaces.MultiDiscrete(level_counts(scenario.params))
-    return gymnasium.spaces.Box(kind.low, 1.0, (scenario.n_groups,), np.float32)
-
-
-def resolve_scenario(
-    scenario: Scenario | None,
-    site: SiteConfig | str | None,
-    trace: Trace | None,
-    scenario_name: str | None = None,
-) -> Scenario:
-    """Return the scenario that the arguments of an environment name.
-
-    Without a trace, the data that ship with gridhash for the preset; without anything, the
-    embedded sample. A scenario that is given goes before one that is named.
-
-    Raises
-    ------
-    ConfigError
-        If a trace is given without a site, a site of one's own without a trace, or either beside
-        the name of a scenario.
-    """
-    if scenario is not None:
-        return scenario
-    if scenario_name is not None:
-        if site is not None or trace is not None:
-            raise ConfigError(
-                f"the scenario {scenario_name} brings its own site and trace: give neither, or "
-                "make gridhash/MiningSite-v0"
-            )
-        return open_named_scenario(scenario_name)
-    if trace is None and (site is None or isinstance(site, str)):
-        return open_scenario(ScenarioRequest(site=site))
-    if site is None or trace is None:
-        raise ConfigError("give the environment a scenario, or a site and a trace")
-    return build_scenario(load_site(site) if isinstance(site, str) else site, trace)
-
-
-def start_episodes(
-    sites: BatchedSite, rng: np.random.Generator, options: dict[str, Any] | None
-) -> None:
-    """Reset every site: where the options of `MiningSiteEnv` say, or at random.
-
-    Raises
-    ------
-    ConfigError
-        If an option is unknown or out of range.
-    DataError
-        If the data do not hold the start.
-    """
-    options = options or {}
-    unknown = sorted(set(options) - {"start", "running_frac"})
-    if unknown or ("running_frac" in options and "start" not in options):
-        raise ConfigError(
-            f"reset takes the options start and, with it, running_frac; found {sorted(options)}"
-        )
-    if not options:
-        sites.draw_starts(np.arange(sites.n_sites), rng)
-        return
-    running_frac = float(options.get("running_frac", 0.0))
-    if not 0.0 <= running_frac <= 1.0:
-        raise ConfigError(f"option running_frac {running_frac} is outside 0 … 1")
-    row = sites.scenario.row_at(pd.Timestamp(options["start"]))
-    sites.start_at(row, running_frac=running_frac)
-
-
-class MiningSiteEnv(gymnasium.Env[Observation, Action]):
+class MiningSiteEnv(gymnasium.Env[Any, Any]):
     """One bitcoin-mining site on a market: decide how much each rig group draws.
 
     Description
@@ -111,32 +30,46 @@ class MiningSiteEnv(gymnasium.Env[Observation, Action]):
         is derated and then trips.
 
     Action
-        One number per rig group. ``shadow_price`` in [-1, 1] is added to the energy price of the
-        group in units of its break-even before the merit-order dispatch (zero is the closed-form
-        level rule); ``power`` in [0, 1] is the wanted share of full rig power; ``levels`` is 0 for
-        off or the work level of all rigs of the group. Limits apply after.
+        One number per rig group, or one for all. `action_kind` is one of
+
+        - ``shadow_price``, Box in [-1, 1]: added to the energy price of the group in units of its
+          break-even before the merit-order dispatch; zero is the closed-form level rule;
+        - ``power``, Box in [0, 1]: the wanted share of full rig power. For kilowatts wrap it:
+          ``gymnasium.wrappers.RescaleAction(env, 0.0, full_power_kw(params))``;
+        - ``levels``, MultiDiscrete: 0 for off or the work level of all rigs of the group;
+        - ``flat_levels``, Discrete: the same, with every combination numbered.
+
+        Limits apply after. `action_masks` tells which discrete actions are worth saying.
 
     Observation
         `gridhash.envs.observation.observation_table(site)`: name, unit, bounds and meaning of
-        each number. Nothing in it is known later than the start of the step.
+        each number. Nothing in it is known later than the start of the step. With
+        ``observation="dict"`` the same numbers in parts (`gridhash.envs.spaces.feature_groups`);
+        ``gymnasium.wrappers.FlattenObservation`` joins them again, in the order of the keys.
 
     Reward
         Ledger of the interval (hash revenue less energy, adders, surplus energy and start wear),
         less the profit of the best static operating point of that instant if
-        `relative_reward`, per hash revenue of the full site. ``info["profit"]`` is in currency.
+        `relative_reward`, per hash revenue of the full site. ``info["profit"]`` is in currency,
+        and ``info`` holds every line of the ledger and every column of the record by name.
 
     Start
         A random period; a fleet that runs fully, partly or not at all.
         ``reset(options={"start": timestamp, "running_frac": 0.0})`` chooses both.
 
     End
-        By truncation after `episode_days`; a site does not terminate.
+        By truncation after `episode_days`; a site does not terminate. No
+        ``gymnasium.wrappers.TimeLimit`` is needed.
+
+    Rendering
+        The last 24 hours. ``ansi`` is a panel of text, ``rgb_array`` a picture of (H, W, 3)
+        bytes, ``human`` a window with that picture, drawn anew after every step.
 
     Version history
         v0: first release.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (Gymnasium declares it so)
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 4}  # noqa: RUF012
 
     def __init__(
         self,
@@ -144,121 +77,97 @@ class MiningSiteEnv(gymnasium.Env[Observation, Action]):
         *,
         site: SiteConfig | str | None = None,
         trace: Trace | None = None,
-        action_kind: Literal["shadow_price", "power", "levels"] = "shadow_price",
+        action_kind: ActionForm = "shadow_price",
+        observation: ObservationForm = "flat",
         episode_days: float = 7.0,
         relative_reward: bool = True,
         rows: tuple[int, int] | None = None,
         scenario_name: str | None = None,
+        render_mode: str | None = None,
     ) -> None:
         self.scenario = resolve_scenario(scenario, site, trace, scenario_name)
-        kind = ActionKind[action_kind.upper()]
+        self.render_mode = render_mode
+        self._renderer = None
+        if render_mode is not None:
+            title = scenario_name or self.scenario.site.name
+            self._renderer = Renderer(self.scenario, render_mode, title=title)
+        self._observation = ObservationView(self.scenario, observation)
+        self._action = ActionView(self.scenario, action_kind)
         self._sites = BatchedSite(
             self.scenario,
             1,
             EpisodeRules(
                 episode_days=episode_days,
-                action_kind=kind,
+                action_kind=self._action.kind,
                 relative_reward=relative_reward,
                 rows=rows,
             ),
         )
-        self.observation_space = observation_space(self.scenario)
-        self.action_space = action_space(self.scenario, kind)
+        self.observation_space = self._observation.space
+        self.action_space = self._action.space
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
-        """Start an episode; see the class for `options`."""
-        super().reset(seed=seed)
-        start_episodes(self._sites, self.np_random, options)
-        return self._sites.observe()[0], {}
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start an episode; see the class for `options`.
 
-    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Advance by one dispatch interval."""
-        output = self._sites.step(np.asarray(action)[None])
-        info: dict[str, Any] = {"profit": float(output.profit[0])}
-        info.update(zip(LEDGER_NAMES, output.ledger[0].tolist(), strict=True))
-        info.update(zip(RECORD, output.record[0].tolist(), strict=True))
-        truncated = bool(self._sites.steps_left[0] <= 0)
-        return output.observation[0].copy(), float(output.reward[0]), False, truncated, info
-
-
-class MiningSiteVectorEnv(VectorEnv[Observation, Action, Any]):
-    """Many `MiningSiteEnv` stepped by one call of the kernel; resets on the step after the end."""
-
-    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
-
-    def __init__(
-        self,
-        num_envs: int = 1,
-        scenario: Scenario | None = None,
-        *,
-        site: SiteConfig | str | None = None,
-        trace: Trace | None = None,
-        action_kind: Literal["shadow_price", "power", "levels"] = "shadow_price",
-        episode_days: float = 7.0,
-        relative_reward: bool = True,
-        rows: tuple[int, int] | None = None,
-        scenario_name: str | None = None,
-    ) -> None:
-        self.scenario = resolve_scenario(scenario, site, trace, scenario_name)
-        kind = ActionKind[action_kind.upper()]
-        self.num_envs = num_envs
-        self._sites = BatchedSite(
-            self.scenario,
-            num_envs,
-            EpisodeRules(
-                episode_days=episode_days,
-                action_kind=kind,
-                relative_reward=relative_reward,
-                rows=rows,
-            ),
-        )
-        self.single_observation_space = observation_space(self.scenario)
-        self.single_action_space = action_space(self.scenario, kind)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self._ended = np.zeros(num_envs, dtype=bool)
-
-    def reset(
-        self,
-        *,
-        seed: int | list[int | None] | None = None,
-        options: dict[str, Any] | None = None,
-    ) -> tuple[Observation, dict[str, Any]]:
-        """Start an episode in every site, with the options of `MiningSiteEnv`; one seed serves all.
-
-        Later episodes start at random.
+        Raises
+        ------
+        ConfigError
+            If an option is unknown or out of range.
+        DataError
+            If the data do not hold the start.
         """
-        if isinstance(seed, list):
-            seed = seed[0]
         super().reset(seed=seed)
-        start_episodes(self._sites, self.np_random, options)
-        self._ended[:] = False
-        return self._sites.observe(), {}
+        chosen = chosen_start(self.scenario, options or {})
+        if chosen is None:
+            self._sites.draw_starts(np.arange(1), self.np_random)
+        else:
+            row, running_frac = chosen
+            self._sites.start_at(row, running_frac=running_frac)
+        if self._renderer is not None:
+            self._renderer.restart(self._sites)
+        return self._observation.of(self._sites.observe()[0]), {}
 
-    def step(
-        self, actions: Action
-    ) -> tuple[
-        Observation,
-        npt.NDArray[np.float64],
-        npt.NDArray[np.bool_],
-        npt.NDArray[np.bool_],
-        dict[str, Any],
-    ]:
-        """Advance every site; a site that ended in the last step starts anew instead."""
-        self._sites.advance(self._sites.checked(actions))
-        output = self._sites.output
-        observation: Observation = np.array(output.observation, dtype=np.float32)
-        reward = output.reward.copy()
-        profit = output.profit.copy()
-        if self._ended.any():
-            which = np.flatnonzero(self._ended)
-            self._sites.draw_starts(which, self.np_random)
-            observation[which] = self._sites.observe()[which]
-            reward[which] = 0.0
-            profit[which] = 0.0
-        self._ended = self._sites.steps_left <= 0
-        terminated = np.zeros(self.num_envs, dtype=bool)
-        info = {"profit": profit, "_profit": np.ones(self.num_envs, dtype=bool)}
-        return observation, reward, terminated, self._ended.copy(), info
+    def step(self, action: npt.ArrayLike) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Advance by one dispatch interval.
+
+        Raises
+        ------
+        PolicyError
+            If the action has the wrong shape, holds NaN or infinity, or is a flat one out of range.
+        DataError
+            If the data have come to their end.
+        """
+        output = self._sites.step(self._action.numbers(action)[None])
+        info: dict[str, Any] = {"profit": float(output.profit[0])}
+        info.update(
+            zip(INFO_NAMES, output.ledger[0].tolist() + output.record[0].tolist(), strict=True)
+        )
+        truncated = bool(self._sites.steps_left[0] <= 0)
+        if self._renderer is not None:
+            self._renderer.keep(self._sites)
+        observation = self._observation.of(output.observation[0].copy())
+        return observation, float(output.reward[0]), False, truncated, info
+
+    def action_masks(self) -> Masks:
+        """Return which discrete actions are worth saying now, (M,), as sb3-contrib wants it.
+
+        Raises
+        ------
+        ConfigError
+            If the action is continuous.
+        """
+        return self._action.masks(self._sites)[0]
+
+    def render(self) -> Any:
+        """Return the last 24 hours as `render_mode` says; None for ``human`` or no mode."""
+        if self._renderer is None:
+            gymnasium.logger.warn("render needs a render_mode: give it to gymnasium.make")
+            return None
+        return self._renderer.render()
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        if self._renderer is not None:
+            self._renderer.close()

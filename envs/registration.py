@@ -28,7 +28,7 @@ def _register(env_id: str, kwargs: dict[str, object]) -> None:
         gymnasium.register(
             id=env_id,
             entry_point="gridhash.envs.mining_site_env:MiningSiteEnv",
-            vector_entry_point="gridhash.envs.mining_site_env:MiningSiteVectorEnv",
+            vector_entry_point="gridhash.envs.vector_env:MiningSiteVectorEnv",
             kwargs=kwargs,
         )
 

@@ -10,7 +10,7 @@ from gridhash.config import SiteConfig
 from gridhash.data.trace import Trace
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite
-from gridhash.envs.mining_site_env import observation_space
+from gridhash.envs.spaces import observation_space
 from gridhash.envs.observation import observation_table, table_hash
 from gridhash.envs.scenario import Scenario, build_scenario
 

@@ -24,7 +24,7 @@ pytest.importorskip("stable_baselines3")
 import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from gridhash.envs.mining_site_env import action_space, observation_space
+from gridhash.envs.spaces import action_space, observation_space
 from gridhash.training.imitation import (
     DecisionSample,
     clone,
