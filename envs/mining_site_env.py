@@ -158,7 +158,8 @@ class MiningSiteEnv(gymnasium.Env[Any, Any]):
         ConfigError
             If the action is continuous.
         """
-        return self._action.masks(self._sites)[0]
+        masks: Masks = self._action.masks(self._sites)[0]
+        return masks
 
     def render(self) -> Any:
         """Return the last 24 hours as `render_mode` says; None for ``human`` or no mode."""

@@ -1,6 +1,6 @@
 """Forms of observation and action that the environments offer, over one kernel."""
 
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import gymnasium
 import numpy as np
@@ -139,7 +139,8 @@ class ActionView:
         """
         if self.kind is not ActionKind.LEVELS:
             raise ConfigError(
-                f"action_kind {self.form} is continuous and has no masks: use levels or {FLAT_LEVELS}"
+                f"action_kind {self.form} is continuous and has no masks: use levels or "
+                f"{FLAT_LEVELS}"
             )
         by_group = level_masks(sites.state, self._params, rig_caps_kw(sites))
         if self.form != FLAT_LEVELS:
@@ -148,7 +149,7 @@ class ActionView:
         flat, *others = np.split(by_group, np.cumsum(counts)[:-1], axis=1)
         for own in others:
             flat = (flat[:, :, None] & own[:, None, :]).reshape(len(flat), -1)
-        return cast(Masks, flat)
+        return flat
 
 
 def rig_caps_kw(sites: BatchedSite) -> Floats:

@@ -174,7 +174,11 @@ class MiningSiteVectorEnv(VectorEnv[Any, Any, Any]):
     def _infos(self, played: Booleans) -> dict[str, Any]:
         """Return what the step gave the sites in `played`, (N,), in Gymnasium's form."""
         output = self._sites.output
-        profit, ledger, record = output.profit.copy(), output.ledger.T.copy(), output.record.T.copy()
+        profit, ledger, record = (
+            output.profit.copy(),
+            output.ledger.T.copy(),
+            output.record.T.copy(),
+        )
         if not played.all():
             for values in (profit, ledger, record):
                 values[..., ~played] = 0.0

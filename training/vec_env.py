@@ -9,8 +9,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
-from gridhash.envs.spaces import action_space, observation_space
 from gridhash.envs.scenario import Scenario
+from gridhash.envs.spaces import action_space, observation_space
 
 
 class SiteVecEnv(VecEnv):

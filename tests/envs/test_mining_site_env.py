@@ -17,14 +17,15 @@ from gridhash.config import SiteConfig, load_site, preset_names
 from gridhash.data.trace import Trace
 from gridhash.envs.kernel import RECORD
 from gridhash.envs.ledger import LEDGER_NAMES
-from gridhash.envs.mining_site_env import MiningSiteEnv, MiningSiteVectorEnv
+from gridhash.envs.mining_site_env import MiningSiteEnv
 from gridhash.envs.registration import SITE_ID, register
 from gridhash.envs.scenario import Scenario
+from gridhash.envs.vector_env import MiningSiteVectorEnv
 from gridhash.errors import ConfigError, DataError, PolicyError
 
 MakeTrace = Callable[..., Trace]
 IDS = [SITE_ID]
-KINDS = ("shadow_price", "power")
+KINDS = ("shadow_price", "power", "levels", "flat_levels")
 START = pd.Timestamp("2024-07-03 09:00", tz="Asia/Tokyo")
 
 
@@ -52,7 +53,7 @@ def test_gymnasium_check_env_finds_nothing(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         env = gymnasium.make(env_id, site=preset, trace=trace, action_kind=kind, episode_days=1.0)
-        check_env(env.unwrapped)
+        check_env(env.unwrapped, skip_render_check=True)
 
 
 @pytest.mark.parametrize("env_id", IDS)
@@ -61,7 +62,7 @@ def test_stable_baselines_check_env_finds_nothing(env_id: str, busy_scenario: Sc
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         env = gymnasium.make(env_id, scenario=busy_scenario, episode_days=1.0)
-        checker.check_env(env.unwrapped)
+        checker.check_env(env.unwrapped, skip_render_check=True)
 
 
 def test_make_without_data_plays_the_data_that_ship_with_the_package() -> None:
@@ -271,7 +272,9 @@ def test_gymnasium_vector_wrappers_read_the_infos(busy_scenario: Scenario) -> No
     listed = DictInfoToList(vector(busy_scenario, 2))
     listed.reset(seed=0)
     *_, infos_of_each = listed.step(np.zeros((2, 4), dtype=np.float32))
-    assert [set(info) for info in infos_of_each] == [{"profit"}, {"profit"}]
+    assert [set(info) for info in infos_of_each] == 2 * [{"profit", "ledger", "record"}]
+    assert [set(info["ledger"]) for info in infos_of_each] == 2 * [set(LEDGER_NAMES)]
+    assert [set(info["record"]) for info in infos_of_each] == 2 * [set(RECORD)]
 
 
 def test_a_site_by_name_and_by_value_are_the_same(japan: SiteConfig, make_trace: MakeTrace) -> None:

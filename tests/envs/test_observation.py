@@ -10,9 +10,9 @@ from gridhash.config import SiteConfig
 from gridhash.data.trace import Trace
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite
-from gridhash.envs.spaces import observation_space
 from gridhash.envs.observation import observation_table, table_hash
 from gridhash.envs.scenario import Scenario, build_scenario
+from gridhash.envs.spaces import observation_space
 
 MakeScenario = Callable[..., Scenario]
 MakeSites = Callable[..., BatchedSite]
