@@ -32,6 +32,7 @@ AHEAD_H = 6
 
 
 def mark_time(axes: Axes, view: DayView) -> None:
+    """Set the time axis and shade events and what is yet to come."""
     first = view.starts[0] if len(view.starts) else view.now
     end = max(view.now + pd.Timedelta(hours=AHEAD_H), first + pd.Timedelta(hours=24))
     axes.set_xlim(_days(first), _days(end))
@@ -63,10 +64,13 @@ def _held(values: Floats) -> Floats:
 
 
 def _legend(axes: Axes) -> None:
+    if not axes.get_legend_handles_labels()[1]:
+        return
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.02), borderaxespad=0.2, handlelength=1.6)
 
 
 def draw_prices(axes: Axes, view: DayView) -> None:
+    """Draw market and all-in price, break-even, and what is published ahead."""
     axes.set_title("Price: the fleet earns where all-in lies below break-even")
     axes.set_ylabel(view.price_unit)
     axes.axhline(0.0, color="#999999", linewidth=0.8)
@@ -105,6 +109,7 @@ def _squeeze_spikes(axes: Axes, shown: Floats, level: float) -> None:
 
 
 def draw_events(axes: Axes, view: DayView, lanes: list[str]) -> None:
+    """Draw a bar per event, one lane per kind."""
     x = _x(view.edges)
     for event in view.events:
         lane = lanes.index(event.label)
@@ -113,8 +118,8 @@ def draw_events(axes: Axes, view: DayView, lanes: list[str]) -> None:
             color=EVENT_COLOURS[event.label], linewidth=0,
         )  # fmt: skip
     axes.set_yticks(range(len(lanes)), lanes)
-    for tick, lane in zip(axes.get_yticklabels(), lanes, strict=True):
-        tick.set_color(EVENT_COLOURS[lane])
+    for tick, label in zip(axes.get_yticklabels(), lanes, strict=True):
+        tick.set_color(EVENT_COLOURS[label])
         tick.set_fontweight("bold")
     axes.set_ylim(len(lanes) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
@@ -129,6 +134,7 @@ class _PowerLine:
 
 
 def draw_power(axes: Axes, view: DayView) -> None:
+    """Draw power by group as areas, and the limits and offers beside it."""
     site = view.scenario.site
     contract_kw = site.limits.contract_power_kw
     per, unit = (1000.0, "MW") if contract_kw >= 1000.0 else (1.0, "kW")
@@ -189,6 +195,7 @@ def _draw_pause(axes: Axes, view: DayView, per: float) -> None:
 
 
 def draw_heat(axes: Axes, view: DayView) -> None:
+    """Draw hottest chip and loop and the outdoor temperature, with derate and trip."""
     params = view.scenario.params
     axes.set_title("Temperature: hottest of all groups")
     axes.set_ylabel("°C")
@@ -216,6 +223,7 @@ def draw_heat(axes: Axes, view: DayView) -> None:
 
 
 def draw_money(axes: Axes, view: DayView) -> None:
+    """Draw profit and the largest ledger lines, summed from the first interval on."""
     currency = view.scenario.site.currency
     axes.set_title("Money since the start of the picture, by ledger line")
     axes.set_ylabel(currency)
