@@ -9,6 +9,7 @@ help:
 	@echo "make campaign  damaged files, killed writers, faulty servers: about ten minutes"
 	@echo "make results train and judge on the sample: 3 start costs x 5 seeds, in resumable cells"
 	@echo "make scenarios  rules and plans in every scenario, and a page for each: about ten minutes"
+	@echo "make docs    the reference pages, from the tables of the code"
 	@echo "make clean   remove .venv and what the tools leave behind"
 
 set-up:
@@ -38,6 +39,9 @@ results: set-up
 scenarios: set-up
 	@.venv/bin/python scripts/scenario_value.py
 	@.venv/bin/python scripts/build_scenario_pages.py
+
+docs: set-up
+	@.venv/bin/python scripts/build_reference.py
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

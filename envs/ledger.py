@@ -15,6 +15,8 @@ class LedgerTerm:
     name: str
     sign: int
     meaning: str
+    block: str = ""
+    """Key of the site file without which the line stays zero; empty for a line of every site."""
 
 
 LEDGER = (
@@ -26,46 +28,94 @@ LEDGER = (
     LedgerTerm(name="adder_cost", sign=-1, meaning="levy, wheeling and tax on grid energy"),
     LedgerTerm(name="surplus_energy_cost", sign=-1, meaning="energy from surplus at its own price"),
     LedgerTerm(name="start_wear_cost", sign=-1, meaning="wear charged per rig started"),
-    LedgerTerm(name="levy_cost", sign=-1, meaning="renewable levy on grid energy"),
-    LedgerTerm(name="carbon_cost", sign=-1, meaning="carbon price of grid energy"),
-    LedgerTerm(name="pv_cost", sign=-1, meaning="energy used from panels behind the meter"),
-    LedgerTerm(name="export_revenue", sign=1, meaning="energy of those panels that is not used"),
-    LedgerTerm(name="power_purchase_cost", sign=-1, meaning="fixed-price block, used or not"),
-    LedgerTerm(name="resale_revenue", sign=1, meaning="unused part of that block, sold at spot"),
     LedgerTerm(
-        name="demand_charge", sign=-1,
+        name="levy_cost", sign=-1, block="tariff.renewable_levy_per_kwh",
+        meaning="renewable levy on grid energy",
+    ),
+    LedgerTerm(
+        name="carbon_cost", sign=-1, block="tariff.carbon_price_per_t",
+        meaning="carbon price of grid energy",
+    ),
+    LedgerTerm(
+        name="pv_cost", sign=-1, block="tariff.behind_meter_pv",
+        meaning="energy used from panels behind the meter",
+    ),
+    LedgerTerm(
+        name="export_revenue", sign=1, block="tariff.behind_meter_pv",
+        meaning="energy of those panels that is not used",
+    ),
+    LedgerTerm(
+        name="power_purchase_cost", sign=-1, block="tariff.power_purchase",
+        meaning="fixed-price block, used or not",
+    ),
+    LedgerTerm(
+        name="resale_revenue", sign=1, block="tariff.power_purchase",
+        meaning="unused part of that block, sold at spot",
+    ),
+    LedgerTerm(
+        name="demand_charge", sign=-1, block="tariff.demand_charge",
         meaning="highest mean power of the month and ratchet; booked when a new highest is set",
     ),
     LedgerTerm(
-        name="transmission_peak_cost", sign=-1,
+        name="transmission_peak_cost", sign=-1, block="tariff.coincident_peaks",
         meaning="power in the intervals of highest system demand, for transmission (such as 4CP)",
     ),
     LedgerTerm(
-        name="capacity_peak_cost", sign=-1,
+        name="capacity_peak_cost", sign=-1, block="tariff.coincident_peaks",
         meaning="power in the intervals of highest system demand, for capacity",
     ),
     LedgerTerm(
-        name="capacity_contribution", sign=-1, meaning="fixed on contract power, at month's start"
+        name="capacity_contribution", sign=-1, block="tariff.capacity_contribution",
+        meaning="fixed on contract power, at month's start",
     ),
     LedgerTerm(
-        name="imbalance_cost", sign=-1,
+        name="imbalance_cost", sign=-1, block="tariff.balancing",
         meaning="deviation from the plan at imbalance prices; negative where it earns",
     ),
     LedgerTerm(
-        name="bias_penalty", sign=-1, meaning="net deviation of a month beyond what is tolerated"
+        name="bias_penalty", sign=-1, block="tariff.balancing",
+        meaning="net deviation of a month beyond what is tolerated",
     ),
-    LedgerTerm(name="reduction_capacity_pay", sign=1, meaning="for standing by to reduce"),
-    LedgerTerm(name="reduction_energy_pay", sign=1, meaning="for energy reduced when called"),
-    LedgerTerm(name="reduction_penalty", sign=-1, meaning="for what was missing when called"),
-    LedgerTerm(name="increase_pay", sign=1, meaning="for load above the baseline when called"),
-    LedgerTerm(name="pause_pay", sign=1, meaning="for hours paused by the utility's order"),
-    LedgerTerm(name="pause_penalty", sign=-1, meaning="for energy above the pause power"),
-    LedgerTerm(name="held_pay", sign=1, meaning="for capacity held ready to drop"),
-    LedgerTerm(name="held_penalty", sign=-1, meaning="for held capacity that was missing"),
     LedgerTerm(
-        name="base_point_penalty", sign=-1, meaning="for energy outside the base point's tolerance"
+        name="reduction_capacity_pay", sign=1, block="programs.demand_reduction",
+        meaning="for standing by to reduce",
     ),
-    LedgerTerm(name="repair_cost", sign=-1, meaning="for rigs that failed"),
+    LedgerTerm(
+        name="reduction_energy_pay", sign=1, block="programs.demand_reduction",
+        meaning="for energy reduced when called",
+    ),
+    LedgerTerm(
+        name="reduction_penalty", sign=-1, block="programs.demand_reduction",
+        meaning="for what was missing when called",
+    ),
+    LedgerTerm(
+        name="increase_pay", sign=1, block="programs.demand_increase",
+        meaning="for load above the baseline when called",
+    ),
+    LedgerTerm(
+        name="pause_pay", sign=1, block="programs.pause_orders",
+        meaning="for hours paused by the utility's order",
+    ),
+    LedgerTerm(
+        name="pause_penalty", sign=-1, block="programs.pause_orders",
+        meaning="for energy above the pause power",
+    ),
+    LedgerTerm(
+        name="held_pay", sign=1, block="programs.ancillary",
+        meaning="for capacity held ready to drop",
+    ),
+    LedgerTerm(
+        name="held_penalty", sign=-1, block="programs.ancillary",
+        meaning="for held capacity that was missing",
+    ),
+    LedgerTerm(
+        name="base_point_penalty", sign=-1, block="programs.base_point",
+        meaning="for energy outside the base point's tolerance",
+    ),
+    LedgerTerm(
+        name="repair_cost", sign=-1, block="groups.failures",
+        meaning="for rigs that failed",
+    ),
 )  # fmt: skip
 """Terms of the ledger in order; amounts are as named and enter profit by their sign."""
 
