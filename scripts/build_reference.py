@@ -8,6 +8,7 @@ is committed.
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ PROCESSES: dict[str, tuple[Any, ...]] = {
 """What draws the columns of each block of `ProcessSettings`."""
 
 
-def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Return a table as lines of Markdown."""
     return [row_text(header), "|" + "---|" * len(header), *map(row_text, rows)]
 
