@@ -10,6 +10,11 @@ bent is bent in favour of profit:
 - Starting rigs may take another level than the rest of their group.
 - Fans follow tangents below their law in the heat of the interval; pumps run in proportion to the
   rigs. Where energy has a negative price, a chord above the law limits what they can burn.
+- Rigs whose power depends on their temperature may be as cold as any chip can be, or as hot where
+  burning pays, whatever the loop is. Heaters, limits on starts in the cold and repairs cost
+  nothing. Rigs that fail do so at will, draw no standby then, and come back as free to start: their
+  groups have no minimum times.
+- Tariff and programs: `gridhash.agents.bound_programs`, `gridhash.agents.bound_months`.
 - Groups with the same rigs are one: the kernel's relations are linear in rigs, so the sum of
   several plays is a play of the sum. Of cooling that differs the most favourable is taken.
 
@@ -22,16 +27,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gridhash.agents.bound_months import add_months, month_windows, settles_by_month
+from gridhash.agents.bound_programs import Window, add_programs, settled_price_per_kwh
 from gridhash.agents.linear_program import LinearProgram, Solution
-from gridhash.agents.rig_class import rig_classes
-from gridhash.envs.columns import OUTDOOR, PRICE, SURPLUS
+from gridhash.agents.rig_class import RigClass, rig_classes
+from gridhash.envs.columns import OUTDOOR, PAUSE, SURPLUS, WET_BULB
 from gridhash.envs.parameters import SiteParameters
 from gridhash.envs.scenario import Scenario
+from gridhash.envs.thermal import temperature_power_frac
 from gridhash.errors import DataError
 from gridhash.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 HOTTEST_START_C = 40.0
 """Warmest loop that an episode starts with."""
+COLDEST_START_C = 20.0
+"""Coldest loop that an episode starts with."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,7 @@ def perfect_foresight_bound(
     rows: tuple[int, int],
     *,
     window_days: float = 28.0,
+    opens_accounts: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Bound:
     """Return an upper bound on what any policy earns in the kernel over a span.
@@ -81,7 +92,12 @@ def perfect_foresight_bound(
     rows
         Settlement periods [first, last).
     window_days
-        Longer windows are tighter, by about one start per window, and slower.
+        Longer windows are tighter, by about one start per window, and slower. Where months are
+        settled windows begin with them.
+    opens_accounts
+        Whether every play opens its accounts in the first row, as `BatchedSite.start_at` does:
+        the peak that a ratchet builds on is then the site file's. Otherwise it is unknown and
+        nothing is charged for it.
     progress
         Called after each window with the number done and the number of windows.
 
@@ -98,35 +114,43 @@ def perfect_foresight_bound(
     rows_per_window = round(window_days * SECONDS_PER_DAY / scenario.trace.period_s)
     if rows_per_window < 1:
         raise DataError(f"a window of {window_days:g} days holds no settlement period")
-    starts = range(first, last, rows_per_window)
+    if settles_by_month(scenario):
+        spans = month_windows(scenario, rows, rows_per_window)
+    else:
+        starts = range(first, last, rows_per_window)
+        spans = [(start, min(start + rows_per_window, last)) for start in starts]
     windows = []
-    for k, start in enumerate(starts):
-        end = min(start + rows_per_window, last)
-        solution = solve_window(scenario, (start, end))
-        windows.append(
-            WindowBound(rows=(start, end), value=solution.upper_bound, planned=solution.value)
-        )
+    for k, span in enumerate(spans):
+        solution = solve_window(scenario, span, opened_at=first if opens_accounts else None)
+        windows.append(WindowBound(rows=span, value=solution.upper_bound, planned=solution.value))
         if progress is not None:
-            progress(k + 1, len(starts))
+            progress(k + 1, len(spans))
     return Bound(rows=rows, windows=tuple(windows))
 
 
-def solve_window(scenario: Scenario, rows: tuple[int, int]) -> Solution:
-    """Solve the program of one window."""
-    params = scenario.params
-    market = np.repeat(
-        scenario.market[rows[0] : rows[1]], scenario.steps_per_row, axis=0
-    )  # (T, 7): constant within a settlement period
+def solve_window(
+    scenario: Scenario, rows: tuple[int, int], *, opened_at: int | None = None
+) -> Solution:
+    """Solve the program of one window; `opened_at` as `gridhash.agents.bound_months.add_months`."""
+    params, programs = scenario.params, scenario.programs
+    row = np.repeat(np.arange(*rows), scenario.steps_per_row)
+    market = scenario.market[row]  # constant within a settlement period
     n = len(market)
+    classes = rig_classes(params)
     hours = params.interval_s / SECONDS_PER_HOUR
-    import_price = market[:, PRICE] + params.adders_per_kwh
+    import_price = settled_price_per_kwh(scenario)[row]
     # Surplus is never drawn where the grid is cheaper, but the program may: it will not want to.
     pays_to_burn = (import_price < 0.0) | (
         (params.surplus_price_per_kwh < 0.0) & (market[:, SURPLUS] > 0.0)
     )
-    keep_minimum_up = _minimum_up_holds(params, float(market[:, OUTDOOR].max()))
+    if programs.present:
+        pays_to_burn = np.ones(n, dtype=np.bool_)
+    paused = market[:, PAUSE] > 0.0
+    hottest_c, coldest_c = _extreme_temperatures(scenario, rows, classes)
+    minimum_up_holds = ~paused & _minimum_up_holds(params, hottest_c)
     program = LinearProgram()
-    most_kw = float(params.max_rig_kw + (params.fan_kw + params.pump_kw).sum())
+    cooling_kw = float((params.fan_kw + params.pump_kw + params.freeze_heater_kw).sum())
+    most_kw = params.max_rig_kw * max(rigs.hot_frac for rigs in classes) + cooling_kw
     imported = program.add_columns(n, lower=0.0, upper=most_kw, gain=-hours * import_price)
     from_surplus = program.add_columns(
         n,
@@ -137,19 +161,47 @@ def solve_window(scenario: Scenario, rows: tuple[int, int]) -> Solution:
     balance = program.add_rows(n, lower=0.0, upper=0.0)
     program.add_entries(balance, imported, -1.0)
     program.add_entries(balance, from_surplus, -1.0)
-    may_exceed_contract = params.max_rig_kw > params.rig_cap_kw
-    contract = program.add_rows(n, upper=params.rig_cap_kw) if may_exceed_contract else None
-    for rigs in rig_classes(params):
+    rig_cap_kw = np.where(
+        paused, min(params.rig_cap_kw, programs.pause_rig_cap_kw), params.rig_cap_kw
+    )
+    may_exceed_cap = params.max_rig_kw > rig_cap_kw.min()
+    contract = program.add_rows(n, upper=rig_cap_kw) if may_exceed_cap else None
+    for rigs in classes:
         rigs.add_to(
             program,
             market=market,
             hours=hours,
             balance=balance,
             contract=contract,
-            keep_minimum_up=keep_minimum_up,
+            minimum_up_holds=minimum_up_holds,
             pays_to_burn=pays_to_burn,
+            coldest_c=coldest_c,
         )
+    if programs.present:
+        window = Window(
+            scenario=scenario,
+            rows=rows,
+            market=market,
+            row=row,
+            hours=hours,
+            most_kw=min(most_kw, params.contract_power_kw),
+        )
+        energy = add_programs(program, window, imported, from_surplus, balance)
+        add_months(program, window, energy, opened_at)
     return program.solve()
+
+
+def _extreme_temperatures(
+    scenario: Scenario, rows: tuple[int, int], classes: list[RigClass]
+) -> tuple[float, float]:
+    """Return the hottest outdoors of a window and the coldest that any chip or loop can be [°C].
+
+    Nothing is colder than what heat goes to, so far, and than what episodes start with.
+    """
+    so_far = scenario.market[scenario.first_row : rows[1]]
+    sinks = [rigs.sink(so_far[:, OUTDOOR], so_far[:, WET_BULB])[0].min() for rigs in classes]
+    hottest_c = float(scenario.market[rows[0] : rows[1], OUTDOOR].max())
+    return hottest_c, float(min(COLDEST_START_C, *sinks))
 
 
 def _minimum_up_holds(params: SiteParameters, hottest_outdoor_c: float) -> bool:
@@ -161,15 +213,27 @@ def _minimum_up_holds(params: SiteParameters, hottest_outdoor_c: float) -> bool:
     C = max(setpoint, outdoors + n P_max / UA_max). With rho = n C_rig / C_loop, the kernel's
     equations give d(y + rho x)/dt = -UA (y - settled) / C_loop, which is not positive where y > C;
     so y + rho x never exceeds its largest value with y <= C. As x <= sup y + R P_max, and x >= y
-    while y rises, sup y <= C + rho R P_max.
+    while y rises, sup y <= C + rho R P_max. P_max is that of a chip at its derating temperature,
+    which then is never passed; a tower is reckoned without spray, against outdoor air.
     """
     if float((params.n_rigs * params.level_kw[:, 0]).sum()) > params.rig_cap_kw:
         return False
-    top_kw = params.level_kw[:, -1]
+    if (params.repair_per_h > 0.0).any():
+        return False
+    hot_frac = np.array(
+        [
+            temperature_power_frac(*(float(x) for x in own))
+            for own in zip(
+                params.chip_derate_c, params.power_per_k, params.power_reference_c, strict=True
+            )
+        ]
+    )
+    top_kw = params.level_kw[:, -1] * hot_frac
     rise_k = params.chip_to_coolant_k_per_kw * top_kw
+    full_kw_per_k = params.heat_rejection_kw_per_k * params.spray_off_rejection_frac
     settled_c = np.maximum(
         np.maximum(params.coolant_setpoint_c, HOTTEST_START_C),
-        hottest_outdoor_c + params.n_rigs * top_kw / params.heat_rejection_kw_per_k,
+        hottest_outdoor_c + params.n_rigs * top_kw / full_kw_per_k,
     )
     ratio = params.n_rigs * params.rig_heat_capacity_kj_per_k / params.loop_heat_capacity_kj_per_k
     return bool(np.all(settled_c + (ratio + 1.0) * rise_k <= params.chip_derate_c))

@@ -51,6 +51,8 @@ class LinearProgram:
         self._row_lower: list[Floats] = []
         self._row_upper: list[Floats] = []
         self._entries: list[tuple[Ints, Ints, Floats]] = []
+        self._more_gain: list[tuple[Ints, Floats]] = []
+        self._constant = 0.0
         self._n_columns = 0
         self._n_rows = 0
 
@@ -80,6 +82,14 @@ class LinearProgram:
         """Add one entry per pair of row and column; no pair may occur twice."""
         self._entries.append((rows, columns, np.broadcast_to(values, rows.shape)))
 
+    def add_gain(self, columns: Ints, amounts: float | Floats) -> None:
+        """Add to what columns gain, each of them named once."""
+        self._more_gain.append((columns, np.broadcast_to(amounts, columns.shape)))
+
+    def add_constant(self, amount: float) -> None:
+        """Add what is gained whatever the columns are."""
+        self._constant += amount
+
     def solve(self, *, solver: Solver = "simplex") -> Solution:
         """Return the optimum.
 
@@ -96,6 +106,8 @@ class LinearProgram:
         lower, upper = np.concatenate(self._column_lower), np.concatenate(self._column_upper)
         row_lower, row_upper = np.concatenate(self._row_lower), np.concatenate(self._row_upper)
         cost = -np.concatenate(self._gain)
+        for which, amounts in self._more_gain:
+            cost[which] -= amounts
 
         problem = _highs.HighsLp()
         problem.num_col_, problem.num_row_ = self._n_columns, self._n_rows
@@ -127,8 +139,9 @@ class LinearProgram:
         reduced = cost - np.bincount(columns, values * dual[rows], minlength=self._n_columns)
         x = np.asarray(solution.col_value, dtype=np.float64)
         return Solution(
-            value=float(-(cost @ x)),
-            upper_bound=-(_least(dual, row_lower, row_upper) + _least(reduced, lower, upper)),
+            value=self._constant + float(-(cost @ x)),
+            upper_bound=self._constant
+            - (_least(dual, row_lower, row_upper) + _least(reduced, lower, upper)),
             columns=x,
         )
 

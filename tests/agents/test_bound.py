@@ -361,8 +361,8 @@ def test_tangents_lie_below_the_fan_law_and_the_chord_above(
             for heat in heats
         ]
     )
-    below = np.max([a[0] + b[0] * heats for a, b in rigs.fan_tangents(outdoor)], axis=0)
-    intercept, slope = rigs.fan_chord(outdoor)
+    below = np.max([a[0] + b[0] * heats for a, b in rigs.fan_tangents(outdoor, np.ones(1))], axis=0)
+    intercept, slope = rigs.fan_chord(outdoor, np.ones(1))
 
     assert (below <= law + 1e-9).all()
     assert (intercept[0] + slope[0] * heats >= law - 1e-9).all()
