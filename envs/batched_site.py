@@ -1,6 +1,6 @@
 """N copies of a site that step together: what every environment class wraps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,16 +15,10 @@ from gridhash.envs.day_decisions import (
     decide_day,
     gate_closes,
 )
-from gridhash.envs.jit import bound_to_types
-from gridhash.envs.kernel import (
-    StepOutput,
-    empty_output,
-    empty_scratch,
-    observe_sites,
-    step_sites,
-)
+from gridhash.envs.kernel import StepOutput, empty_output, observe_sites
 from gridhash.envs.parameters import Floats, Ints
 from gridhash.envs.scenario import Scenario
+from gridhash.envs.site_stepper import SiteStepper
 from gridhash.envs.state import FleetState, empty_state, place_at_rest
 from gridhash.errors import DataError, PolicyError
 
@@ -63,10 +57,13 @@ class BatchedSite:
     """N sites on one scenario, stepped by the kernel.
 
     Actions are only read, so that a caller may reuse them. `observe` returns a fresh array; what
-    `step` returns is overwritten by the next step.
+    `step` returns is overwritten by the next step. The arrays of `state`, `accounts` and `output`
+    stay the same ones for good. `threads` share the sites; they pay from some hundred sites each.
     """
 
-    def __init__(self, scenario: Scenario, n_sites: int, rules: EpisodeRules) -> None:
+    def __init__(
+        self, scenario: Scenario, n_sites: int, rules: EpisodeRules, *, threads: int = 1
+    ) -> None:
         self.scenario = scenario
         self.rules = rules
         self.n_sites = n_sites
@@ -86,8 +83,8 @@ class BatchedSite:
                 "episodes"
             )
         self._start_rows = (first, last - episode_rows)
-        self._step: Callable[..., None] | None = None
-        self._scratch = empty_scratch(scenario.n_groups)
+        self.threads = threads
+        self._stepper = self._new_stepper()
         self.steps_left = np.zeros(n_sites, dtype=np.int64)
 
     @property
@@ -290,27 +287,25 @@ class BatchedSite:
                 which,
                 action[which, n_groups:],
             )
-        # The arrays stay the same objects, so the types of the first call are those of all.
-        if self._step is None:
-            self._step = bound_to_types(step_sites, *self._arguments(action))
-        self._step(*self._arguments(action))
+        self._stepper.step(action)
         self.steps_left -= 1
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out machine code, which belongs to one process."""
-        return self.__dict__ | {"_step": None}
+        """Leave out machine code and threads, which belong to one process."""
+        return {name: value for name, value in vars(self).items() if name != "_stepper"}
 
-    def _arguments(self, action: Floats) -> tuple[Any, ...]:
-        scenario = self.scenario
-        return (
-            scenario.params,
-            scenario.programs,
-            scenario.exogenous,
+    def __setstate__(self, values: dict[str, Any]) -> None:
+        """Take over what `__getstate__` returned."""
+        vars(self).update(values)
+        self._stepper = self._new_stepper()
+
+    def _new_stepper(self) -> SiteStepper:
+        return SiteStepper(
+            self.scenario,
             self.state,
             self.accounts,
-            action,
-            int(self.rules.action_kind),
-            self.rules.relative_reward,
-            self._scratch,
             self.output,
+            action_kind=self.rules.action_kind,
+            relative_reward=self.rules.relative_reward,
+            threads=self.threads,
         )

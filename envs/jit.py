@@ -38,11 +38,12 @@ def njit(function: _Function) -> _Function:
 
     Without fast-math single and batched stepping agree to the bit. ``_nrt=False``: the functions
     only borrow their arrays, so numba need not count references; counting them took nine tenths
-    of a step. ``inline``: passing some fifty arrays down a call took half of the rest.
+    of a step. ``inline``: passing some fifty arrays down a call took half of the rest. ``nogil``:
+    threads run beside each other.
     """
-    compiled: _Function = _compile(cache=True, error_model="numpy", _nrt=False, inline="always")(
-        function
-    )
+    compiled: _Function = _compile(
+        cache=True, error_model="numpy", nogil=True, _nrt=False, inline="always"
+    )(function)
     return compiled
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from gridhash.config import SiteConfig
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.scenario import Scenario
-from gridhash.errors import DataError, PolicyError
+from gridhash.errors import ConfigError, DataError, PolicyError
 
 MakeSites = Callable[..., BatchedSite]
 MakeScenario = Callable[..., Scenario]
@@ -243,3 +244,46 @@ def test_relative_reward_differs_from_profit_by_what_no_action_changes(
     rewards_apart, profits_apart = np.diff(rewards, axis=0), np.diff(profits, axis=0)
     assert np.abs(profits_apart).min() > 0.0
     assert rewards_apart == pytest.approx(profits_apart / scenario.params.reward_scale, abs=1e-12)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_change_no_bit(
+    busy_levels_scenario: Scenario, random_play: RandomPlay, threads: int
+) -> None:
+    rules = EpisodeRules(episode_days=1.0)
+    alone = BatchedSite(busy_levels_scenario, 7, rules)
+    shared = BatchedSite(busy_levels_scenario, 7, rules, threads=threads)
+    for sites in (alone, shared):
+        sites.draw_starts(np.arange(7), np.random.default_rng(4))
+    play = random_play(ActionKind.SHADOW_PRICE, (7, busy_levels_scenario.n_groups), 5)
+    for _ in range(60):
+        action = play()
+        alone.step(action)
+        shared.step(action)
+        for i in range(7):
+            assert bits(shared, i) == bits(alone, i)
+
+
+@pytest.mark.parametrize("threads", [0, 8])
+def test_a_number_of_threads_that_no_sites_are_left_for_is_refused(
+    busy_scenario: Scenario, threads: int
+) -> None:
+    with pytest.raises(ConfigError, match=f"threads is {threads}: give 1 to 7"):
+        BatchedSite(busy_scenario, 7, EpisodeRules(episode_days=1.0), threads=threads)
+
+
+def test_a_pickled_copy_goes_on_alike_and_apart(
+    busy_scenario: Scenario, random_play: RandomPlay
+) -> None:
+    sites = BatchedSite(busy_scenario, 4, EpisodeRules(episode_days=1.0), threads=2)
+    sites.draw_starts(np.arange(4), np.random.default_rng(4))
+    play = random_play(ActionKind.SHADOW_PRICE, (4, busy_scenario.n_groups), 5)
+    sites.step(play())
+    copy = pickle.loads(pickle.dumps(sites))
+    action = play()
+    before = bits(copy, 0)
+    sites.step(action)
+    assert bits(copy, 0) == before
+    copy.step(action)
+    for i in range(4):
+        assert bits(copy, i) == bits(sites, i)
