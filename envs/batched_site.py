@@ -215,18 +215,14 @@ class BatchedSite:
         rows_left = scenario.n_rows - row
         self.steps_left[which] = min(self.episode_steps, rows_left * scenario.steps_per_row)
 
-    def observe(self) -> npt.NDArray[np.float32]:
-        """Return the observation of every site, (N, F)."""
-        scenario = self.scenario
-        out = np.zeros((self.n_sites, len(scenario.features)), dtype=np.float32)
-        observe_sites(
-            scenario.params,
-            scenario.programs,
-            scenario.exogenous,
-            self.state,
-            self.accounts,
-            out,
-        )
+    def observe(self, which: Ints | None = None) -> npt.NDArray[np.float32]:
+        """Return the observation of every site, (N, F), or of those in `which`, (n, F)."""
+        scenario, state, accounts = self.scenario, self.state, self.accounts
+        if which is not None:
+            state = FleetState._make(array[which] for array in state)
+            accounts = Accounts._make(array[which] for array in accounts)
+        out = np.zeros((len(state.row), len(scenario.features)), dtype=np.float32)
+        observe_sites(scenario.params, scenario.programs, scenario.exogenous, state, accounts, out)
         return out
 
     def step(self, action: npt.NDArray[np.floating]) -> StepOutput:

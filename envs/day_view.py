@@ -57,7 +57,7 @@ class DayView:
     """All-in prices of the periods from `now` on that are published."""
     ahead_starts: pd.DatetimeIndex
     group_kw: Floats
-    """(T, G) setpoints."""
+    """(T, G) setpoints; less where rigs that start do not draw all of it yet."""
     rest_kw: Floats
     """(T,) cooling, standby, and what rigs draw beside their setpoint."""
     surplus_kw: Floats
@@ -108,6 +108,9 @@ def view_day(
     ahead = published_ahead(scenario, now)
     names = [group.name for group in site.groups]
     group_kw = np.stack([_column(frame, f"setpoint_kw_{name}") for name in names], axis=1)
+    wanted_kw = group_kw.sum(axis=1)
+    drawn_kw = np.minimum(wanted_kw, _column(frame, "rig_kw"))
+    group_kw *= (drawn_kw / np.maximum(wanted_kw, 1e-9))[:, None]
 
     def hottest(what: str) -> Floats:
         series = [_column(frame, f"{what}_{name}") for name in names]
@@ -125,7 +128,7 @@ def view_day(
         ahead=ahead * scale,
         ahead_starts=pd.date_range(now, periods=len(ahead), freq=_period(scenario)),
         group_kw=group_kw,
-        rest_kw=np.maximum(_column(frame, "site_kw") - group_kw.sum(axis=1), 0.0),
+        rest_kw=_column(frame, "site_kw") - drawn_kw,
         surplus_kw=market[:, c.SURPLUS],
         pv_kw=market[:, c.PV],
         base_point_kw=market[:, c.BASE_POINT],

@@ -151,7 +151,7 @@ class MiningSiteVectorEnv(VectorEnv[Any, Any, Any]):
         if begun.any():
             which = np.flatnonzero(begun)
             self._draw(which)
-            observation[which] = sites.observe()[which]
+            observation[which] = sites.observe(which)
             reward[which] = 0.0
         ended = sites.steps_left <= 0
         infos: dict[str, Any]
@@ -164,7 +164,7 @@ class MiningSiteVectorEnv(VectorEnv[Any, Any, Any]):
             infos |= {"final_obs": final, "_final_obs": ended.copy()}
             infos |= {"final_info": self._infos(ended), "_final_info": ended.copy()}
             self._draw(which)
-            observation[which] = sites.observe()[which]
+            observation[which] = sites.observe(which)
         else:
             infos = self._infos(~begun)
         self._ended = ended

@@ -8,9 +8,17 @@ import numpy.typing as npt
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
+from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
+from gridhash.envs.kernel import RECORD
+from gridhash.envs.ledger import LEDGER_NAMES
+from gridhash.envs.parameters import Floats
 from gridhash.envs.scenario import Scenario
-from gridhash.envs.spaces import action_space, observation_space
+from gridhash.envs.spaces import ActionForm, ActionView, Masks, observation_space
+from gridhash.errors import ConfigError
+
+PER_SITE = ("action_masks",)
+"""Methods whose result has a row per site; of all others the result serves every site."""
 
 
 class SiteVecEnv(VecEnv):
@@ -18,19 +26,58 @@ class SiteVecEnv(VecEnv):
 
     A site whose episode ends starts anew within the same step, as SB3 expects; its info then
     holds `terminal_observation` and `TimeLimit.truncated`, so that values bootstrap: the site
-    goes on, only our window on it ended.
+    goes on, only our window on it ended. The other infos are empty: what a step brought is in
+    `profit`, `ledger` and `record`, arrays over all sites.
+
+    With `flat_levels` an action is one number for all groups (rules of kind ``LEVELS``). For
+    sb3-contrib's `MaskablePPO`, ``action_masks`` tells what is worth saying.
     """
 
-    def __init__(self, scenario: Scenario, n_envs: int, rules: EpisodeRules, *, seed: int) -> None:
+    ledger_names = LEDGER_NAMES
+    record_names = RECORD
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        n_envs: int,
+        rules: EpisodeRules,
+        *,
+        seed: int,
+        flat_levels: bool = False,
+    ) -> None:
         self.render_mode = None
-        super().__init__(
-            n_envs, observation_space(scenario), action_space(scenario, rules.action_kind)
-        )
+        self._view = ActionView(scenario, _form(rules.action_kind, flat_levels))
+        super().__init__(n_envs, observation_space(scenario), self._view.space)
         self.scenario = scenario
         self.sites = BatchedSite(scenario, n_envs, rules)
         self.rng = np.random.default_rng(seed)
         self._action: npt.NDArray[np.floating] = np.zeros((n_envs, scenario.n_groups))
         self._no_info: list[dict[str, Any]] = [{} for _ in range(n_envs)]
+
+    @property
+    def profit(self) -> Floats:
+        """Profit of the last step, (N,) [currency]; the next step overwrites it."""
+        return self.sites.output.profit
+
+    @property
+    def ledger(self) -> Floats:
+        """Ledger of the last step, (N, lines) in the order of `ledger_names`; overwritten."""
+        return self.sites.output.ledger
+
+    @property
+    def record(self) -> Floats:
+        """Record of the last step, (N, columns) in the order of `record_names`; overwritten."""
+        return self.sites.output.record
+
+    def action_masks(self) -> Masks:
+        """Return which discrete actions are worth saying now, (N, M).
+
+        Raises
+        ------
+        ConfigError
+            If the action is continuous.
+        """
+        return self._view.masks(self.sites)
 
     def reset(self) -> npt.NDArray[np.float32]:
         """Start an episode in every site; ends are spread so that they do not come at once."""
@@ -44,7 +91,7 @@ class SiteVecEnv(VecEnv):
 
     def step_wait(self) -> VecEnvStepReturn:
         """Advance every site by one dispatch interval."""
-        output = self.sites.step(self._action)
+        output = self.sites.step(self._view.numbers(self._action))
         observation = output.observation.copy()
         done = self.sites.steps_left <= 0
         infos = self._no_info
@@ -57,7 +104,7 @@ class SiteVecEnv(VecEnv):
                     "TimeLimit.truncated": True,
                 }
             self.sites.draw_starts(which, self.rng)
-            observation[which] = self.sites.observe()[which]
+            observation[which] = self.sites.observe(which)
         return observation, output.reward.astype(np.float32), done, infos
 
     def close(self) -> None:
@@ -83,10 +130,24 @@ class SiteVecEnv(VecEnv):
         indices: VecEnvIndices = None,
         **method_kwargs: Any,
     ) -> list[Any]:
-        """Call a method once and return its result for each site."""
+        """Call a method once and return its result, or its own row of it, for each site."""
         result = getattr(self, method_name)(*method_args, **method_kwargs)
-        return [result] * len(list(self._get_indices(indices)))
+        which = self._get_indices(indices)
+        return [result[i] if method_name in PER_SITE else result for i in which]
 
     def env_is_wrapped(self, wrapper_class: Any, indices: VecEnvIndices = None) -> list[bool]:
         """Return False: sites here are never wrapped."""
         return [False] * len(list(self._get_indices(indices)))
+
+
+def _form(kind: ActionKind, flat_levels: bool) -> ActionForm:
+    forms: dict[ActionKind, ActionForm] = {
+        ActionKind.SHADOW_PRICE: "shadow_price",
+        ActionKind.POWER: "power",
+        ActionKind.LEVELS: "levels",
+    }
+    if not flat_levels:
+        return forms[kind]
+    if kind is not ActionKind.LEVELS:
+        raise ConfigError(f"flat_levels needs rules of action kind LEVELS, found {kind.name}")
+    return "flat_levels"

@@ -12,6 +12,7 @@ from gridhash.config import SiteConfig, load_site, parse_site
 from gridhash.data.trace import Trace
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
+from gridhash.envs.named_scenario import open_named_scenario
 from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.time_grid import grid, published_the_day_before
 
@@ -166,3 +167,9 @@ def busy_levels_scenario(japan_levels: SiteConfig) -> Scenario:
     """Return the same with work levels."""
     trace = trace_for(japan_levels, days=6, columns=random_columns(6 * 48, 3))
     return build_scenario(japan_levels, trace)
+
+
+@pytest.fixture(scope="session")
+def pilot() -> Scenario:
+    """Return the scenario with the most programs, a fortnight of it."""
+    return open_named_scenario("JapanPilot", years=1, days=14)

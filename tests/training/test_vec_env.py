@@ -9,9 +9,10 @@ import pytest
 
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import EpisodeRules
+from gridhash.envs.ledger import LEDGER
 from gridhash.envs.mining_site_env import MiningSiteEnv
-from gridhash.envs.scenario import Scenario
-from gridhash.errors import PolicyError
+from gridhash.envs.scenario import Scenario, build_scenario
+from gridhash.errors import ConfigError, PolicyError
 from gridhash.training.spans import Rows
 
 pytest.importorskip("stable_baselines3")
@@ -285,3 +286,41 @@ def test_values_go_on_past_the_end_of_an_episode(make_env: MakeEnv) -> None:
                     expected[i] += 0.9 * float(model.policy.predict_values(last))
         np.testing.assert_allclose(buffer[t], expected, atol=1e-4)
     assert n_ends == 4
+
+
+def test_ledger_and_record_are_arrays_over_all_sites(make_env: MakeEnv) -> None:
+    env = make_env(4, days=1 / 24)
+    env.reset()
+    rewards = [stepped(env, action)[1] for action in actions_for(env, 15)]
+
+    assert env.ledger.shape == (4, len(env.ledger_names))
+    assert env.record.shape == (4, len(env.record_names))
+    signs = np.array([term.sign for term in LEDGER])
+    np.testing.assert_allclose(env.ledger @ signs, env.profit, rtol=1e-12)
+    reference = env.record[:, env.record_names.index("reference_profit")]
+    scale = env.scenario.params.reward_scale
+    np.testing.assert_allclose((env.profit - reference) / scale, rewards[-1], rtol=1e-5)
+    assert env.get_attr("ledger", indices=[2])[0] is env.ledger
+
+
+@pytest.mark.parametrize("flat_levels", [True, False])
+def test_maskable_ppo_learns_on_the_levels(four_weeks: Scenario, flat_levels: bool) -> None:
+    sb3_contrib = pytest.importorskip("sb3_contrib")
+    site = four_weeks.site.model_copy(update={"use_work_levels": False})
+    scenario = build_scenario(site, four_weeks.trace)
+    rules = EpisodeRules(episode_days=0.25, action_kind=ActionKind.LEVELS)
+    env = SiteVecEnv(scenario, 4, rules, seed=0, flat_levels=flat_levels)
+    model = sb3_contrib.MaskablePPO(
+        "MlpPolicy", env, n_steps=16, batch_size=32, n_epochs=1, seed=0, device="cpu"
+    )
+    model.learn(128)
+
+    observation = env.reset()
+    masks = env.action_masks()
+    assert masks.shape == (4, 2**4 if flat_levels else 2 * 4)
+    assert all((a == b).all() for a, b in zip(env.env_method("action_masks"), masks, strict=True))
+    action, _ = model.predict(observation, action_masks=masks)
+    assert env.action_space.contains(action[0])
+    rules = EpisodeRules(episode_days=0.25)
+    with pytest.raises(ConfigError, match="rules of action kind LEVELS, found SHADOW_PRICE"):
+        SiteVecEnv(scenario, 4, rules, seed=0, flat_levels=True)
