@@ -37,16 +37,17 @@ MAX_SEGMENTS = 12
 
 
 @njit
-def add_source(curve: Floats, n: int, kw: float, price_per_kwh: float) -> int:
-    """Append a source of `kw`, a finite power; return the number of segments.
+def add_source(curve: Floats, n: int, kw: float, price_per_kwh: float, full_kw: float) -> int:
+    """Append a source of `kw`, as far as full load reaches; return the number of segments.
 
     A source cheaper than those below it is taken with them at their common mean price: that is
     the convex hull, since the dearer ones come first whether we like it or not.
     """
     start_kw = curve[0, n - 1] if n > 0 else 0.0
-    if kw <= 0.0 or start_kw + kw <= start_kw:
+    end_kw = min(start_kw + kw, full_kw)
+    if end_kw <= start_kw:
         return n
-    curve[0, n] = start_kw + kw
+    curve[0, n] = end_kw
     curve[1, n] = price_per_kwh
     last = n
     while last > 0 and curve[1, last] < curve[1, last - 1]:
@@ -68,7 +69,7 @@ def add_grid(curve: Floats, n: int, price_per_kwh: float, full_kw: float) -> int
     Where it is cheaper than what comes before it, the hull reaches to `full_kw`.
     """
     if n > 0 and price_per_kwh < curve[1, n - 1]:
-        n = add_source(curve, n, full_kw - curve[0, n - 1], price_per_kwh)
+        n = add_source(curve, n, full_kw, price_per_kwh, full_kw)
     curve[0, n] = np.inf
     curve[1, n] = max(price_per_kwh, curve[1, n - 1]) if n > 0 else price_per_kwh
     return n + 1
@@ -122,16 +123,16 @@ def build_supply_curve(
     value = accounts.value[i]
     all_in = market[SEEN_ALL_IN]
     adders = all_in - market[SEEN_PRICE]
+    full_kw = min(params.max_rig_kw * params.pue_for_planning, params.contract_power_kw)
     n = 0
     pv_price = programs.pv_cost_per_kwh + programs.export_price_per_kwh
-    n = add_source(curve, n, market[SEEN_PV], pv_price)
+    n = add_source(curve, n, market[SEEN_PV], pv_price, full_kw)
     if params.surplus_price_per_kwh < all_in:
         hours = params.interval_s / 3600.0
         surplus_kw = min(market[SEEN_SURPLUS], value[QUOTA_LEFT_KWH] / hours)
-        n = add_source(curve, n, surplus_kw, params.surplus_price_per_kwh)
+        n = add_source(curve, n, surplus_kw, params.surplus_price_per_kwh, full_kw)
     resale = max(market[SEEN_PRICE] - programs.resale_fee_per_kwh, 0.0) + adders
-    n = add_source(curve, n, programs.purchase_kw, resale)
-    full_kw = min(params.max_rig_kw * params.pue_for_planning, params.contract_power_kw)
+    n = add_source(curve, n, programs.purchase_kw, resale, full_kw)
     n = add_grid(curve, n, all_in, full_kw)
 
     if programs.has_base_point:
@@ -151,10 +152,12 @@ def build_supply_curve(
         n = raise_above(curve, n, enough_kw, programs.reduction_penalty_per_kwh)
     if programs.increase_max_kw > 0.0 and market[INCREASE_CALL] > 0.0:
         # The pay begins above the baseline; its convex hull spreads it over all power below.
-        top_kw = value[INCREASE_BASELINE_KW] + programs.increase_max_kw
-        spread = programs.increase_pay_per_kwh * programs.increase_max_kw / top_kw
-        n = raise_above(curve, n, -1.0, -spread)
-        n = raise_above(curve, n, top_kw, spread)
+        baseline_kw = value[INCREASE_BASELINE_KW]
+        top_kw = min(baseline_kw + programs.increase_max_kw, full_kw)
+        if top_kw > baseline_kw:
+            spread = programs.increase_pay_per_kwh * (top_kw - baseline_kw) / top_kw
+            n = raise_above(curve, n, -1.0, -spread)
+            n = raise_above(curve, n, top_kw, spread)
     return n
 
 
