@@ -128,15 +128,19 @@ def open_accounts(
         open_history(accounts, exogenous, i, d, exogenous.history_rows[day, d], row)
     for slot in range(slots):
         accounts.today_kw[i, slot] = accounts.history_kw[i, 0, slot]
+        accounts.plan_kw[i, 0, slot] = 0.0
+        accounts.plan_kw[i, 1, slot] = 0.0
+    gate_closed = False
     # A day of the clock's change has an hour more.
     for r in range(max(row - 2 * slots, 0), min(row + 3 * slots, market.shape[0])):
         ahead = calendar[r, DAY] - calendar[row, DAY]
         slot = calendar[r, SLOT]
         if ahead == 0:
             accounts.plan_kw[i, 0, slot] = market[r, NOMINATED]
+            gate_closed |= r <= row and calendar[r, GATE] > 0
             if r < row:
                 accounts.today_kw[i, slot] = rule_metered_kw(market, r)
-        elif ahead == 1:
+        elif ahead == 1 and gate_closed:
             accounts.plan_kw[i, 1, slot] = market[r, NOMINATED]
     if programs.has_reduction:
         announce_call(accounts, programs, exogenous, i, row)
