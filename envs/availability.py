@@ -30,14 +30,16 @@ def hold_cold_starts(
 @njit
 def fail_and_repair(
     state: FleetState, params: SiteParameters, i: int, g: int, starts: float
-) -> None:
+) -> float:
     """Break the expected number of running rigs and bring repaired ones back, stopped and cool.
+
+    Return how many broke.
 
     Called after `grow_older`, so that the rigs just started are in bucket 1. Rigs in buckets and
     broken ones together stay as many as the group has.
     """
     if params.repair_per_h[g] <= 0.0:
-        return
+        return 0.0
     hours = params.interval_s / 3600.0
     up, up_temp_c = state.up[i, g], state.up_temp_c[i, g]
     failed = min(starts * params.failed_per_start[g], up[1])
@@ -65,3 +67,4 @@ def fail_and_repair(
         first, end = filled_range(state.filled[i, g], DOWN_FIRST)
         state.filled[i, g, DOWN_FIRST] = min(first, oldest) if end > first else oldest
         state.filled[i, g, DOWN_FIRST + 1] = oldest + 1
+    return float(failed)

@@ -24,7 +24,7 @@ from gridhash.envs.fleet import (
     start_and_stop,
 )
 from gridhash.envs.jit import njit
-from gridhash.envs.ledger import N_LEDGER, surplus_used_kw, write_ledger
+from gridhash.envs.ledger import N_LEDGER, REPAIR, surplus_used_kw, write_ledger
 from gridhash.envs.limits import limit_setpoint
 from gridhash.envs.observation import observe
 from gridhash.envs.parameters import Floats, Floats32, Ints, SiteParameters
@@ -149,6 +149,7 @@ def step_sites(
         stopped = 0.0
         rejected_kwh = 0.0
         start_wear = 0.0
+        repair_cost = 0.0
         for g in range(n_groups):
             state.setpoint_kw[i, g] = setpoint_kw[g]
             setpoint += setpoint_kw[g]
@@ -165,7 +166,7 @@ def step_sites(
             phs += group_phs
             rejected_kwh += group_rejected_kwh
             grow_older(state, i, g)
-            fail_and_repair(state, params, i, g, starts)
+            repair_cost += fail_and_repair(state, params, i, g, starts) * params.repair_cost[g]
             summarise_filled(state, params, i, g)
             hold_cold_starts(state, params, i, g, market[row, DEW_POINT])
             if state.summary[i, g, HOTTEST_C] >= params.chip_trip_c[g]:
@@ -188,7 +189,7 @@ def step_sites(
                 site_kw,
                 phs,
                 start_wear,
-                0.0,
+                repair_cost,
                 output.ledger[i],
                 record[N_OWN_RECORD:],
             )
@@ -204,6 +205,8 @@ def step_sites(
                 start_wear,
                 output.ledger[i],
             )
+            profit -= repair_cost
+            output.ledger[i, REPAIR] = repair_cost
             from_surplus_kw = surplus_used_kw(
                 params, site_kw, market[row, SURPLUS], market[row, PRICE]
             )

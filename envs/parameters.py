@@ -100,6 +100,8 @@ class SiteParameters(NamedTuple):
     hazard_reference_c: Floats
     hazard_activation_ev: Floats
     failed_per_start: Floats
+    repair_cost: Floats
+    """(G,) of one rig that breaks [currency]."""
     repair_per_h: Floats
     """(G,) 1 / mean repair time; 0 where rigs do not fail."""
 
@@ -216,6 +218,7 @@ def compile_site(site: SiteConfig) -> SiteParameters:
         condensation_margin_k=per_group([_or(c.condensation_margin_k, NEVER_C) for c in cooling]),
         freeze_protect_c=per_group([_or(c.freeze_protect_c, NEVER_C) for c in cooling]),
         freeze_heater_kw=per_group([_or(c.freeze_heater_kw, 0.0) for c in cooling]),
+        repair_cost=per_group([f.repair_cost if f else 0.0 for f in failures]),
         hazard_ref_per_h=per_group([f.hazard_ref_per_h if f else 0.0 for f in failures]),
         hazard_reference_c=per_group([f.reference_c if f else 0.0 for f in failures]),
         hazard_activation_ev=per_group([f.activation_ev if f else 0.0 for f in failures]),

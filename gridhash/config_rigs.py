@@ -107,6 +107,7 @@ class FailureConfig(Block):
     activation_ev: float = Field(default=0.7, ge=0, le=3, description="Arrhenius, JEDEC JEP122")
     failed_per_start: float = Field(default=0.0, ge=0, le=1, description="share lost per start")
     repair_h: float = Field(gt=0, description="mean time until a broken rig is back")
+    repair_cost: float = Field(default=0.0, ge=0, description="currency per rig that breaks")
 
 
 class RigGroupConfig(SparseBlock):

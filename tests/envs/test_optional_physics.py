@@ -12,6 +12,7 @@ from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite
 from gridhash.envs.failures import hazard_per_h
 from gridhash.envs.kernel import RECORD
+from gridhash.envs.ledger import REPAIR
 from gridhash.envs.psychrometrics import dew_point_c, wet_bulb_c
 from gridhash.envs.scenario import Scenario
 from gridhash.envs.thermal import temperature_power_frac
@@ -242,3 +243,17 @@ def test_a_start_breaks_its_share(play: Play) -> None:
 
     assert started == pytest.approx(135.0)
     assert sites.state.broken[0, 0] == pytest.approx(1.35)
+
+
+def test_a_broken_rig_costs_its_repair(play: Play) -> None:
+    """1.35 of 135 rigs break at the start; at 200 each that is 270, and it leaves the profit."""
+    failing = FAILING | {"hazard_ref_per_h": 0.0}
+    free = play(20.0, group={"failures": failing}, running=0.0)
+    dear = play(20.0, group={"failures": failing | {"repair_cost": 200.0}}, running=0.0)
+    for sites in (free, dear):
+        sites.step(OFF)
+        sites.step(FULL)
+    assert dear.output.ledger[0, REPAIR] == pytest.approx(270.0)
+    assert dear.output.profit[0] == pytest.approx(free.output.profit[0] - 270.0)
+    dear.step(FULL)
+    assert dear.output.ledger[0, REPAIR] == 0.0
