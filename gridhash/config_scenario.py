@@ -98,7 +98,7 @@ class EpisodeConfig(Block):
     """How the scenario's environments play unless their arguments say otherwise."""
 
     episode_days: float = Field(default=7.0, gt=0, le=366, description="length of an episode")
-    action_kind: Literal["shadow_price", "power"] = Field(
+    action_kind: Literal["shadow_price", "power", "levels"] = Field(
         default="shadow_price", description="what an action means"
     )
     relative_reward: bool = Field(
