@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ DEPENDS_ON = (
 )
 
 
+@cache
 def code_hash() -> str:
     """Return a hash of every file that the figures depend on."""
     digest = hashlib.sha256()
