@@ -1,4 +1,4 @@
-"""What rules and plans earn in every scenario, beside the bound where one holds.
+"""What rules and plans earn in every scenario, beside what none can exceed.
 
 Hysteresis is tuned on the scenario's training span; everything is played over the first days of
 its test span, from a fleet at rest. A finished scenario is not played again unless code, scenario
@@ -24,6 +24,7 @@ from gridhash.config_scenario import ScenarioConfig, load_scenario_config, scena
 from gridhash.envs.ledger import LEDGER_NAMES
 from gridhash.envs.named_scenario import Rows, open_named_scenario, row_spans
 from gridhash.envs.scenario import Scenario
+from gridhash.errors import SolverError
 from gridhash.training.play import PolicyRun, play
 from gridhash.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 
@@ -72,17 +73,6 @@ def key_of(config: ScenarioConfig, days: int, tune_days: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def no_bound_because(scenario: Scenario) -> str | None:
-    """Return why the perfect-foresight bound does not hold for a site; None if it does."""
-    if scenario.programs.present:
-        return "tariff or programs are not in the linear program"
-    if (scenario.params.power_per_k > 0.0).any():
-        return "power that follows chip temperature is not in the linear program"
-    if any(group.failures is not None for group in scenario.site.groups):
-        return "failures are not in the linear program"
-    return None
-
-
 def first_days(scenario: Scenario, rows: Rows, days: int) -> Rows:
     """Return the first days of a span."""
     n_rows = round(days * SECONDS_PER_DAY / scenario.trace.period_s)
@@ -122,11 +112,12 @@ def value_of(config: ScenarioConfig, days: int, tune_days: int) -> dict[str, Any
         policy: Policy = tuned if name == TUNED else build_policy(name, scenario.site)
         started = time.perf_counter()
         scores.append(score(scenario, play(scenario, policy, rows), time.perf_counter() - started))
-    reason = no_bound_because(scenario)
-    bound = None if reason else perfect_foresight_bound(scenario, rows).value
+    bound = perfect_foresight_bound(scenario, rows).value
     best = max(entry["profit"] for entry in scores)
-    if bound is not None and bound < best:
-        bound, reason = None, "a policy earned more than the bound: it does not hold here"
+    if bound < best:
+        raise SolverError(
+            f"{config.name}: a policy earns {best:,.0f}, above the bound {bound:,.0f}"
+        )
     starts = scenario.trace.starts
     return {
         "id": config.env_id,
@@ -135,8 +126,7 @@ def value_of(config: ScenarioConfig, days: int, tune_days: int) -> dict[str, Any
         "days": round((rows[1] - rows[0]) * scenario.trace.period_s / SECONDS_PER_DAY, 2),
         "hysteresis": [tuned.start_ratio, tuned.stop_ratio],
         "policies": scores,
-        "bound": None if bound is None else round(bound, 2),
-        "no_bound_because": reason,
+        "bound": round(bound, 2),
     }
 
 
@@ -148,14 +138,13 @@ def table(results: dict[str, Any]) -> str:
         "Made by `python scripts/scenario_value.py`. Every figure is the profit over the first "
         "days of the scenario's test span, from a fleet at rest; the hysteresis was tuned on the "
         "training span. **Every series is synthetic**; `docs/scenarios/` says by which process. "
-        "The bound is what no policy can earn with all prices known; where programs or physics "
-        "are not in its linear program there is none.",
+        "The bound is what no policy can earn, even with every price, call and order known; what "
+        "its linear program cannot express is bent in favour of profit.",
         "",
         "| scenario | days | currency | always on | on/off at break-even | level rule "
         "| tuned hysteresis | look-ahead rule | day-ahead DP | bound |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    notes = []
     for name, entry in results.items():
         profit = {one["name"]: one["profit"] for one in entry["policies"]}
         best = max(profit.values())
@@ -164,11 +153,9 @@ def table(results: dict[str, Any]) -> str:
             for policy in POLICIES
         ]
         bound = entry["bound"]
-        cells.append("none" if bound is None else f"{bound:,.0f}")
-        if entry["no_bound_because"]:
-            notes.append(f"- {name} has no bound: {entry['no_bound_because']}.")
+        cells.append("not computed" if bound is None else f"{bound:,.0f}")
         lines.append(f"| {name} | {entry['days']:g} | {entry['currency']} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *notes]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def write(results: dict[str, Any]) -> None:
