@@ -28,7 +28,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gridhash.agents.bound_months import add_months, month_windows, settles_by_month
-from gridhash.agents.bound_programs import Window, add_programs, settled_price_per_kwh
+from gridhash.agents.bound_programs import Window, add_programs
+from gridhash.agents.day_ahead_dp import settled_price_per_kwh
 from gridhash.agents.linear_program import LinearProgram, Solution
 from gridhash.agents.rig_class import RigClass, rig_classes
 from gridhash.envs.columns import OUTDOOR, PAUSE, SURPLUS, WET_BULB

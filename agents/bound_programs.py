@@ -29,10 +29,8 @@ import numpy.typing as npt
 
 from gridhash.agents.linear_program import LinearProgram
 from gridhash.envs.columns import (
-    ADDER,
     BASE_POINT,
     CAPACITY_WEIGHT,
-    CARBON_COST,
     DAY,
     DEPLOYED,
     HELD_PRICE,
@@ -84,12 +82,13 @@ class Window:
     def intervals_of(self, rows: Ints) -> Ints:
         """Return the intervals of some rows of the scenario, (len(rows), steps per row)."""
         steps = self.scenario.steps_per_row
-        return np.asarray(np.add.outer((rows - self.rows[0]) * steps, np.arange(steps)))
+        intervals: Ints = np.add.outer((rows - self.rows[0]) * steps, np.arange(steps))
+        return intervals
 
     def rows_where(self, column: int) -> Ints:
         """Return the rows of the window in which a market column is above zero."""
-        rows = np.arange(*self.rows)
-        return rows[self.scenario.market[rows, column] > 0.0]
+        first, last = self.rows
+        return first + np.flatnonzero(self.scenario.market[first:last, column] > 0.0)
 
 
 @dataclass(frozen=True)
@@ -109,13 +108,6 @@ class Energy:
     def site(self) -> tuple[Ints, ...]:
         """All that the site draws."""
         return self.metered if self.from_panels is None else (*self.metered, self.from_panels)
-
-
-def settled_price_per_kwh(scenario: Scenario) -> Floats:
-    """Return what a kWh from the grid costs in the end, (rows,): spot, adders, levy and carbon."""
-    market = scenario.market
-    levy = scenario.programs.levy_per_kwh
-    return np.asarray(market[:, PRICE] + market[:, ADDER] + levy + market[:, CARBON_COST])
 
 
 def add_programs(

@@ -15,6 +15,7 @@ from gridhash.agents.policy import ObservationReader, Observations
 from gridhash.agents.start_stop_dp import decide, span_advantages
 from gridhash.config import SiteConfig
 from gridhash.envs.action import ActionKind
+from gridhash.envs.columns import ADDER, CARBON_COST, PRICE
 from gridhash.envs.parameters import Floats, Ints, SiteParameters
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import ConfigError, DataError
@@ -167,10 +168,18 @@ class DecisionAdvantages:
         return self.stopped[:, :, -1]
 
 
+def settled_price_per_kwh(scenario: Scenario) -> Floats:
+    """Return what a kWh from the grid costs in the end, (rows,): spot, adders, levy and carbon."""
+    market = scenario.market
+    levy = scenario.programs.levy_per_kwh
+    return np.asarray(market[:, PRICE] + market[:, ADDER] + levy + market[:, CARBON_COST])
+
+
 def decision_advantages(scenario: Scenario, rows: tuple[int, int]) -> DecisionAdvantages:
     """Return the advantage of running at every interval of a span, all prices of it known.
 
-    For imitation: positive means that the rig should run. Each group plans for itself with the
+    For imitation: positive means that the rig should run. Energy costs what it does in the end;
+    other lines of a tariff and programs are not planned for. Each group plans for itself with the
     planning PUE; where surplus feeds a share of a group, each of its rigs pays the mix of both
     prices. Beyond the span no state is worth more than another.
 
@@ -196,6 +205,7 @@ def decision_advantages(scenario: Scenario, rows: tuple[int, int]) -> DecisionAd
     span_advantages(
         params,
         scenario.market,
+        settled_price_per_kwh(scenario),
         first,
         np.empty((4, n_groups)),
         np.empty(n_up),

@@ -93,6 +93,10 @@ class ObservationReader:
             raise PolicyError(f"the observation of {self.site.name} has no feature {name!r}")
         return self._columns[name]
 
+    def has(self, name: str) -> bool:
+        """Return whether the table holds a feature, which hangs on the blocks of the site."""
+        return name in self._columns
+
     def check(self, observation: Observations) -> Observations:
         """Return the observation if its width is that of the table."""
         if observation.ndim != 2 or observation.shape[1] != self.n_features:

@@ -13,6 +13,13 @@ from gridhash.agents.rules import (
     LookAheadRule,
     tune_hysteresis,
 )
+from gridhash.agents.rules_programs import (
+    BasePointFollower,
+    CallResponder,
+    PeakShaver,
+    SurplusFollower,
+    TimeOfUse,
+)
 from gridhash.config import SiteConfig
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import PolicyError
@@ -25,8 +32,30 @@ POLICIES: Mapping[str, Callable[[SiteConfig], Policy]] = {
     Hysteresis.name: Hysteresis,
     LookAheadRule.name: LookAheadRule,
     DayAheadDP.name: DayAheadDP,
+    TimeOfUse.name: TimeOfUse,
+    SurplusFollower.name: SurplusFollower,
+    PeakShaver.name: PeakShaver,
+    CallResponder.name: CallResponder,
+    BasePointFollower.name: BasePointFollower,
 }
 """Name to policy with its default parameters, in the order of tables."""
+
+
+def policy_names(site: SiteConfig) -> list[str]:
+    """Return the policies that are worth comparing on a site, in the order of tables.
+
+    A rule for a block of tariff or programs where the site has it; a schedule and the follower of
+    surplus where it has any.
+    """
+    tariff, programs = site.tariff, site.programs
+    has = {
+        PeakShaver.name: bool(tariff.coincident_peaks) or tariff.demand_charge is not None,
+        CallResponder.name: programs.demand_reduction is not None,
+        BasePointFollower.name: programs.base_point is not None,
+    }
+    has_any = tariff != type(tariff)() or programs != type(programs)()
+    has |= dict.fromkeys((TimeOfUse.name, SurplusFollower.name), has_any)
+    return [name for name in POLICIES if has.get(name, True)]
 
 
 def build_policy(name: str, site: SiteConfig) -> Policy:
@@ -43,6 +72,6 @@ def build_policy(name: str, site: SiteConfig) -> Policy:
 
 
 def baseline_policies(scenario: Scenario, training_rows: tuple[int, int]) -> dict[str, Policy]:
-    """Return every baseline by name, with hysteresis tuned on settlement periods [first, last)."""
-    tuned = {Hysteresis.name: tune_hysteresis(scenario, training_rows)}
-    return {name: tuned.get(name) or build_policy(name, scenario.site) for name in POLICIES}
+    """Return the site's baselines by name, hysteresis tuned on settlement periods [first, last)."""
+    site, tuned = scenario.site, {Hysteresis.name: tune_hysteresis(scenario, training_rows)}
+    return {name: tuned.get(name) or build_policy(name, site) for name in policy_names(site)}

@@ -12,6 +12,13 @@ from gridhash.agents.rules import (
     LevelRule,
     LookAheadRule,
 )
+from gridhash.agents.rules_programs import (
+    BasePointFollower,
+    CallResponder,
+    PeakShaver,
+    SurplusFollower,
+    TimeOfUse,
+)
 from gridhash.config import SiteConfig
 from gridhash.errors import BundleError, ConfigError
 
@@ -31,6 +38,11 @@ RULES: Mapping[str, RuleMaker] = {
     Hysteresis.name: RuleMaker(Hysteresis, ("start_ratio", "stop_ratio")),
     LevelRule.name: RuleMaker(LevelRule),
     LookAheadRule.name: RuleMaker(LookAheadRule),
+    PeakShaver.name: RuleMaker(PeakShaver, ("demand_ratio", "month_ratio", "free_frac")),
+    CallResponder.name: RuleMaker(CallResponder, ("depth", "lead_h")),
+    SurplusFollower.name: RuleMaker(SurplusFollower, ("share", "least_frac")),
+    TimeOfUse.name: RuleMaker(TimeOfUse, ("from_hour", "to_hour", "weekends")),
+    BasePointFollower.name: RuleMaker(BasePointFollower, ("edge",)),
 }
 
 

@@ -5,7 +5,7 @@ All compiled functions stand in this one file, so that numba's cache sees every 
 
 import numpy as np
 
-from gridhash.envs.columns import PRICE, REVENUE, SURPLUS
+from gridhash.envs.columns import REVENUE, SURPLUS
 from gridhash.envs.dispatch import dispatch_by_merit
 from gridhash.envs.jit import njit
 from gridhash.envs.parameters import Floats, Floats32, Ints, SiteParameters
@@ -243,6 +243,7 @@ def decide(
 def span_advantages(
     params: SiteParameters,
     market: Floats,
+    all_in_per_kwh: Floats,
     first: int,
     scratch: Floats,
     rate: Floats,
@@ -253,6 +254,7 @@ def span_advantages(
 ) -> None:
     """Plan backwards over all rows of a span; see `decision_advantages`.
 
+    `all_in_per_kwh`, (rows,), is what energy from the grid costs with all that comes on top.
     `up`, (G, U), and `down`, (G, D), hold the values of the end and then those of the start.
     """
     n_groups, n_up = up.shape
@@ -260,7 +262,7 @@ def span_advantages(
     ipp = params.intervals_per_period
     for r in range(running.shape[0] // ipp - 1, -1, -1):
         row = first + r
-        price = market[row, PRICE] + params.adders_per_kwh
+        price = all_in_per_kwh[row]
         revenue = market[row, REVENUE]
         gain = price - params.surplus_price_per_kwh
         scratch[3, :] = 0.0
