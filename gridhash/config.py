@@ -5,7 +5,6 @@ A preset of the package is read with ``load_site("japan_pilot")``, a file of the
 Every amount of money is in the site's one `currency`; only what is quoted in US dollars says so.
 """
 
-import tomllib
 from collections.abc import Mapping
 from datetime import time
 from importlib import resources
@@ -15,12 +14,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from gridhash.config_blocks import Block, FigureSource, Mark, describe_faults
+from gridhash.config_blocks import Block, FigureSource, Mark, describe_faults, parse_toml, read_toml
 from gridhash.config_programs import ObservationConfig, ProgramsConfig
 from gridhash.config_rigs import CoolingConfig, RigGroupConfig
 from gridhash.config_tariff import TariffConfig
 from gridhash.errors import ConfigError
-from gridhash.units import W_PER_KW, break_even_price_per_kwh
+from gridhash.units import SECONDS_PER_DAY, W_PER_KW, break_even_price_per_kwh
 
 __all__ = [
     "Block",
@@ -115,7 +114,7 @@ class SiteConfig(Block):
     def _check_timezone(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError) as err:
+        except (ZoneInfoNotFoundError, ValueError, OSError) as err:
             raise ValueError(f"unknown time zone {name!r}; use a name like Asia/Tokyo") from err
         return name
 
@@ -126,6 +125,8 @@ class SiteConfig(Block):
             raise ValueError(
                 f"dispatch_interval_s {interval_s} must divide settlement_period_s {period_s}"
             )
+        if SECONDS_PER_DAY % period_s:
+            raise ValueError(f"settlement_period_s {period_s} must divide a day of 86400 s")
         names = [group.name for group in self.groups]
         if len(set(names)) != len(names):
             raise ValueError(f"group names must differ; found {names}")
@@ -267,22 +268,15 @@ def load_site(name_or_path: str | Path) -> SiteConfig:
     if str(name_or_path) in preset_names():
         origin = f"preset {name_or_path}"
         preset = resources.files("gridhash.presets").joinpath(f"{name_or_path}.toml")
-        text = preset.read_text(encoding="utf-8")
-    else:
-        origin = str(name_or_path)
-        try:
-            text = Path(name_or_path).read_text(encoding="utf-8-sig")
-        except FileNotFoundError:
-            raise ConfigError(
-                f"no preset and no file is called {name_or_path!s}; presets: "
-                f"{', '.join(preset_names())}"
-            ) from None
-        except (OSError, UnicodeDecodeError) as err:
-            raise ConfigError(f"{origin}: cannot be read as UTF-8 text: {err}") from err
-    try:
-        return parse_site(tomllib.loads(text), origin=origin)
-    except tomllib.TOMLDecodeError as err:
-        raise ConfigError(f"{origin}: not valid TOML: {err}") from err
+        return parse_site(
+            parse_toml(preset.read_text(encoding="utf-8"), origin=origin), origin=origin
+        )
+    values = read_toml(
+        name_or_path,
+        missing=f"no preset and no file is called {name_or_path!s}; presets: "
+        f"{', '.join(preset_names())}",
+    )
+    return parse_site(values, origin=str(name_or_path))
 
 
 def parse_site(values: dict[str, Any], *, origin: str) -> SiteConfig:

@@ -1,7 +1,13 @@
 """What every block of a configuration file shares: strictness, sources of figures, fault texts."""
 
+import math
 import reprlib
-from typing import Any, Literal
+import tomllib
+from collections.abc import Mapping
+from datetime import date, time
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -10,16 +16,48 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     ValidationError,
     model_serializer,
+    model_validator,
 )
+
+from gridhash.errors import ConfigError
+
+LARGEST = 1e12
+"""No number of a file is larger: beyond it lies a slip, or arithmetic that overflows."""
+MAX_FAULTS = 15
+"""Faults that are listed one by one."""
 
 Mark = Literal["measured", "sourced", "assumed"]
 """How a figure of a preset is known."""
 
 
 class Block(BaseModel):
-    """Base of every block of a site file: immutable, unknown keys forbidden."""
+    """Base of every block of a site file: immutable, unknown keys forbidden, nothing converted.
+
+    A number in quotes, a number for a date or for true and false, and numbers beyond `LARGEST` are
+    slips of the pen and refused.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_written(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        kinds = _scalars_of(cls)
+        return {key: _refuse_slips(value, kinds.get(key)) for key, value in values.items()}
+
+
+class Refused:
+    """What stands in a file where nothing like it may: no field takes it, the fault shows it."""
+
+    def __init__(self, item: Any) -> None:
+        self.item = item
+
+    def __repr__(self) -> str:
+        """Return what the file says, and whether it is beyond all bounds."""
+        beyond = isinstance(self.item, int | float) and abs(self.item) > LARGEST
+        return (f"beyond {LARGEST:g}: " if beyond else "") + reprlib.repr(self.item)
 
 
 class SparseBlock(Block):
@@ -41,6 +79,71 @@ class FigureSource(Block):
     source: str = Field(description="where it is from, or why it is assumed")
 
 
+@cache
+def _scalars_of(block: type[BaseModel]) -> dict[str, frozenset[Any]]:
+    """Return by key which of number, date, time, true-or-false and text it may hold."""
+    found = {}
+    for name, field in block.model_fields.items():
+        todo, kinds = [field.annotation], set()
+        while todo:
+            part = todo.pop()
+            todo += get_args(part)
+            if part in (int, float, date, time, bool, str):
+                kinds.add(part)
+            elif isinstance(part, int):  # one of the numbers that a key may be
+                kinds.add(int)
+        found[name] = frozenset(kinds)
+    return found
+
+
+def _refuse_slips(value: Any, kinds: frozenset[Any] | None) -> Any:
+    """Return a value, or its items, with what would only fit after conversion refused."""
+    if not kinds:
+        return value
+    if isinstance(value, list | tuple):
+        return [_refuse_slips(item, kinds) for item in value]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number:
+        slip = bool in kinds or date in kinds or time in kinds or LARGEST < abs(value) < math.inf
+    elif isinstance(value, bool):
+        slip = bool not in kinds
+    else:
+        slip = isinstance(value, str) and not kinds & {str, date, time}
+    return Refused(value) if slip else value
+
+
+def read_toml(path: str | Path, *, missing: str) -> dict[str, Any]:
+    """Return what a TOML file holds.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, which `missing` explains, or it is no TOML in UTF-8.
+    """
+    try:
+        return parse_toml(Path(path).read_text(encoding="utf-8-sig"), origin=str(path))
+    except FileNotFoundError:
+        raise ConfigError(missing) from None
+    except (OSError, ValueError) as err:  # ValueError: no UTF-8, or no path at all
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {err}") from err
+
+
+def parse_toml(text: str, *, origin: str) -> dict[str, Any]:
+    """Return what a text in TOML holds; `origin` is named in errors.
+
+    Raises
+    ------
+    ConfigError
+        With the line that is no TOML.
+    """
+    try:
+        return tomllib.loads(text)
+    except ValueError as err:  # a number of thousands of digits is no TOMLDecodeError
+        raise ConfigError(f"{origin}: not valid TOML: {err}") from err
+    except RecursionError as err:
+        raise ConfigError(f"{origin}: not valid TOML: nested too deep") from err
+
+
 def describe_faults(err: ValidationError) -> str:
     """Return every fault of a validation as text: key, what is wrong, what was found."""
     faults = err.errors(include_url=False)
@@ -59,4 +162,7 @@ def describe_faults(err: ValidationError) -> str:
             lines.append(f"{key}: {fault['msg'].removeprefix('Value error, ')}")
         else:
             lines.append(f"{key}: {fault['msg']}; found {reprlib.repr(fault.get('input'))}")
-    return lines[0] if len(lines) == 1 else "\n  - ".join([f"{len(lines)} faults", *lines])
+    if len(lines) == 1:
+        return lines[0]
+    more = [f"and {len(lines) - MAX_FAULTS} more"] if len(lines) > MAX_FAULTS else []
+    return "\n  - ".join([f"{len(lines)} faults", *lines[:MAX_FAULTS], *more])

@@ -252,6 +252,6 @@ class ProcessSettings(Block):
     def _is_known(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError) as err:
+        except (ZoneInfoNotFoundError, ValueError, OSError) as err:
             raise ValueError(f"no time zone {name!r}; write it like Asia/Tokyo") from err
         return name

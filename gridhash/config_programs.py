@@ -4,7 +4,7 @@ Each block has its ledger lines and its features in the observation; a block tha
 nothing. When calls and orders come is data: columns of the trace, real or by a stated process.
 """
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -132,8 +132,14 @@ class ProgramsConfig(Block):
 class ObservationConfig(Block):
     """What a policy sees beyond the table of every site."""
 
-    forecast_h: tuple[float, ...] = Field(
+    forecast_h: tuple[Annotated[float, Field(gt=0, le=72)], ...] = Field(
         default=(),
         max_length=8,
         description="quantiles of surplus and behind-meter power this far ahead, from past days",
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(set(self.forecast_h)) != len(self.forecast_h):
+            raise ValueError(f"forecast_h names an hour twice: {list(self.forecast_h)}")
+        return self

@@ -224,6 +224,12 @@ class RigGroupConfig(SparseBlock):
                     f"at the levels {idle} a mix of the others hashes more for the same power: "
                     "leave them out"
                 )
+        slope = _slope_of(powers, hashes, self.rig_power_w, self.efficiency_j_per_th)
+        if abs(self.curve_b - slope) > 1e-6:
+            raise ValueError(
+                f"curve_b {self.curve_b:g} is not the slope of the profile, {slope:.6f}: the "
+                "profile counts, leave curve_a and curve_b out"
+            )
         return self
 
     def level_power_kw(self, level: float) -> float:
@@ -251,7 +257,7 @@ def _missing_from_profile(values: Mapping[str, Any]) -> dict[str, Any]:
         points = [HashPoint.model_validate(point) for point in values["profile"]]
         nameplate_w = float(values["rig_power_w"])
         nameplate_j_per_th = nameplate_w / float(values["rig_hashrate_ths"])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+    except (KeyError, TypeError, ValueError, ArithmeticError):
         return {}  # absent, or a fault that validation of the fields will name
     powers = [point.power_w for point in points]
     loads = [power / nameplate_w for power in powers]
@@ -262,9 +268,16 @@ def _missing_from_profile(values: Mapping[str, Any]) -> dict[str, Any]:
             loads[k] for k in rows if LOWEST_LEVEL <= loads[k] <= HIGHEST_LEVEL
         )
     if not {"curve_a", "curve_b"} & values.keys():
-        slope = fit_slope(
-            loads, [point.power_w / point.hashrate_ths / nameplate_j_per_th for point in points]
-        )
-        missing["curve_b"] = min(max(slope, 0.0), 1.0)
+        hashes = [point.hashrate_ths for point in points]
+        missing["curve_b"] = _slope_of(powers, hashes, nameplate_w, nameplate_j_per_th)
         missing["curve_a"] = 1.0 - missing["curve_b"]
     return missing
+
+
+def _slope_of(
+    powers_w: list[float], hashes_ths: list[float], nameplate_w: float, nameplate_j_per_th: float
+) -> float:
+    """Return the slope of the efficiency line that summarises a profile, within 0 … 1."""
+    loads = [power_w / nameplate_w for power_w in powers_w]
+    relative = [w / ths / nameplate_j_per_th for w, ths in zip(powers_w, hashes_ths, strict=True)]
+    return min(max(fit_slope(loads, relative), 0.0), 1.0)

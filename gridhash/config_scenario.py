@@ -6,17 +6,17 @@ result is validated as any site, so that a fault names the key that is wrong. A 
 `based_on` another: what it says is merged over what that one says.
 """
 
-import tomllib
 from collections.abc import Mapping
 from datetime import date
 from importlib import resources
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from gridhash.config import SiteConfig, load_site
-from gridhash.config_blocks import Block, FigureSource, describe_faults
+from gridhash.config_blocks import Block, FigureSource, describe_faults, parse_toml, read_toml
 from gridhash.config_processes import ProcessSettings
 from gridhash.errors import ConfigError
 from gridhash.units import SECONDS_PER_DAY
@@ -36,6 +36,15 @@ TARIFF_BLOCKS = (
     "carbon_price_per_t",
 )
 """Parts of a tariff that are named where a scenario is described."""
+HEARD_BY = {
+    "pause_orders": "programs.pause_orders",
+    "dr_down": "programs.demand_reduction",
+    "dr_up": "programs.demand_increase",
+    "imbalance": "tariff.balancing",
+    "base_points": "programs.base_point",
+    "ancillary": "programs.ancillary",
+}
+"""Block of the site without which what a process draws would be ignored."""
 MAX_DEPTH = 4
 """How many scenarios may stand on each other."""
 
@@ -164,6 +173,10 @@ class SpansConfig(Block):
     def _check(self) -> Self:
         if (self.validation_from is None) != (self.test_from is None):
             raise ValueError("validation_from and test_from go together: give both or neither")
+        if self.test_from and self.validation_from and self.test_from <= self.validation_from:
+            raise ValueError(
+                f"test_from {self.test_from} must come after validation_from {self.validation_from}"
+            )
         if self.train_share + self.validation_share >= 1.0:
             raise ValueError(
                 f"train_share {self.train_share:g} and validation_share {self.validation_share:g} "
@@ -218,6 +231,14 @@ class ScenarioConfig(Block):
                 f"randomisation.curve_b has no effect on {', '.join(measured)}: a measured profile "
                 "is not varied; remove the range"
             )
+        profiled = [group.name for group in site.groups if group.profile is not None]
+        if self.randomisation.curve_b is not None and profiled:
+            raise ValueError(f"randomisation.curve_b says nothing to the profiles of {profiled}")
+        for process, block in HEARD_BY.items():
+            if getattr(self.processes, process, None) and not attrgetter(block)(site):
+                raise ValueError(
+                    f"processes.{process} draws what nobody hears: the site has no {block}"
+                )
         if self.episode.episode_days * SECONDS_PER_DAY < site.dispatch_interval_s:
             raise ValueError(
                 f"episode.episode_days {self.episode.episode_days:g} is shorter than one step of "
@@ -320,7 +341,10 @@ def _with_parents(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
             return result
         if not isinstance(parent, str):
             raise ConfigError(f"{origin}: based_on must be the name of a scenario; found {parent}")
-        below, _ = _read(parent)
+        try:
+            below, _ = _read(parent)
+        except ConfigError as err:
+            raise ConfigError(f"{origin}: based_on: {err}") from err
         grandparent = below.pop("based_on", None)
         # A site or a source of one's own replaces the parent's with all that belongs to it.
         if "site" in result:
@@ -341,7 +365,10 @@ def _with_site(values: dict[str, Any], origin: str) -> dict[str, Any]:
     site = result.get("site")
     if isinstance(site, str):
         result["site_preset"] = site
-        site = load_site(site).model_dump(exclude_unset=True)
+        try:
+            site = load_site(site).model_dump(exclude_unset=True)
+        except ConfigError as err:
+            raise ConfigError(f"{origin}: site: {err}") from err
     if isinstance(site, Mapping):
         result["site"] = merged(site, overrides)
         if "processes" in result and "timezone" in site:
@@ -362,19 +389,9 @@ def _read(name_or_path: str | Path) -> tuple[dict[str, Any], str]:
     if str(name_or_path) in scenario_names():
         origin = f"scenario {name_or_path}"
         file = resources.files("gridhash.scenarios").joinpath(f"{name_or_path}.toml")
-        text = file.read_text(encoding="utf-8")
-    else:
-        origin = str(name_or_path)
-        try:
-            text = Path(name_or_path).read_text(encoding="utf-8-sig")
-        except FileNotFoundError:
-            raise ConfigError(
-                f"no scenario and no file is called {name_or_path!s}; scenarios: "
-                f"{', '.join(scenario_names())}"
-            ) from None
-        except (OSError, UnicodeDecodeError) as err:
-            raise ConfigError(f"{origin}: cannot be read as UTF-8 text: {err}") from err
-    try:
-        return tomllib.loads(text), origin
-    except tomllib.TOMLDecodeError as err:
-        raise ConfigError(f"{origin}: not valid TOML: {err}") from err
+        return parse_toml(file.read_text(encoding="utf-8"), origin=origin), origin
+    missing = (
+        f"no scenario and no file is called {name_or_path!s}; scenarios: "
+        f"{', '.join(scenario_names())}"
+    )
+    return read_toml(name_or_path, missing=missing), str(name_or_path)

@@ -24,6 +24,11 @@ class TimeOfUseBand(Block):
     )
     price_per_kwh: float = Field(description="in the hours of the band")
 
+    def holds(self, month: int, days: str, hour: float) -> bool:
+        """Return whether the band holds at an hour of weekdays or weekends of a month."""
+        in_days = self.days in ("all", days)
+        return in_days and month in self.months and self.from_hour <= hour < self.to_hour
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.to_hour <= self.from_hour:
@@ -44,6 +49,26 @@ class TimeOfUseConfig(Block):
     )
     otherwise_per_kwh: float = Field(default=0.0, description="price in hours without a band")
     bands: tuple[TimeOfUseBand, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """Refuse a band that later ones hide in all its hours: its price would never hold."""
+        for k, band in enumerate(self.bands):
+            later = self.bands[k + 1 :]
+            edges = {band.from_hour, *(edge for b in later for edge in (b.from_hour, b.to_hour))}
+            starts = [hour for hour in edges if band.from_hour <= hour < band.to_hour]
+            days = ("weekdays", "weekends") if band.days == "all" else (band.days,)
+            if all(
+                any(other.holds(month, day, hour) for other in later)
+                for month in band.months
+                for day in days
+                for hour in starts
+            ):
+                raise ValueError(
+                    f"bands.{k} never holds: later bands hide it in all its hours; remove it or "
+                    "put it after them"
+                )
+        return self
 
 
 class PowerPurchaseConfig(Block):
@@ -195,6 +220,9 @@ class TariffConfig(Block):
             raise ValueError(
                 "a real-time price is not published ahead: set price_known to current or lagged"
             )
+        names = [peaks.name for peaks in self.coincident_peaks]
+        if len(set(names)) != len(names):
+            raise ValueError(f"names of coincident_peaks must differ; found {names}")
         if self.price_delay_s and self.price_known != "lagged":
             raise ValueError("price_delay_s needs price_known = lagged")
         return self

@@ -112,7 +112,7 @@ class RigModel(Block):
         """
         name = stop_mode or self.default_stop_mode
         modes = {str(key): mode for key, mode in self.stop_modes.items()}
-        if name not in modes:
+        if not isinstance(name, str) or name not in modes:
             raise ConfigError(
                 f"rig {self.name} has no stop_mode {name!r}; choose one of {sorted(modes)}"
             )
