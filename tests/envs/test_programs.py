@@ -472,16 +472,16 @@ def test_sites_in_different_rows_settle_their_own() -> None:
         singles.append(single)
     many.start_at(rows[0])
     for i, single in enumerate(singles):
-        for mine, own in zip(
-            (*many.state, *many.accounts), (*single.state, *single.accounts), strict=True
-        ):
+        for mine, own in zip(many.state, single.state, strict=True):
             mine[i] = own[0]
+        for kept, kept_own in zip(many.accounts, single.accounts, strict=True):
+            kept[i] = kept_own[0]
     for k in range(60):
         share = np.array([[0.5 + 0.01 * (k % 7)]])
         output = many.step(np.repeat(share, 3, axis=0))
         for i, single in enumerate(singles):
-            own = single.step(share)
-            assert own.ledger[0].tobytes() == output.ledger[i].tobytes()
+            alone = single.step(share)
+            assert alone.ledger[0].tobytes() == output.ledger[i].tobytes()
 
 
 loads = st.floats(0, 1000, allow_nan=False)
