@@ -14,7 +14,7 @@ bent is bent in favour of profit:
   burning pays, whatever the loop is. Heaters, limits on starts in the cold and repairs cost
   nothing. Rigs that fail do so at will, draw no standby then, and come back as free to start: their
   groups have no minimum times.
-- Tariff and programs: `gridhash.agents.bound_programs`, `gridhash.agents.bound_months`.
+- Tariff and programs: `gridhash.agents.bound_tariff`, `bound_programs`, `bound_months`.
 - Groups with the same rigs are one: the kernel's relations are linear in rigs, so the sum of
   several plays is a play of the sum. Of cooling that differs the most favourable is taken.
 
@@ -28,7 +28,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gridhash.agents.bound_months import add_months, month_windows, settles_by_month
-from gridhash.agents.bound_programs import Window, add_programs
+from gridhash.agents.bound_programs import add_programs
+from gridhash.agents.bound_tariff import Window, add_tariff
 from gridhash.agents.day_ahead_dp import settled_price_per_kwh
 from gridhash.agents.linear_program import LinearProgram, Solution
 from gridhash.agents.rig_class import RigClass, rig_classes
@@ -187,7 +188,8 @@ def solve_window(
             hours=hours,
             most_kw=min(most_kw, params.contract_power_kw),
         )
-        energy = add_programs(program, window, imported, from_surplus, balance)
+        energy = add_tariff(program, window, imported, from_surplus, balance)
+        add_programs(program, window, energy)
         add_months(program, window, energy, opened_at)
     return program.solve()
 

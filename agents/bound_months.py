@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from gridhash.agents.bound_programs import Energy, Window, planned_kw
+from gridhash.agents.bound_tariff import Energy, Window, planned_kw
 from gridhash.agents.linear_program import LinearProgram
 from gridhash.envs.columns import MONTH
 from gridhash.envs.parameters import Ints

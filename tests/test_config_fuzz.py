@@ -577,7 +577,7 @@ def test_every_damaged_file_is_one_clear_error(part: int, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "changes", "fault"),
     [
-        ("MixedFleet", {"randomisation": {"curve_b": [0.2, 0.3]}}, "curve_b says nothing to the"),
+        ("MixedFleet", {"randomisation": {"curve_b": [0.2, 0.3]}}, "curve_b has no effect on"),
         ("SpotJapan", {"processes": {"dr_up": {}}}, "dr_up draws what nobody hears.*demand_incre"),
         ("SpotJapan", {"processes": {"imbalance": {}}}, "imbalance draws .*tariff.balancing"),
     ],
@@ -591,7 +591,8 @@ def test_what_would_be_ignored_is_refused(name: str, changes: Table, fault: str)
 def test_curve_keys_beside_a_profile_are_refused_where_they_differ_from_it() -> None:
     site = load_scenario_config("MixedFleet").site.model_dump()
     assert parse_site(site, origin="test").groups[0].profile is not None
-    site["groups"][0] |= {"curve_a": 0.6, "curve_b": 0.4}
+    first, *others = site["groups"]
+    site["groups"] = [first | {"curve_a": 0.6, "curve_b": 0.4}, *others]
     with pytest.raises(ConfigError, match=r"curve_b 0\.4 is not the slope of the profile"):
         parse_site(site, origin="test")
 

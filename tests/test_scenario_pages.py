@@ -1,8 +1,11 @@
 """The pages of the scenarios are what their files say, and so is the command that lists them."""
 
+import importlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from typer.testing import CliRunner
@@ -10,10 +13,8 @@ from typer.testing import CliRunner
 from gridhash.cli import app
 from gridhash.config_scenario import load_scenario_config, scenario_names
 
-# Scripts stand beside each other and are no package.
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "scripts"))
-import build_scenario_pages  # noqa: E402
+SCRIPTS = ROOT / "scripts"
 
 PLAYED = {
     "start": "2025-04-01T00:00:00+00:00",
@@ -28,7 +29,14 @@ PLAYED = {
 }
 
 
-def test_the_committed_pages_are_up_to_date() -> None:
+@pytest.fixture(scope="module")
+def build_scenario_pages() -> Iterator[ModuleType]:
+    sys.path.insert(0, str(SCRIPTS))
+    yield importlib.import_module("build_scenario_pages")
+    sys.path.remove(str(SCRIPTS))
+
+
+def test_the_committed_pages_are_up_to_date(build_scenario_pages: ModuleType) -> None:
     file = ROOT / "docs" / "results" / "scenarios.json"
     results = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     wanted = build_scenario_pages.pages(results)
@@ -39,7 +47,7 @@ def test_the_committed_pages_are_up_to_date() -> None:
     assert old == [], "run scripts/build_scenario_pages.py"
 
 
-def test_a_page_gives_every_source_and_what_is_synthetic() -> None:
+def test_a_page_gives_every_source_and_what_is_synthetic(build_scenario_pages: ModuleType) -> None:
     config = load_scenario_config("JapanPilot")
     page = build_scenario_pages.page(config, None)
 
@@ -51,7 +59,9 @@ def test_a_page_gives_every_source_and_what_is_synthetic() -> None:
     assert "Played over" not in page
 
 
-def test_a_page_shows_figures_best_first_and_says_why_there_is_no_bound() -> None:
+def test_a_page_shows_figures_best_first_and_says_why_there_is_no_bound(
+    build_scenario_pages: ModuleType,
+) -> None:
     page = build_scenario_pages.page(load_scenario_config("SpotJapan"), PLAYED)
 
     assert page.index("| level rule | 2,000,000 | 50.0% | 12 |") < page.index("| always on |")

@@ -15,6 +15,7 @@ from gridhash.config import SiteConfig
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.scenario import Scenario
+from gridhash.envs.state import FleetState
 from gridhash.errors import ConfigError, DataError, PolicyError
 
 MakeSites = Callable[..., BatchedSite]
@@ -39,8 +40,8 @@ def test_single_and_batched_stepping_agree_to_the_bit(
     singles = []
     for i in range(n_sites):
         single = BatchedSite(busy_levels_scenario, 1, rules)
-        for own, all_sites in zip(single.state, many.state, strict=True):
-            own[:] = all_sites[i : i + 1]
+        for field in FleetState._fields:
+            getattr(single.state, field)[:] = getattr(many.state, field)[i : i + 1]
         singles.append(single)
     next_action = random_play(kind, (n_sites, 4), 5)
     for _ in range(n_steps):

@@ -26,6 +26,7 @@ from gridhash.envs.programs import (
     reduction_settlement,
 )
 from gridhash.envs.scenario import Scenario
+from gridhash.envs.state import FleetState
 from gridhash.errors import ConfigError, LookAheadError
 from tests.envs.bench import Played, bench, bench_site, bench_trace, on_rows, play
 
@@ -472,8 +473,8 @@ def test_sites_in_different_rows_settle_their_own() -> None:
         singles.append(single)
     many.start_at(rows[0])
     for i, single in enumerate(singles):
-        for mine, own in zip(many.state, single.state, strict=True):
-            mine[i] = own[0]
+        for field in FleetState._fields:
+            getattr(many.state, field)[i] = getattr(single.state, field)[0]
         for kept, kept_own in zip(many.accounts, single.accounts, strict=True):
             kept[i] = kept_own[0]
     for k in range(60):
