@@ -10,9 +10,9 @@ import numpy.typing as npt
 from gridhash.envs.accounts import Accounts, empty_accounts, open_many
 from gridhash.envs.action import ActionKind
 from gridhash.envs.day_decisions import (
-    DAY_ACTIONS,
     apply_day_actions,
     decide_day,
+    exposed_day_actions,
     gate_closes,
 )
 from gridhash.envs.kernel import StepOutput, empty_output, observe_sites
@@ -36,7 +36,8 @@ class EpisodeRules:
     relative_reward: bool = True
     """Subtract the best static profit of each instant, which no action changes."""
     day_decisions: bool = False
-    """Let actions carry three more numbers for the decisions of the day (`DAY_ACTIONS`)."""
+    """Let actions carry a number more for each decision of the day that the site has, see
+    `gridhash.envs.day_decisions`."""
     rows: tuple[int, int] | None = None
     """Playable rows, [first, last); all of the trace if None."""
 
@@ -59,6 +60,13 @@ class BatchedSite:
     Actions are only read, so that a caller may reuse them. `observe` returns a fresh array; what
     `step` returns is overwritten by the next step. The arrays of `state`, `accounts` and `output`
     stay the same ones for good. `threads` share the sites; they pay from some hundred sites each.
+
+    Raises
+    ------
+    ConfigError
+        If the rules expose decisions of the day that the site has not.
+    DataError
+        If the rows are too few for an episode.
     """
 
     def __init__(
@@ -67,6 +75,7 @@ class BatchedSite:
         self.scenario = scenario
         self.rules = rules
         self.n_sites = n_sites
+        self.day_actions = exposed_day_actions(scenario.programs, day_decisions=rules.day_decisions)
         self.state: FleetState = empty_state(scenario.params, n_sites)
         self.accounts: Accounts = empty_accounts(n_sites, scenario.slots_per_day)
         self.output: StepOutput = empty_output(n_sites, len(scenario.features))
@@ -90,7 +99,7 @@ class BatchedSite:
     @property
     def n_actions(self) -> int:
         """Numbers in the action of one site."""
-        return self.scenario.n_groups + (len(DAY_ACTIONS) if self.rules.day_decisions else 0)
+        return self.scenario.n_groups + len(self.day_actions)
 
     @property
     def gate_closes(self) -> npt.NDArray[np.bool_]:
@@ -264,7 +273,7 @@ class BatchedSite:
             site, k = np.argwhere(~np.isfinite(action))[0]
             names = [f"group {group.name}" for group in self.scenario.site.groups]
             raise PolicyError(
-                f"action of site {site}, {[*names, *DAY_ACTIONS][k]} is {action[site, k]}"
+                f"action of site {site}, {[*names, *self.day_actions][k]} is {action[site, k]}"
             )
         # A copy: the kernel would be compiled once more for an array that is read-only.
         return np.array(action, dtype=np.float64, order="C")
@@ -273,7 +282,7 @@ class BatchedSite:
         """Step under an action that `checked` returned; the results are in `output`."""
         if action.dtype != np.float64 or not action.flags.carray:
             raise PolicyError("advance takes what `checked` returns")
-        if self.rules.day_decisions:
+        if self.day_actions:
             which = np.flatnonzero(self.gate_closes)
             n_groups = self.scenario.n_groups
             apply_day_actions(

@@ -3,6 +3,17 @@
 They are an epoch of their own, outside the action of every interval. When the gate closes the
 default rules decide (`gridhash.envs.accounts.close_gate`); in that one interval, before the step,
 they may be replaced. After it they stand.
+
+With the option ``day_decisions`` an action carries a number more in [-1, 1] for each decision that
+the site has, after those of the groups. Zero is the default rule. They are read in the interval in
+which the gate closes and ignored in all others:
+
+``plan`` of a site with a balancing contract
+    the nominated power of every settlement period of tomorrow times 1 + a, at most contract power.
+``reduction_bid`` of a site with a demand-reduction program
+    the committed reduction times 1 + a, at most what the site file says.
+``held_capacity`` of a site that sells ancillary capacity
+    the held capacity times 1 + a, at most what the site file says.
 """
 
 import numpy as np
@@ -13,12 +24,35 @@ from gridhash.envs.columns import GATE, Exogenous
 from gridhash.envs.parameters import Floats, Ints, SiteParameters
 from gridhash.envs.program_parameters import ProgramParameters
 from gridhash.envs.state import FleetState
-from gridhash.errors import PolicyError
+from gridhash.errors import ConfigError, PolicyError
 
 DAY_ACTIONS = ("plan", "reduction_bid", "held_capacity")
-"""Numbers in [-1, 1] that an action has more where the decisions of the day are exposed; zero is
-the default. plan: times 1 + a, at most contract power; the two bids: times 1 + a, at most once.
-They are read in the interval in which the gate closes and ignored in all others."""
+"""Every decision of the day, in the order of the action."""
+
+
+def day_actions(programs: ProgramParameters) -> tuple[str, ...]:
+    """Return which of `DAY_ACTIONS` a site has to decide, in their order."""
+    decided = (programs.balancing, programs.has_reduction, programs.held_kw > 0.0)
+    return tuple(name for name, has in zip(DAY_ACTIONS, decided, strict=True) if has)
+
+
+def exposed_day_actions(programs: ProgramParameters, *, day_decisions: bool) -> tuple[str, ...]:
+    """Return the decisions that an action carries; none without the option ``day_decisions``.
+
+    Raises
+    ------
+    ConfigError
+        If the option is set at a site that decides nothing a day ahead.
+    """
+    if not day_decisions:
+        return ()
+    names = day_actions(programs)
+    if not names:
+        raise ConfigError(
+            "day_decisions is set, but the site decides nothing a day ahead: leave it out, or give "
+            "the site tariff.balancing, programs.demand_reduction or programs.ancillary"
+        )
+    return names
 
 
 def gate_closes(exogenous: Exogenous, state: FleetState) -> npt.NDArray[np.bool_]:
@@ -82,10 +116,17 @@ def apply_day_actions(
     which: Ints,
     action: Floats,
 ) -> None:
-    """Scale the default decisions of the sites in `which` by their day actions, (n, 3)."""
-    factor = 1.0 + np.clip(action, -1.0, 1.0)
-    plan = accounts.plan_kw[which, 1] * factor[:, :1]
-    accounts.plan_kw[which, 1] = np.minimum(plan, params.contract_power_kw)
-    bids = np.minimum(factor, 1.0)
-    accounts.value[which, NEXT_COMMITTED_KW] = programs.committed_kw * bids[:, 1]
-    accounts.value[which, NEXT_HELD_KW] = programs.held_kw * bids[:, 2]
+    """Scale what is decided so far, by default or by `decide_day`, of the sites in `which`.
+
+    Parameters
+    ----------
+    action
+        (n, D), a number per name of `day_actions`; values outside [-1, 1] are clipped.
+    """
+    factor = dict(zip(day_actions(programs), (1.0 + np.clip(action, -1.0, 1.0)).T, strict=True))
+    if (plan := factor.get("plan")) is not None:
+        wanted_kw = accounts.plan_kw[which, 1] * plan[:, None]
+        accounts.plan_kw[which, 1] = np.minimum(wanted_kw, params.contract_power_kw)
+    for name, column in (("reduction_bid", NEXT_COMMITTED_KW), ("held_capacity", NEXT_HELD_KW)):
+        if (bid := factor.get(name)) is not None:
+            accounts.value[which, column] *= np.minimum(bid, 1.0)

@@ -18,6 +18,12 @@ from gridhash.envs.accounts import Accounts
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.columns import Exogenous
+from gridhash.envs.day_decisions import (
+    apply_day_actions,
+    decide_day,
+    exposed_day_actions,
+    gate_closes,
+)
 from gridhash.envs.kernel import (
     StepOutput,
     empty_output,
@@ -102,20 +108,24 @@ def step(
     *,
     action_kind: ActionKind = ActionKind.SHADOW_PRICE,
     relative_reward: bool = True,
+    day_decisions: bool = False,
 ) -> tuple[SiteState, StepOutput]:
     """Return state and output after one dispatch interval of N sites; change nothing.
 
     Parameters
     ----------
     action
-        (N, G) in the bounds of the action kind; values outside are clipped.
+        (N, G) in the bounds of the action kind; values outside are clipped. With `day_decisions`
+        (N, G + D), see `gridhash.envs.day_decisions`; `decided` takes a plan by the period.
     exogenous
         `Scenario.exogenous`, or with other prices from `with_prices`.
-    relative_reward
+    relative_reward, day_decisions
         As in `EpisodeRules`.
 
     Raises
     ------
+    ConfigError
+        If the site has no decisions of the day that an action could carry.
     PolicyError
         If the action has the wrong shape or holds NaN or infinity.
     DataError
@@ -123,14 +133,22 @@ def step(
     """
     n_sites, n_groups = state.fleet.coolant_c.shape
     numbers = np.array(action, dtype=np.float64, order="C")
-    if numbers.shape != (n_sites, n_groups):
-        raise PolicyError(f"action has shape {numbers.shape}, expected {(n_sites, n_groups)}")
+    names = exposed_day_actions(params.programs, day_decisions=day_decisions)
+    expected = (n_sites, n_groups + len(names))
+    if numbers.shape != expected:
+        raise PolicyError(f"action has shape {numbers.shape}, expected {expected}")
     if not np.isfinite(numbers).all():
-        site, group = np.argwhere(~np.isfinite(numbers))[0]
-        raise PolicyError(f"action of site {site}, group {group} is {numbers[site, group]}")
+        site, k = np.argwhere(~np.isfinite(numbers))[0]
+        what = [*(f"group {g}" for g in range(n_groups)), *names][k]
+        raise PolicyError(f"action of site {site}, {what} is {numbers[site, k]}")
     if state.fleet.row.max() >= len(exogenous.market):
         raise DataError(f"site {state.fleet.row.argmax()} has come to the end of the data")
     after = repeated(state, 1)
+    if names:
+        which = np.flatnonzero(gate_closes(exogenous, after.fleet))
+        apply_day_actions(
+            params.site, params.programs, after.accounts, which, numbers[which, n_groups:]
+        )
     output = empty_output(n_sites, len(exogenous.bounds))
     step_sites(
         params.site,
@@ -145,6 +163,38 @@ def step(
         output,
     )
     return after, output
+
+
+def decided(
+    state: SiteState,
+    exogenous: Exogenous,
+    params: SiteModel,
+    site: int,
+    *,
+    plan_kw: npt.ArrayLike | None = None,
+    committed_kw: float | None = None,
+    held_kw: float | None = None,
+) -> SiteState:
+    """Return the state in which a site has decided its next day; arguments as `decide_day`.
+
+    Raises
+    ------
+    PolicyError
+        If the site's gate does not close now, or a decision is out of range.
+    """
+    if not gate_closes(exogenous, state.fleet)[site]:
+        raise PolicyError(f"the decisions of site {site} are not due, see `gate_closes`")
+    after = repeated(state, 1)
+    decide_day(
+        params.site,
+        params.programs,
+        after.accounts,
+        site,
+        plan_kw=plan_kw,
+        committed_kw=committed_kw,
+        held_kw=held_kw,
+    )
+    return after
 
 
 def observe(state: SiteState, exogenous: Exogenous, params: SiteModel) -> npt.NDArray[np.float32]:

@@ -41,6 +41,11 @@ class MiningSiteEnv(gymnasium.Env[Any, Any]):
 
         Limits apply after. `action_masks` tells which discrete actions are worth saying.
 
+        With ``day_decisions=True``, for kinds ``shadow_price`` and ``power``, a number in [-1, 1]
+        more for each decision of the day that the site has (`gridhash.envs.day_decisions`): plan,
+        reduction bid, held capacity. Zero is the default rule; what is said when `gate_closes` is
+        False is ignored. `decide_day` takes a plan period by period, with any kind.
+
     Observation
         `gridhash.envs.observation.observation_table(site)`: name, unit, bounds and meaning of
         each number. Nothing in it is known later than the start of the step. With
@@ -81,6 +86,7 @@ class MiningSiteEnv(gymnasium.Env[Any, Any]):
         observation: ObservationForm = "flat",
         episode_days: float = 7.0,
         relative_reward: bool = True,
+        day_decisions: bool = False,
         rows: tuple[int, int] | None = None,
         scenario_name: str | None = None,
         render_mode: str | None = None,
@@ -92,7 +98,7 @@ class MiningSiteEnv(gymnasium.Env[Any, Any]):
             title = scenario_name or self.scenario.site.name
             self._renderer = Renderer(self.scenario, render_mode, title=title)
         self._observation = ObservationView(self.scenario, observation)
-        self._action = ActionView(self.scenario, action_kind)
+        self._action = ActionView(self.scenario, action_kind, day_decisions=day_decisions)
         self._sites = BatchedSite(
             self.scenario,
             1,
@@ -100,6 +106,7 @@ class MiningSiteEnv(gymnasium.Env[Any, Any]):
                 episode_days=episode_days,
                 action_kind=self._action.kind,
                 relative_reward=relative_reward,
+                day_decisions=day_decisions,
                 rows=rows,
             ),
         )
@@ -149,6 +156,29 @@ class MiningSiteEnv(gymnasium.Env[Any, Any]):
             self._renderer.keep(self._sites)
         observation = self._observation.of(output.observation[0].copy())
         return observation, float(output.reward[0]), False, truncated, info
+
+    @property
+    def gate_closes(self) -> bool:
+        """Whether the next step is the one in which the decisions of tomorrow are taken."""
+        return bool(self._sites.gate_closes[0])
+
+    def decide_day(
+        self,
+        *,
+        plan_kw: npt.ArrayLike | None = None,
+        committed_kw: float | None = None,
+        held_kw: float | None = None,
+    ) -> None:
+        """Replace default decisions of tomorrow before the next step, see `BatchedSite.decide_day`.
+
+        Numbers of the action scale what was decided here.
+
+        Raises
+        ------
+        PolicyError
+            If `gate_closes` is False, or a decision is out of range.
+        """
+        self._sites.decide_day(0, plan_kw=plan_kw, committed_kw=committed_kw, held_kw=held_kw)
 
     def action_masks(self) -> Masks:
         """Return which discrete actions are worth saying now, (M,), as sb3-contrib wants it.

@@ -11,6 +11,7 @@ from gridhash.config import SiteConfig
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite
 from gridhash.envs.columns import PAUSE
+from gridhash.envs.day_decisions import exposed_day_actions
 from gridhash.envs.levels import flat_size, flat_to_levels, level_counts
 from gridhash.envs.limits import level_masks
 from gridhash.envs.observation import (
@@ -36,11 +37,28 @@ def observation_space(scenario: Scenario) -> gymnasium.Space[Any]:
     return _box(scenario, np.arange(len(scenario.features)))
 
 
-def action_space(scenario: Scenario, kind: ActionKind) -> gymnasium.Space[Any]:
-    """Return the space of one action: a number per rig group, meant as `kind` says."""
+def action_space(
+    scenario: Scenario, kind: ActionKind, *, day_decisions: bool = False
+) -> gymnasium.Space[Any]:
+    """Return the space of one action: a number per rig group, meant as `kind` says.
+
+    With `day_decisions` a number in [-1, 1] more for each of `day_decisions.day_actions`.
+
+    Raises
+    ------
+    ConfigError
+        If the site has no decisions of the day, or the kind is discrete and cannot carry them.
+    """
+    names = exposed_day_actions(scenario.programs, day_decisions=day_decisions)
     if kind is ActionKind.LEVELS:
+        if names:
+            raise ConfigError(
+                "day_decisions are numbers in [-1, 1], which discrete levels cannot carry: use "
+                "action_kind shadow_price or power, or decide by `decide_day` beside the levels"
+            )
         return spaces.MultiDiscrete(level_counts(scenario.params))
-    return spaces.Box(kind.low, 1.0, (scenario.n_groups,), np.float32)
+    low = np.array([kind.low] * scenario.n_groups + [-1.0] * len(names), dtype=np.float32)
+    return spaces.Box(low, np.ones_like(low))
 
 
 def feature_groups(site: SiteConfig) -> dict[str, Ints]:
@@ -95,14 +113,25 @@ class ObservationView:
 
 
 class ActionView:
-    """The action as the environments take it, and what the kernel is told."""
+    """The action as the environments take it, and what the kernel is told.
 
-    def __init__(self, scenario: Scenario, form: ActionForm) -> None:
+    `day_decisions` go with ``shadow_price`` and ``power`` only.
+
+    Raises
+    ------
+    ConfigError
+        If the form is unknown, or it cannot carry what is asked of it.
+    """
+
+    def __init__(
+        self, scenario: Scenario, form: ActionForm, *, day_decisions: bool = False
+    ) -> None:
         self.form = form
         self._params = scenario.params
         self.space: gymnasium.Space[Any]
         if form == FLAT_LEVELS:
             self.kind = ActionKind.LEVELS
+            action_space(scenario, self.kind, day_decisions=day_decisions)
             self.space = spaces.Discrete(flat_size(scenario.params))
             return
         names = [kind.name.lower() for kind in ActionKind]
@@ -111,10 +140,10 @@ class ActionView:
                 f"action_kind {form!r} is unknown: use one of {', '.join([*names, FLAT_LEVELS])}"
             )
         self.kind = ActionKind[form.upper()]
-        self.space = action_space(scenario, self.kind)
+        self.space = action_space(scenario, self.kind, day_decisions=day_decisions)
 
     def numbers(self, action: npt.ArrayLike) -> npt.NDArray[Any]:
-        """Return what `BatchedSite.step` takes, (…, G).
+        """Return what `BatchedSite.step` takes, (…, G), or (…, G + D) with decisions of the day.
 
         Raises
         ------

@@ -37,6 +37,9 @@ class MiningSiteVectorEnv(VectorEnv[Any, Any, Any]):
         ``infos["final_info"]`` hold the last of the old. ``Disabled``: the caller resets, with
         ``options={"reset_mask": mask}`` those sites alone.
 
+    Decisions of the day
+        As in `MiningSiteEnv`; `gate_closes` (N,) tells in which sites they are read next.
+
     Info
         ``infos["profit"]`` (N,), ``infos["ledger"]`` and ``infos["record"]``: name to (N,). The
         masks ``_profit``, ``_ledger`` and ``_record`` are False for a site that was only reset;
@@ -56,6 +59,7 @@ class MiningSiteVectorEnv(VectorEnv[Any, Any, Any]):
         observation: ObservationForm = "flat",
         episode_days: float = 7.0,
         relative_reward: bool = True,
+        day_decisions: bool = False,
         rows: tuple[int, int] | None = None,
         scenario_name: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
@@ -65,7 +69,7 @@ class MiningSiteVectorEnv(VectorEnv[Any, Any, Any]):
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = type(self).metadata | {"autoreset_mode": self.autoreset_mode}
         self._observation = ObservationView(self.scenario, observation)
-        self._action = ActionView(self.scenario, action_kind)
+        self._action = ActionView(self.scenario, action_kind, day_decisions=day_decisions)
         self._sites = BatchedSite(
             self.scenario,
             num_envs,
@@ -73,6 +77,7 @@ class MiningSiteVectorEnv(VectorEnv[Any, Any, Any]):
                 episode_days=episode_days,
                 action_kind=self._action.kind,
                 relative_reward=relative_reward,
+                day_decisions=day_decisions,
                 rows=rows,
             ),
         )
@@ -190,6 +195,22 @@ class MiningSiteVectorEnv(VectorEnv[Any, Any, Any]):
             "record": dict(zip(RECORD, record, strict=True)),
             "_record": played.copy(),
         }
+
+    @property
+    def gate_closes(self) -> Booleans:
+        """Sites, (N,), whose decisions of tomorrow are taken in the next step."""
+        return self._sites.gate_closes
+
+    def decide_day(
+        self,
+        site: int,
+        *,
+        plan_kw: npt.ArrayLike | None = None,
+        committed_kw: float | None = None,
+        held_kw: float | None = None,
+    ) -> None:
+        """Replace default decisions of a site, as `MiningSiteEnv.decide_day` does."""
+        self._sites.decide_day(site, plan_kw=plan_kw, committed_kw=committed_kw, held_kw=held_kw)
 
     def action_masks(self) -> Masks:
         """Return which discrete actions are worth saying now, (N, M).

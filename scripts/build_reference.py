@@ -8,11 +8,11 @@ is committed.
 
 import re
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reference_parameters import blocks_of, keys_table, paragraphs, row_text, summary, walk
+from reference_day_decisions import day_actions_of, day_decision_lines
+from reference_parameters import blocks_of, keys_table, paragraphs, summary, table, walk
 
 from gridhash.config import SiteConfig, load_site, preset_names
 from gridhash.config_blocks import Block, FigureSource
@@ -48,11 +48,6 @@ PROCESSES: dict[str, tuple[Any, ...]] = {
     "ancillary": (ancillary.with_ancillary,),
 }
 """What draws the columns of each block of `ProcessSettings`."""
-
-
-def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Return a table as lines of Markdown."""
-    return [row_text(header), "|" + "---|" * len(header), *map(row_text, rows)]
 
 
 def page(title: str, *lines: str) -> str:
@@ -182,7 +177,8 @@ def action_page() -> str:
         config = load_scenario_config(name)
         levels = [str(len(config.site.levels_of(g))) for g in config.site.groups]
         groups = ", ".join(group.name for group in config.site.groups)
-        rows.append((f"`{name}`", f"`{config.episode.action_kind}`", groups, ", ".join(levels)))
+        kind = f"`{config.episode.action_kind}`"
+        rows.append((f"`{name}`", kind, groups, ", ".join(levels), day_actions_of(config)))
     return page(
         "Action",
         "One number per rig group, in the order of the groups. Numbers outside their range are "
@@ -190,9 +186,10 @@ def action_page() -> str:
         "",
         *table(("kind", "range", "meaning"), kinds),
         "",
+        *day_decision_lines(),
         "## By scenario",
         "",
-        *table(("scenario", "kind by default", "groups", "work levels of each group"), rows),
+        *table(("scenario", "kind by default", "groups", "levels of each", "day decisions"), rows),
     )
 
 

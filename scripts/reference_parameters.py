@@ -3,7 +3,7 @@
 import inspect
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, time
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -138,6 +138,11 @@ def keys_table(model: type[BaseModel]) -> list[str]:
 def row_text(cells: tuple[str, ...]) -> str:
     """Return a row of a Markdown table."""
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return a table as lines of Markdown."""
+    return [row_text(header), "|" + "---|" * len(header), *map(row_text, rows)]
 
 
 def description_of(field: FieldInfo) -> str:

@@ -10,7 +10,10 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 from gridhash.envs.batched_site import EpisodeRules
+from gridhash.envs.kernel import RECORD
+from gridhash.envs.ledger import LEDGER_NAMES
 from gridhash.envs.named_scenario import randomised
+from gridhash.envs.parameters import Floats
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import ConfigError
 from gridhash.training.vec_env import SiteVecEnv
@@ -18,6 +21,8 @@ from gridhash.training.vec_env import SiteVecEnv
 
 class MixedVecEnv(VecEnv):
     """The sites of several `SiteVecEnv` in a row, such as variants of one scenario.
+
+    `profit`, `ledger` and `record` are arrays over all sites, as those of the parts.
 
     Hashprice, efficiency slope, adders, exchange rate, weather and start cost change everything
     that a scenario computes ahead, so each variant is a scenario of its own, shared by its sites.
@@ -27,6 +32,9 @@ class MixedVecEnv(VecEnv):
     ConfigError
         If the parts differ in observation or action.
     """
+
+    ledger_names = LEDGER_NAMES
+    record_names = RECORD
 
     def __init__(self, parts: Sequence[SiteVecEnv]) -> None:
         self.render_mode = None
@@ -62,6 +70,21 @@ class MixedVecEnv(VecEnv):
             np.concatenate([result[k] for result in results]) for k in range(3)
         )
         return observations, rewards, dones, infos
+
+    @property
+    def profit(self) -> Floats:
+        """Profit of the last step, (N,), each in the currency of its site."""
+        return np.concatenate([part.profit for part in self.parts])
+
+    @property
+    def ledger(self) -> Floats:
+        """Ledger of the last step, (N, lines) in the order of `ledger_names`."""
+        return np.concatenate([part.ledger for part in self.parts])
+
+    @property
+    def record(self) -> Floats:
+        """Record of the last step, (N, columns) in the order of `record_names`."""
+        return np.concatenate([part.record for part in self.parts])
 
     def close(self) -> None:
         """Close every part."""

@@ -29,6 +29,9 @@ class SiteVecEnv(VecEnv):
     goes on, only our window on it ended. The other infos are empty: what a step brought is in
     `profit`, `ledger` and `record`, arrays over all sites.
 
+    Decisions of the day are part of the action if the rules say so (`EpisodeRules.day_decisions`,
+    continuous kinds only); ``sites.gate_closes`` tells where they are read next.
+
     With `flat_levels` an action is one number for all groups (rules of kind ``LEVELS``). For
     sb3-contrib's `MaskablePPO`, ``action_masks`` tells what is worth saying.
     """
@@ -46,12 +49,14 @@ class SiteVecEnv(VecEnv):
         flat_levels: bool = False,
     ) -> None:
         self.render_mode = None
-        self._view = ActionView(scenario, _form(rules.action_kind, flat_levels))
+        self._view = ActionView(
+            scenario, _form(rules.action_kind, flat_levels), day_decisions=rules.day_decisions
+        )
         super().__init__(n_envs, observation_space(scenario), self._view.space)
         self.scenario = scenario
         self.sites = BatchedSite(scenario, n_envs, rules)
         self.rng = np.random.default_rng(seed)
-        self._action: npt.NDArray[np.floating] = np.zeros((n_envs, scenario.n_groups))
+        self._action: npt.NDArray[np.floating] = np.zeros((n_envs, self.sites.n_actions))
         self._no_info: list[dict[str, Any]] = [{} for _ in range(n_envs)]
 
     @property
