@@ -60,12 +60,26 @@ class ObservationTable(Entry):
 
 
 class ActionTable(Entry):
-    """What the policy says: one number per group."""
+    """What the policy says: one number per group.
+
+    No bundle acts by ``levels``: neither a network of this format nor any rule of the registry
+    chooses among work levels, and none is trained.
+    """
 
     kind: Literal["shadow_price", "power"]
     low: float
     high: float
     sha256: Sha256
+
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _check_kind(cls, kind: object) -> object:
+        if kind == ActionKind.LEVELS.name.lower():
+            raise ValueError(
+                "policies that act by levels have no bundles yet: make one that acts by power or "
+                "shadow_price (the site's work levels apply to either)"
+            )
+        return kind
 
     @property
     def action_kind(self) -> ActionKind:

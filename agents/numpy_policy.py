@@ -95,8 +95,14 @@ class MlpPolicy:
         Raises
         ------
         PolicyError
-            If the arrays are not those of a network, or `clip` is not above zero.
+            If the arrays are not those of a network, `clip` is not above zero, or the action
+            kind is `ActionKind.LEVELS`, which one number per group cannot say.
         """
+        if action_kind is ActionKind.LEVELS:
+            raise PolicyError(
+                f"network {name} cannot act by levels: it says one number per group between a "
+                "least and 1, no choice among work levels; use power or shadow_price"
+            )
         if not (np.isfinite(clip) and clip > 0.0):
             raise PolicyError(f"clip is {clip}; it must be finite and above zero")
         self.name = name

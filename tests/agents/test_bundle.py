@@ -582,6 +582,28 @@ def test_a_rule_under_the_wrong_kind_of_action_is_refused(tmp_path: Path, key: S
         load(path, key)
 
 
+@pytest.mark.parametrize("kind", [ActionKind.SHADOW_PRICE, ActionKind.POWER])
+def test_a_bundle_states_the_kind_of_its_action(
+    kind: ActionKind, tmp_path: Path, key: SigningKey
+) -> None:
+    policy = MlpPolicy(draw_policy().weights, name="drawn", action_kind=kind)
+    path = write_bundle(
+        tmp_path, policy, name="kinds", site=SITE, key=key, created_at=CREATED_AT,
+        provenance=PROVENANCE,
+    )  # fmt: skip
+    loaded, manifest = load_bundle(path, site=SITE, trusted_keys=[key.public])
+    assert manifest.action.kind == kind.name.lower()
+    assert (manifest.action.low, manifest.action.high) == (kind.low, 1.0)
+    assert loaded.action_kind is kind
+
+
+def test_a_bundle_that_says_levels_is_refused(bundle: Path, key: SigningKey) -> None:
+    sign_again(bundle, key, lambda m: m["action"].update(kind="levels"))
+
+    with pytest.raises(BundleError, match=r"action\.kind.*levels have no bundles yet: make one"):
+        load(bundle, key)
+
+
 def test_describing_needs_no_trust_but_an_intact_bundle(bundle: Path, key: SigningKey) -> None:
     told = describe_bundle(bundle, site=other_site(currency="EUR"))
 

@@ -66,7 +66,12 @@ def test_network_agrees_with_its_definition(hidden: tuple[int, ...]) -> None:
     assert (np.abs(actions) < 1.0).mean() > 0.3  # the comparison is not one of bounds alone
 
 
-@pytest.mark.parametrize("kind", list(ActionKind))
+def test_a_network_does_not_act_by_levels() -> None:
+    with pytest.raises(PolicyError, match="no choice among work levels; use power or shadow_price"):
+        make_policy(draw_weights(3), kind=ActionKind.LEVELS)
+
+
+@pytest.mark.parametrize("kind", [ActionKind.SHADOW_PRICE, ActionKind.POWER])
 @pytest.mark.parametrize("output", list(OutputKind))
 def test_actions_stay_within_their_bounds(kind: ActionKind, output: OutputKind) -> None:
     weights = draw_weights(3)

@@ -5,6 +5,7 @@ import pytest
 from stable_baselines3 import PPO
 
 from gridhash.envs.batched_site import EpisodeRules
+from gridhash.envs.ledger import LEDGER
 from gridhash.errors import ConfigError
 from gridhash.training.mixed_vec_env import MixedVecEnv, randomised_vec_env
 
@@ -30,6 +31,15 @@ def test_each_site_steps_as_in_its_own_part(mixed: MixedVecEnv) -> None:
         ]
         for k in range(3):
             np.testing.assert_array_equal(together[k], np.concatenate([step[k] for step in apart]))
+        for name, width in (
+            ("ledger", len(mixed.ledger_names)),
+            ("record", len(mixed.record_names)),
+        ):
+            assert getattr(mixed, name).shape == (7, width)
+            parts = np.concatenate([getattr(part, name) for part in twin.parts])
+            np.testing.assert_array_equal(getattr(mixed, name), parts)
+        signs = np.array([term.sign for term in LEDGER])
+        np.testing.assert_allclose(mixed.ledger @ signs, mixed.profit, rtol=1e-12)
 
 
 def test_variants_differ_and_stay_within_their_ranges(mixed: MixedVecEnv) -> None:

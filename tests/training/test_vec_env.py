@@ -1,16 +1,19 @@
 """The batched site gives the numbers of the single one by the contract of Stable-Baselines3."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from gridhash.envs.accounts import NEXT_COMMITTED_KW
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import EpisodeRules
 from gridhash.envs.ledger import LEDGER
 from gridhash.envs.mining_site_env import MiningSiteEnv
+from gridhash.envs.named_scenario import open_named_scenario
 from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.errors import ConfigError, PolicyError
 from gridhash.training.spans import Rows
@@ -324,3 +327,30 @@ def test_maskable_ppo_learns_on_the_levels(four_weeks: Scenario, flat_levels: bo
     rules = EpisodeRules(episode_days=0.25)
     with pytest.raises(ConfigError, match="rules of action kind LEVELS, found SHADOW_PRICE"):
         SiteVecEnv(scenario, 4, rules, seed=0, flat_levels=True)
+
+
+def test_decisions_of_the_day_are_part_of_the_action() -> None:
+    pilot = open_named_scenario("JapanPilot", years=1, days=14)
+    rules = EpisodeRules(episode_days=2.0, day_decisions=True)
+    env = SiteVecEnv(pilot, 2, rules, seed=0)
+    plain = SiteVecEnv(pilot, 2, replace(rules, day_decisions=False), seed=0)
+    assert env.action_space.shape == (5,)
+    np.testing.assert_array_equal(env.reset(), plain.reset())
+    rng = np.random.default_rng(1)
+    bids_kw = set()
+    for _ in range(STEPS_PER_DAY):
+        action = rng.uniform(-1, 1, (2, 5)).astype(np.float32)
+        action[0, 4] = 0.0
+        expected_kw = env.sites.accounts.value[1, NEXT_COMMITTED_KW]
+        if env.sites.gate_closes[1]:
+            expected_kw = pilot.programs.committed_kw * min(1.0 + float(action[1, 4]), 1.0)
+            bids_kw.add(float(expected_kw))
+        observation, reward, _, _ = stepped(env, action)
+        alone, alone_reward, _, _ = stepped(plain, action[:, :4])
+        np.testing.assert_array_equal(observation[0], alone[0])
+        assert reward[0] == alone_reward[0]
+        assert env.sites.accounts.value[1, NEXT_COMMITTED_KW] == expected_kw
+    assert len(bids_kw) == 1, "one gate a day"
+    levels = replace(rules, action_kind=ActionKind.LEVELS)
+    with pytest.raises(ConfigError, match="discrete levels cannot carry"):
+        SiteVecEnv(pilot, 2, levels, seed=0)
