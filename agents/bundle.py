@@ -103,7 +103,7 @@ def write_bundle(
     folder = Path(folder)
     if isinstance(policy, MlpPolicy):
         weights: bytes | None = safetensors.numpy.save(dict(policy.weights))
-        action_kind = policy.action_kind
+        action_kind: ActionKind = policy.action_kind
     else:
         weights = None
         action_kind = build_rule(policy.rule, policy.parameters, site=site).action_kind

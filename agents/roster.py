@@ -20,6 +20,7 @@ from gridhash.agents.rules_programs import (
     SurplusFollower,
     TimeOfUse,
 )
+from gridhash.agents.tuning import GRIDS, tune
 from gridhash.config import SiteConfig
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import PolicyError
@@ -72,6 +73,14 @@ def build_policy(name: str, site: SiteConfig) -> Policy:
 
 
 def baseline_policies(scenario: Scenario, training_rows: tuple[int, int]) -> dict[str, Policy]:
-    """Return the site's baselines by name, hysteresis tuned on settlement periods [first, last)."""
-    site, tuned = scenario.site, {Hysteresis.name: tune_hysteresis(scenario, training_rows)}
-    return {name: tuned.get(name) or build_policy(name, site) for name in policy_names(site)}
+    """Return the site's baselines by name, those with parameters tuned on [first, last) rows."""
+    site = scenario.site
+    policies: dict[str, Policy] = {}
+    for name in policy_names(site):
+        if name == Hysteresis.name:
+            policies[name] = tune_hysteresis(scenario, training_rows)
+        elif name in GRIDS:
+            policies[name] = tune(scenario, training_rows, POLICIES[name], GRIDS[name])
+        else:
+            policies[name] = build_policy(name, site)
+    return policies

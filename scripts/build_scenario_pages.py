@@ -28,6 +28,12 @@ POLICY_WORDS = {
     "hysteresis": "tuned hysteresis",
     "look_ahead_rule": "look-ahead rule",
     "day_ahead_dp": "day-ahead DP",
+    "always_off": "always off",
+    "time_of_use": "tuned schedule",
+    "surplus_follower": "tuned surplus follower",
+    "peak_shaver": "tuned peak shaver",
+    "call_responder": "tuned call responder",
+    "base_point_follower": "tuned base-point follower",
 }
 KNOWN_WORDS = {
     "published": "published the day before",
@@ -104,8 +110,8 @@ def best_words(entry: Mapping[str, Any] | None) -> str:
 
 def bound_words(entry: Mapping[str, Any] | None) -> str:
     """Return the bound of a scenario."""
-    if entry is None or entry["bound"] is None:
-        return "none"
+    if entry is None:
+        return "not played yet"
     return f"{entry['bound']:,.0f} {entry['currency']}"
 
 
@@ -185,7 +191,7 @@ def result_lines(entry: Mapping[str, Any] | None) -> list[str]:
     """Return the table of what policies earned."""
     if entry is None:
         return []
-    lines = [
+    return [
         f"Played over {entry['days']:g} days of the synthetic test span, from "
         f"{entry['start'][:10]}; profit in {entry['currency']}:",
         "",
@@ -196,12 +202,9 @@ def result_lines(entry: Mapping[str, Any] | None) -> list[str]:
             f"| {one['fleet_starts']:,.0f} |"
             for one in sorted(entry["policies"], key=lambda one: -one["profit"])
         ),
+        f"| bound, all prices known | {entry['bound']:,.0f} | | |",
+        "",
     ]
-    if entry["bound"] is None:
-        lines += ["", f"No bound is given: {entry['no_bound_because']}.", ""]
-    else:
-        lines += [f"| bound, all prices known | {entry['bound']:,.0f} | | |", ""]
-    return lines
 
 
 def block_lines(title: str, block: BaseModel) -> list[str]:

@@ -27,6 +27,7 @@ UNITS = (
     ("_k_per_kw", "K/kW"),
     ("pay_per_h", "currency/h"),
     ("_per_fleet_start", "currency"),
+    ("_cost", "currency"),
     ("_per_start", "1"),
     ("_ref_per_h", "1/h"),
     ("_per_year", "1/year"),

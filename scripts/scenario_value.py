@@ -1,8 +1,8 @@
 """What rules and plans earn in every scenario, beside what none can exceed.
 
-Hysteresis is tuned on the scenario's training span; everything is played over the first days of
-its test span, from a fleet at rest. A finished scenario is not played again unless code, scenario
-or options changed. Writes docs/results/scenarios.json and docs/results/scenarios.md.
+Rules with parameters are tuned on the scenario's training span; everything is played over the
+first days of its test span, from a fleet at rest. A finished scenario is not played again unless
+code, scenario or options changed. Writes docs/results/scenarios.json and docs/results/scenarios.md.
 
     python scripts/scenario_value.py
     python scripts/scenario_value.py --scenarios SpotJapan RealTimeNem --days 90
@@ -18,8 +18,8 @@ from typing import Any
 
 from gridhash.agents.bound import perfect_foresight_bound
 from gridhash.agents.policy import Policy
-from gridhash.agents.roster import build_policy
-from gridhash.agents.rules import tune_hysteresis
+from gridhash.agents.roster import baseline_policies
+from gridhash.agents.rule_registry import RULES
 from gridhash.config_scenario import ScenarioConfig, load_scenario_config, scenario_names
 from gridhash.envs.ledger import LEDGER_NAMES
 from gridhash.envs.named_scenario import Rows, open_named_scenario, row_spans
@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 JSON_PAGE = ROOT / "docs" / "results" / "scenarios.json"
 TABLE_PAGE = ROOT / "docs" / "results" / "scenarios.md"
 
-ALWAYS_ON, ON_OFF, RULE, TUNED, AHEAD, PLANNER = (
+COLUMNS = (
     "always_on",
     "break_even_on_off",
     "level_rule",
@@ -40,7 +40,7 @@ ALWAYS_ON, ON_OFF, RULE, TUNED, AHEAD, PLANNER = (
     "look_ahead_rule",
     "day_ahead_dp",
 )
-POLICIES = (ALWAYS_ON, ON_OFF, RULE, TUNED, AHEAD, PLANNER)
+"""Policies with a column of their own in the table; of the others the best is named."""
 DEPENDS_ON = (
     "agents/*.py",
     "envs/*.py",
@@ -69,7 +69,7 @@ def code_hash() -> str:
 def key_of(config: ScenarioConfig, days: int, tune_days: int) -> str:
     """Return what a scenario's figures depend on, as one text."""
     settings = config.model_dump_json(exclude={"title", "description", "figures", "value"})
-    text = f"{code_hash()} {POLICIES} {settings} {days} {tune_days}"
+    text = f"{code_hash()} {settings} {days} {tune_days}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -101,15 +101,20 @@ def score(scenario: Scenario, run: PolicyRun, decision_s: float) -> dict[str, An
     }
 
 
+def parameters_of(policy: Policy) -> dict[str, float]:
+    """Return the parameters of a rule that has some."""
+    maker = RULES.get(policy.name)
+    return {name: getattr(policy, name) for name in maker.parameters} if maker else {}
+
+
 def value_of(config: ScenarioConfig, days: int, tune_days: int) -> dict[str, Any]:
     """Play every policy over the test span of one scenario."""
     scenario = open_named_scenario(config)
     spans = row_spans(scenario, config.spans)
     rows = first_days(scenario, spans.test, days)
-    tuned = tune_hysteresis(scenario, last_days(scenario, spans.train, tune_days))
+    policies = baseline_policies(scenario, last_days(scenario, spans.train, tune_days))
     scores = []
-    for name in POLICIES:
-        policy: Policy = tuned if name == TUNED else build_policy(name, scenario.site)
+    for policy in policies.values():
         started = time.perf_counter()
         scores.append(score(scenario, play(scenario, policy, rows), time.perf_counter() - started))
     bound = perfect_foresight_bound(scenario, rows).value
@@ -124,7 +129,7 @@ def value_of(config: ScenarioConfig, days: int, tune_days: int) -> dict[str, Any
         "currency": scenario.site.currency,
         "start": starts[rows[0]].isoformat(),
         "days": round((rows[1] - rows[0]) * scenario.trace.period_s / SECONDS_PER_DAY, 2),
-        "hysteresis": [tuned.start_ratio, tuned.stop_ratio],
+        "tuned": {name: parameters_of(policy) for name, policy in policies.items()},
         "policies": scores,
         "bound": round(bound, 2),
     }
@@ -136,26 +141,32 @@ def table(results: dict[str, Any]) -> str:
         "# What rules and plans earn in each scenario",
         "",
         "Made by `python scripts/scenario_value.py`. Every figure is the profit over the first "
-        "days of the scenario's test span, from a fleet at rest; the hysteresis was tuned on the "
-        "training span. **Every series is synthetic**; `docs/scenarios/` says by which process. "
-        "The bound is what no policy can earn, even with every price, call and order known; what "
-        "its linear program cannot express is bent in favour of profit.",
+        "days of the scenario's test span, from a fleet at rest; rules with parameters were tuned "
+        "on the training span. **Every series is synthetic**; `docs/scenarios/` says by which "
+        "process. The bound is what no policy can earn, even with every price, call and order "
+        "known; what its linear program cannot express is bent in favour of profit. Bold: the "
+        "best that was played.",
         "",
         "| scenario | days | currency | always on | on/off at break-even | level rule "
-        "| tuned hysteresis | look-ahead rule | day-ahead DP | bound |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| tuned hysteresis | look-ahead rule | day-ahead DP | best rule for the programs "
+        "| bound | best per bound |",
+        "|" + "---|" * 12,
     ]
     for name, entry in results.items():
         profit = {one["name"]: one["profit"] for one in entry["policies"]}
         best = max(profit.values())
-        cells = [
-            f"**{profit[policy]:,.0f}**" if profit[policy] == best else f"{profit[policy]:,.0f}"
-            for policy in POLICIES
-        ]
-        bound = entry["bound"]
-        cells.append("not computed" if bound is None else f"{bound:,.0f}")
+        cells = [amount(profit[policy], best) for policy in COLUMNS]
+        others = [policy for policy in profit if policy not in (*COLUMNS, "always_off")]
+        other = max(others, key=lambda policy: profit[policy], default=None)
+        cells.append(f"{other.replace('_', ' ')} {amount(profit[other], best)}" if other else "–")
+        cells += [f"{entry['bound']:,.0f}", f"{best / entry['bound']:.1%}"]
         lines.append(f"| {name} | {entry['days']:g} | {entry['currency']} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def amount(value: float, best: float) -> str:
+    """Return an amount of money, bold if it is the best."""
+    return f"**{value:,.0f}**" if value == best else f"{value:,.0f}"
 
 
 def write(results: dict[str, Any]) -> None:

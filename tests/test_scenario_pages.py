@@ -24,8 +24,7 @@ PLAYED = {
         {"name": "level_rule", "profit": 2e6, "load_frac": 0.5, "fleet_starts": 12.0},
         {"name": "always_on", "profit": -1e6, "load_frac": 1.0, "fleet_starts": 1.0},
     ],
-    "bound": None,
-    "no_bound_because": "of a reason",
+    "bound": 3e6,
 }
 
 
@@ -59,17 +58,13 @@ def test_a_page_gives_every_source_and_what_is_synthetic(build_scenario_pages: M
     assert "Played over" not in page
 
 
-def test_a_page_shows_figures_best_first_and_says_why_there_is_no_bound(
+def test_a_page_shows_figures_best_first_and_the_bound(
     build_scenario_pages: ModuleType,
 ) -> None:
     page = build_scenario_pages.page(load_scenario_config("SpotJapan"), PLAYED)
 
     assert page.index("| level rule | 2,000,000 | 50.0% | 12 |") < page.index("| always on |")
-    assert "No bound is given: of a reason." in page
-    bounded = build_scenario_pages.page(
-        load_scenario_config("SpotJapan"), PLAYED | {"bound": 3e6, "no_bound_because": None}
-    )
-    assert "| bound, all prices known | 3,000,000 |" in bounded
+    assert "| bound, all prices known | 3,000,000 |" in page
 
 
 def test_the_command_lists_every_scenario_and_shows_one() -> None:
