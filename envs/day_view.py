@@ -53,6 +53,8 @@ class DayView:
     """(T,) at the market, in `price_unit`."""
     all_in: Floats
     break_even: Floats
+    best_break_even_ratio: float
+    """Break-even of the most efficient rigs at their most efficient level per `break_even`."""
     ahead: Floats
     """All-in prices of the periods from `now` on that are published."""
     ahead_starts: pd.DatetimeIndex
@@ -125,6 +127,7 @@ def view_day(
         price=price * scale,
         all_in=(price + extra) * scale,
         break_even=scenario.rows[rows, N_CALENDAR + 1].astype(np.float64) * scale,
+        best_break_even_ratio=best_break_even_ratio(scenario),
         ahead=ahead * scale,
         ahead_starts=pd.date_range(now, periods=len(ahead), freq=_period(scenario)),
         group_kw=group_kw,
@@ -158,6 +161,16 @@ def price_scale(scenario: Scenario) -> tuple[float, str]:
     """
     value = float(np.median(scenario.rows[:, N_CALENDAR + 1]))
     return (1000.0, "MWh") if value < CENTS_BELOW else (1.0, "kWh")
+
+
+def best_break_even_ratio(scenario: Scenario) -> float:
+    """Return the highest break-even of any rig at any level per that of the site at nameplate."""
+    params = scenario.params
+    top_phs, top_kw = (
+        float((params.n_rigs * levels[:, -1]).sum())
+        for levels in (params.level_phs, params.level_kw)
+    )
+    return float((params.level_phs / params.level_kw).max()) / (top_phs / top_kw)
 
 
 def published_ahead(scenario: Scenario, now: pd.Timestamp) -> Floats:

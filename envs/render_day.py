@@ -3,8 +3,6 @@
 Drawn with matplotlib's object interface alone: no global state, nothing left open.
 """
 
-from collections.abc import Callable
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -14,11 +12,7 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from gridhash.envs.action import ActionKind
-from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.day_view import DayView, view_day
-from gridhash.envs.parameters import Floats
-from gridhash.envs.play_record import PlayRecord
 from gridhash.envs.render_panels import (
     EVENT_COLOURS,
     draw_events,
@@ -29,8 +23,6 @@ from gridhash.envs.render_panels import (
     mark_time,
 )
 from gridhash.envs.scenario import Scenario
-from gridhash.errors import DataError
-from gridhash.units import SECONDS_PER_DAY
 
 SIZE_IN = (11.0, 10.0)
 DPI = 90
@@ -50,7 +42,7 @@ STYLE: dict[Any, Any] = {
     "xtick.color": "#666666",
     "ytick.color": "#666666",
 }
-Act = Callable[[npt.NDArray[np.float32]], Floats]
+AHEAD_H = 6.0
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -60,6 +52,8 @@ def draw_day(
     *,
     title: str,
     now: pd.Timestamp | None = None,
+    ahead_h: float = AHEAD_H,
+    note: str | None = None,
 ) -> Figure:
     """Return a figure of what was played.
 
@@ -71,6 +65,10 @@ def draw_day(
         What was played: scenario and policy. Date and profit are added.
     now
         Start of the episode where nothing was played yet.
+    ahead_h
+        Hours after the last interval that are shown, for prices already published.
+    note
+        A line below the picture.
     """
     view = view_day(scenario, frame, title=title, now=now)
     with rc_context(STYLE):
@@ -81,7 +79,7 @@ def draw_day(
         if not lanes:
             del heights[1]
         axes = list(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights))
-        draw_prices(axes.pop(0), view)
+        draw_prices(axes.pop(0), view, ahead_h)
         if lanes:
             draw_events(axes.pop(0), view, lanes)
         power, heat, money = axes
@@ -89,25 +87,20 @@ def draw_day(
         draw_heat(heat, view)
         draw_money(money, view)
         for panel in figure.axes:
-            mark_time(panel, view)
+            mark_time(panel, view, ahead_h)
         money.set_xlabel(f"local time, {scenario.site.timezone}")
         figure.suptitle(_heading(view), x=0.01, ha="left", fontsize=13, fontweight="bold")
+        notes = [note] if note else []
         if view.synthetic:
+            notes.append("synthetic, not measured: " + ", ".join(view.synthetic))
+        if notes:
             figure.supxlabel(
-                "synthetic, not measured: " + ", ".join(view.synthetic),
+                "\n".join(notes),
                 x=0.01, ha="left", fontsize=8, color="#666666", wrap=True,
             )  # fmt: skip
         # Placed while the style holds.
         figure.canvas.draw()
     return figure
-
-
-def png_bytes(figure: Figure) -> bytes:
-    """Return a figure as PNG and give its memory back."""
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png")
-    figure.clear()
-    return buffer.getvalue()
 
 
 def rgb_array(figure: Figure) -> Pixels:
@@ -119,55 +112,7 @@ def rgb_array(figure: Figure) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
-def day_picture(
-    scenario: Scenario,
-    act: Act,
-    kind: ActionKind,
-    day: pd.Timestamp,
-    *,
-    title: str,
-    warm_up_days: int = 1,
-) -> bytes:
-    """Play a policy to a local day and through it, and return the picture of that day as PNG.
-
-    Parameters
-    ----------
-    act
-        Observation (1, F) to action (1, G), such as `Policy.act`.
-    day
-        Any instant of the day, with time zone.
-    warm_up_days
-        Played before from a fleet at rest, so that the day begins as it would in operation.
-
-    Raises
-    ------
-    DataError
-        If the data do not hold the day.
-    """
-    first = day.tz_convert(scenario.site.timezone).normalize()
-    end = first + pd.DateOffset(days=1)
-    row, last = scenario.row_at(first), scenario.row_at(end - pd.Timedelta(seconds=1)) + 1
-    if row < scenario.first_row:
-        raise DataError(
-            f"{first:%Y-%m-%d} cannot be played: the first day that can starts at "
-            f"{scenario.trace.starts[scenario.first_row]}"
-        )
-    before = max(row - warm_up_days * scenario.slots_per_day, scenario.first_row)
-    days = (last - before) * scenario.trace.period_s / SECONDS_PER_DAY
-    rules = EpisodeRules(
-        episode_days=days, action_kind=kind, relative_reward=False, rows=(before, last)
-    )
-    sites = BatchedSite(scenario, 1, rules)
-    sites.start_at(before)
-    record = PlayRecord(scenario, (last - row) * scenario.steps_per_row)
-    observation = sites.observe()
-    for _ in range((last - before) * scenario.steps_per_row):
-        observation = sites.step(act(observation)).observation
-        record.keep(sites)
-    return png_bytes(draw_day(scenario, record.frame(), title=title))
-
-
 def _heading(view: DayView) -> str:
     last = view.starts[-1] if len(view.starts) else view.now
     money = f"{view.profit.sum():,.0f} {view.scenario.site.currency}"
-    return f"{view.title} · {last:%a %d %b %Y} · profit {money}"
+    return f"{view.title} · {last:%a %d %b %Y}, {view.zone.key} · profit {money}"

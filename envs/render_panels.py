@@ -1,5 +1,6 @@
 """Panels of the picture of a day; `gridhash.envs.render_day` puts them together."""
 
+import math
 from dataclasses import dataclass
 
 import matplotlib.dates as mdates
@@ -10,6 +11,7 @@ from matplotlib.typing import LineStyleType
 
 from gridhash.envs.day_view import DayView
 from gridhash.envs.parameters import Floats
+from gridhash.units import SECONDS_PER_HOUR
 
 # Colours that people with any colour vision tell apart (M. Okabe, K. Ito, 2008).
 BLUE, SKY, GREEN, ORANGE = "#0072B2", "#56B4E9", "#009E73", "#E69F00"
@@ -24,17 +26,18 @@ EVENT_COLOURS = {
     "capacity peak": GREY,
     "temperature trip": "#A50F15",
 }
-LINES = (
-    (GREEN, "-"), (VERMILION, "-"), (ORANGE, "-"), (PURPLE, "-"), (SKY, "-"), (BLUE, "--"),
-)  # fmt: skip
-AHEAD_H = 6
-"""Hours after the last interval that are shown, for prices already published."""
+LINE_OF = {"hash_revenue": (GREEN, "-"), "import_energy_cost": (VERMILION, "-")}
+"""Colour and style of the ledger lines that every site has."""
+LINES = ((ORANGE, "-"), (PURPLE, "-"), (SKY, "-"), (BLUE, "--"))
+"""Those of the largest others."""
+VISIBLY_BETTER = 1.02
+"""Ratio of break-evens from which two lines are drawn."""
 
 
-def mark_time(axes: Axes, view: DayView) -> None:
-    """Set the time axis and shade events and what is yet to come."""
+def mark_time(axes: Axes, view: DayView, ahead_h: float) -> None:
+    """Set the time axis, with so many hours ahead, and shade events and what is yet to come."""
     first = view.starts[0] if len(view.starts) else view.now
-    end = max(view.now + pd.Timedelta(hours=AHEAD_H), first + pd.Timedelta(hours=24))
+    end = max(view.now + pd.Timedelta(hours=ahead_h), first + pd.Timedelta(hours=24))
     axes.set_xlim(_days(first), _days(end))
     axes.axvspan(_days(view.now), _days(end), color="#F3F3F3", linewidth=0, zorder=0)
     axes.axvline(_days(view.now), color="#BBBBBB", linewidth=1.0, zorder=1)
@@ -69,47 +72,62 @@ def _legend(axes: Axes) -> None:
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.02), borderaxespad=0.2, handlelength=1.6)
 
 
-def draw_prices(axes: Axes, view: DayView) -> None:
-    """Draw market and all-in price, break-even, and what is published ahead."""
-    axes.set_title("Price: the fleet earns where all-in lies below break-even")
+def draw_prices(axes: Axes, view: DayView, ahead_h: float) -> None:
+    """Draw market and all-in price, break-evens, and what is published of the hours ahead."""
+    axes.set_title("Price: rigs earn where all-in lies below their break-even")
     axes.set_ylabel(view.price_unit)
     axes.axhline(0.0, color="#999999", linewidth=0.8)
     if len(view.starts):
         x = _x(view.edges)
         all_in, level = _held(view.all_in), _held(view.break_even)
-        axes.fill_between(
-            x, np.minimum(all_in, level), level, step="post", color=GREEN, alpha=0.18, linewidth=0
-        )
+        best = level * view.best_break_even_ratio
+        has_better = view.best_break_even_ratio > VISIBLY_BETTER
+        for line, alpha in ((best, 0.10), (level, 0.14)) if has_better else ((level, 0.20),):
+            axes.fill_between(
+                x, np.minimum(all_in, line), line, step="post", color=GREEN, alpha=alpha,
+                linewidth=0,
+            )  # fmt: skip
         axes.step(x, _held(view.price), where="post", color=GREY, linewidth=1.1, label="market")
         axes.step(x, all_in, where="post", color=INK, linewidth=1.8, label="all-in")
         axes.step(
-            x, level, where="post", color=GREEN, linewidth=1.5, linestyle="--", label="break-even"
+            x, level, where="post", color=GREEN, linewidth=1.5, linestyle="--",
+            label="break-even" + (", all at full load" if has_better else ""),
         )  # fmt: skip
-    if len(view.ahead):
+        if has_better:
+            axes.step(
+                x, best, where="post", color=GREEN, linewidth=1.2, linestyle=":",
+                label="break-even, best rigs\nat their best load",
+            )  # fmt: skip
+    period_h = view.scenario.trace.period_s / SECONDS_PER_HOUR
+    ahead = view.ahead[: math.ceil(ahead_h / period_h)]
+    if len(ahead):
         period = pd.Timedelta(seconds=view.scenario.trace.period_s)
-        x = _x(pd.DatetimeIndex([*view.ahead_starts, view.ahead_starts[-1] + period]))
+        starts = view.ahead_starts[: len(ahead)]
+        x = _x(pd.DatetimeIndex([*starts, starts[-1] + period]))
         axes.step(
-            x, _held(view.ahead), where="post", color=INK, linewidth=1.3, linestyle=":",
+            x, _held(ahead), where="post", color=INK, linewidth=1.3, linestyle=":",
             label="all-in, known ahead",
         )  # fmt: skip
-    shown = np.concatenate([view.price, view.all_in, view.break_even, view.ahead])
-    _squeeze_spikes(axes, shown, float(np.median(view.break_even)) if len(view.starts) else 0.0)
+    shown = np.concatenate([view.price, view.all_in, view.break_even, ahead])
+    level_now = float(np.median(view.break_even)) if len(view.starts) else 0.0
+    _squeeze_spikes(axes, shown, level_now, view.price_unit)
     _legend(axes)
 
 
-def _squeeze_spikes(axes: Axes, shown: Floats, level: float) -> None:
+def _squeeze_spikes(axes: Axes, shown: Floats, level: float, unit: str) -> None:
     """Show up to six times the break-even and say how high prices went beyond."""
     if level <= 0.0 or not len(shown) or shown.max() <= 6.0 * level:
         return
     axes.set_ylim(min(0.0, float(shown.min())) * 1.1, 6.0 * level)
     axes.annotate(
-        f"highest {shown.max():,.0f}", (0.995, 0.93), xycoords="axes fraction", ha="right",
-        color=VERMILION, fontsize=9, fontweight="bold",
+        f"off the scale: up to {shown.max():,.0f} {unit}", (0.995, 0.93),
+        xycoords="axes fraction", ha="right", color=VERMILION, fontsize=9, fontweight="bold",
     )  # fmt: skip
 
 
 def draw_events(axes: Axes, view: DayView, lanes: list[str]) -> None:
     """Draw a bar per event, one lane per kind."""
+    axes.set_title("Events")
     x = _x(view.edges)
     for event in view.events:
         lane = lanes.index(event.label)
@@ -140,13 +158,13 @@ def draw_power(axes: Axes, view: DayView) -> None:
     per, unit = (1000.0, "MW") if contract_kw >= 1000.0 else (1.0, "kW")
     axes.set_title("Power by rig group")
     axes.set_ylabel(unit)
-    axes.axhline(contract_kw / per, color=INK, linewidth=1.0, linestyle=(0, (6, 3)))
-    axes.set_ylim(0.0, contract_kw / per * 1.08)
-    axes.annotate(
-        "contract", (0.004, contract_kw / per), xycoords=("axes fraction", "data"), va="bottom",
-        fontsize=8.5, color=INK,
+    axes.axhline(
+        contract_kw / per, color=INK, linewidth=1.0, linestyle=(0, (6, 3)),
+        label=f"contract {contract_kw / per:g} {unit}",
     )  # fmt: skip
+    axes.set_ylim(0.0, contract_kw / per * 1.08)
     if not len(view.starts):
+        _legend(axes)
         return
     x = _x(view.edges)
     stack = [_held(view.rest_kw), *(_held(view.group_kw[:, g]) for g in range(len(site.groups)))]
@@ -163,10 +181,10 @@ def draw_power(axes: Axes, view: DayView) -> None:
             label=line.label,
         )  # fmt: skip
     _draw_pause(axes, view, per)
-    handles, names = axes.get_legend_handles_labels()
-    n = len(labels)
+    drawn = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    areas = {label: drawn.pop(label) for label in reversed(labels)}
     axes.legend(
-        [*handles[n:], *reversed(handles[:n])], [*names[n:], *reversed(names[:n])],
+        [*drawn.values(), *areas.values()], [*drawn, *areas],
         loc="upper left", bbox_to_anchor=(1.0, 1.02), borderaxespad=0.2, handlelength=1.6,
     )  # fmt: skip
 
@@ -209,14 +227,13 @@ def draw_heat(axes: Axes, view: DayView) -> None:
             # Temperatures are those at the end of each interval.
             axes.plot(x[1:], values, color=colour, linewidth=1.7, label=label)
     limits: tuple[tuple[float, str, LineStyleType], ...] = (
-        (float(params.chip_trip_c.min()), "chip trips", "-"),
-        (float(params.chip_derate_c.min()), "chip derates", (0, (4, 3))),
+        (float(params.chip_trip_c.min()), "trips", "-"),
+        (float(params.chip_derate_c.min()), "derates", (0, (4, 3))),
     )
-    for limit_c, label, style in limits:
-        axes.axhline(limit_c, color="#A50F15", linewidth=1.0, linestyle=style)
-        axes.annotate(
-            label, (0.004, limit_c), xycoords=("axes fraction", "data"), va="bottom",
-            fontsize=8.5, color="#A50F15",
+    for limit_c, what, style in limits:
+        axes.axhline(
+            limit_c, color="#A50F15", linewidth=1.0, linestyle=style,
+            label=f"chip {what} at {limit_c:g} °C",
         )  # fmt: skip
     axes.margins(y=0.12)
     _legend(axes)
@@ -232,12 +249,13 @@ def draw_money(axes: Axes, view: DayView) -> None:
     if not len(view.starts):
         return
     x = _x(view.edges)
-    lines = dict(list(view.lines.items())[: len(LINES)])
-    others = list(view.lines.items())[len(LINES) :]
-    for (name, amounts), (colour, style) in zip(lines.items(), LINES, strict=False):
-        _draw_sum(axes, x, amounts, name.replace("_", " "), colour, style, 1.4)
-    if others:
-        rest = np.sum([amounts for _, amounts in others], axis=0)
+    own = [name for name in view.lines if name not in LINE_OF]
+    drawn = LINE_OF | dict(zip(own, LINES, strict=False))
+    for name, amounts in view.lines.items():
+        if name in drawn:
+            _draw_sum(axes, x, amounts, name.replace("_", " "), *drawn[name], 1.4)
+    if others := own[len(LINES) :]:
+        rest = np.sum([view.lines[name] for name in others], axis=0)
         _draw_sum(axes, x, rest, f"{len(others)} other lines", GREY, ":", 1.4)
     _draw_sum(axes, x, view.profit, "profit", INK, "-", 2.8)
     handles, names = axes.get_legend_handles_labels()

@@ -71,7 +71,7 @@ def test_the_command_lists_every_scenario_and_shows_one() -> None:
     runner = CliRunner()
     listed = runner.invoke(app, ["scenarios"])
     assert listed.exit_code == 0
-    assert all(f"gridhash/{name}-v0" in listed.stdout for name in scenario_names())
+    assert all(name in listed.stdout for name in scenario_names())
 
     summary = json.loads(runner.invoke(app, ["scenarios", "--json"]).stdout)
     assert [entry["id"] for entry in summary] == [f"gridhash/{n}-v0" for n in scenario_names()]

@@ -12,12 +12,11 @@ import pytest
 from gymnasium.utils.passive_env_checker import env_render_passive_checker
 from matplotlib.figure import Figure
 
-from gridhash.envs.action import ActionKind
 from gridhash.envs.day_view import view_day
 from gridhash.envs.mining_site_env import MiningSiteEnv
 from gridhash.envs.render_window import Window
 from gridhash.envs.scenario import Scenario
-from gridhash.errors import ConfigError, DataError
+from gridhash.errors import ConfigError
 
 Arrays = npt.NDArray[Any]
 
@@ -95,19 +94,6 @@ def test_a_view_adds_up_to_what_was_played(played: Callable[[str], MiningSiteEnv
     market = env.scenario.market[env.scenario.first_row + 48 :][:48]
     np.testing.assert_array_equal(view.price[::6], market[:, 0])
     assert "pause_order" in view.synthetic
-
-
-def test_a_picture_of_a_day_begins_at_local_midnight(pilot: Scenario) -> None:
-    from gridhash.envs.render_day import day_picture
-
-    def act(observation: Arrays) -> Arrays:
-        return np.zeros((1, 4))
-
-    day = pilot.trace.starts[pilot.first_row] + pd.Timedelta(days=3, hours=5)
-    picture = day_picture(pilot, act, ActionKind.SHADOW_PRICE, day, title="JapanPilot")
-    assert picture.startswith(b"\x89PNG")
-    with pytest.raises(DataError, match="cannot be played"):
-        day_picture(pilot, act, ActionKind.SHADOW_PRICE, pilot.trace.start, title="x")
 
 
 def test_a_window_is_refused_where_none_can_open(
