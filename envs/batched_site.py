@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from gridhash.envs.accounts import Accounts, empty_accounts, open_many
 from gridhash.envs.action import ActionKind
+from gridhash.envs.columns import GATE
 from gridhash.envs.day_decisions import (
     apply_day_actions,
     decide_day,
@@ -79,6 +80,7 @@ class BatchedSite:
         self.state: FleetState = empty_state(scenario.params, n_sites)
         self.accounts: Accounts = empty_accounts(n_sites, scenario.slots_per_day)
         self.output: StepOutput = empty_output(n_sites, len(scenario.features))
+        self._gate_rows = scenario.exogenous.calendar[:, GATE] > 0
         first, last = rules.rows or (scenario.first_row, scenario.n_rows)
         first = max(first, scenario.first_row)
         self.episode_steps = max(
@@ -282,7 +284,7 @@ class BatchedSite:
         """Step under an action that `checked` returned; the results are in `output`."""
         if action.dtype != np.float64 or not action.flags.carray:
             raise PolicyError("advance takes what `checked` returns")
-        if self.day_actions:
+        if self.day_actions and self._gate_rows.take(self.state.row, mode="clip").any():
             which = np.flatnonzero(self.gate_closes)
             n_groups = self.scenario.n_groups
             apply_day_actions(

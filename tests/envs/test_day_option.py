@@ -144,13 +144,23 @@ def test_the_functional_decision_leaves_the_state_it_was_given(pilot: Scenario) 
         functional.step(state, np.zeros((1, 5)), pilot.exogenous, model)
 
 
+@pytest.mark.parametrize("kind", ["shadow_price", "power"])
 @pytest.mark.parametrize("observation", ["flat", "dict"])
-def test_the_checkers_find_nothing_with_the_option(observation: str, pilot: Scenario) -> None:
+def test_the_checkers_find_nothing_with_the_option(
+    observation: str, kind: str, pilot: Scenario
+) -> None:
     checker = pytest.importorskip("stable_baselines3.common.env_checker")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        if kind == "power":  # what is wanted in kilowatts has no sign
+            warnings.filterwarnings("ignore", message="We recommend you to use a symmetric")
         env = gymnasium.make(
-            JAPAN, scenario=pilot, observation=observation, day_decisions=True, episode_days=1.0
+            JAPAN,
+            scenario=pilot,
+            observation=observation,
+            action_kind=kind,
+            day_decisions=True,
+            episode_days=1.0,
         )
         check_env(env.unwrapped, skip_render_check=True)
         checker.check_env(env.unwrapped)
@@ -180,3 +190,15 @@ def test_a_site_without_decisions_of_the_day_refuses_the_option() -> None:
         MiningSiteEnv(spot, day_decisions=True)
     with pytest.raises(ConfigError, match="the site decides nothing a day ahead"):
         BatchedSite(spot, 1, EpisodeRules(day_decisions=True))
+
+
+def test_an_episode_that_ends_with_the_data_is_reset_with_the_option(pilot: Scenario) -> None:
+    last = pilot.n_rows - pilot.slots_per_day // 4
+    envs = MiningSiteVectorEnv(
+        2, pilot, day_decisions=True, episode_days=0.25, rows=(last, pilot.n_rows)
+    )
+    envs.reset(seed=0)
+    action = np.zeros((2, 5), dtype=np.float32)
+    ends = [envs.step(action)[3].tolist() for _ in range(75)]
+    assert ends.index([True, True]) == 71
+    assert ends[72] == [False, False]
