@@ -119,10 +119,9 @@ def _squeeze_spikes(axes: Axes, shown: Floats, level: float, unit: str) -> None:
     if level <= 0.0 or not len(shown) or shown.max() <= 6.0 * level:
         return
     axes.set_ylim(min(0.0, float(shown.min())) * 1.1, 6.0 * level)
-    axes.annotate(
-        f"off the scale: up to {shown.max():,.0f} {unit}", (0.995, 0.93),
-        xycoords="axes fraction", ha="right", color=VERMILION, fontsize=9, fontweight="bold",
-    )  # fmt: skip
+    axes.set_title(
+        f"off the scale: up to {shown.max():,.0f} {unit}", loc="right", color=VERMILION, fontsize=9
+    )
 
 
 def draw_events(axes: Axes, view: DayView, lanes: list[str]) -> None:
