@@ -3,14 +3,14 @@
 from gridhash.envs.failures import failed_share, hazard_per_h
 from gridhash.envs.jit import njit
 from gridhash.envs.parameters import NEVER_C, SiteParameters
-from gridhash.envs.state import DOWN_FIRST, STARTABLE, FleetState, filled_range
+from gridhash.envs.state import BROKEN, COOLANT_C, DOWN_FIRST, STARTABLE, FleetState, filled_range
 
 
 @njit
 def may_start(state: FleetState, params: SiteParameters, i: int, g: int) -> bool:
     """Return whether cold or wet hinders no start of a group; `hold_cold_starts` says where."""
     limited = params.coolant_start_min_c[g] > NEVER_C or params.condensation_margin_k[g] > NEVER_C
-    return not limited or state.summary[i, g, STARTABLE] > 0.0
+    return not limited or state.group[i, g, STARTABLE] > 0.0
 
 
 @njit
@@ -23,8 +23,8 @@ def hold_cold_starts(
     condenses (Bitmain and integrators: glycol above 5 °C, dew point plus 2 K).
     """
     lowest_c = max(params.coolant_start_min_c[g], dew_point_c + params.condensation_margin_k[g])
-    if state.coolant_c[i, g] < lowest_c:
-        state.summary[i, g, STARTABLE] = 0.0
+    if state.group[i, g, COOLANT_C] < lowest_c:
+        state.group[i, g, STARTABLE] = 0.0
 
 
 @njit
@@ -55,13 +55,13 @@ def fail_and_repair(
             lost = up[a] * failed_share(rate_per_h, hours)
             up[a] -= lost
             failed += lost
-    repaired = state.broken[i, g] * failed_share(params.repair_per_h[g], hours)
-    state.broken[i, g] += failed - repaired
+    repaired = state.group[i, g, BROKEN] * failed_share(params.repair_per_h[g], hours)
+    state.group[i, g, BROKEN] += failed - repaired
     if repaired > 0.0:
         down, down_temp_c = state.down[i, g], state.down_temp_c[i, g]
         oldest = down.shape[0] - 1
         rigs = down[oldest] + repaired
-        heat = down[oldest] * down_temp_c[oldest] + repaired * state.coolant_c[i, g]
+        heat = down[oldest] * down_temp_c[oldest] + repaired * state.group[i, g, COOLANT_C]
         down_temp_c[oldest] = heat / rigs
         down[oldest] = rigs
         first, end = filled_range(state.filled[i, g], DOWN_FIRST)

@@ -9,7 +9,7 @@ group the rule is p* = (sqrt(a/r) - a)/b with r = price / value at nameplate.
 
 import numpy as np
 
-from gridhash.envs.jit import njit
+from gridhash.envs.jit import counted, njit
 from gridhash.envs.parameters import Floats, SiteParameters
 
 
@@ -21,6 +21,27 @@ def block_value_per_kwh(
     return float(
         params.block_phs_per_kw[g, level] * (revenue_per_phs_day / (24.0 * params.pue_for_planning))
     )
+
+
+@njit
+def levels_worth(
+    params: SiteParameters,
+    g: int,
+    price_per_kwh: float,
+    revenue_per_phs_day: float,
+    shadow_per_kwh: float,
+) -> int:
+    """Return how many blocks of a group are worth a price, from the lowest on.
+
+    Without a branch on the outcome, which changes with every action.
+    """
+    worth = 1
+    n_worth = 0
+    for level in range(params.n_levels[g]):
+        value = block_value_per_kwh(params, g, level, revenue_per_phs_day)
+        worth &= int(value - shadow_per_kwh > price_per_kwh)
+        n_worth += worth
+    return n_worth
 
 
 @njit
@@ -50,12 +71,13 @@ def dispatch_by_merit(
     if surplus_kw <= 0.0 or params.surplus_price_per_kwh >= import_price_per_kwh:
         # One price for all energy: no group takes anything from another.
         for g in range(n_groups):
-            for level in range(params.n_levels[g]):
+            n_worth = levels_worth(
+                params, g, import_price_per_kwh, revenue_per_phs_day, shadow_per_kwh[g]
+            )
+            target_kw[g] = params.level_target_kw[g, counted(n_worth)]
+            for level in range(n_worth):
                 value = block_value_per_kwh(params, g, level, revenue_per_phs_day)
-                if value - shadow_per_kwh[g] <= import_price_per_kwh:
-                    break
                 site_kw = params.block_kw[g, level] * pue
-                target_kw[g] += site_kw / pue
                 profit_per_h += site_kw * (value - import_price_per_kwh)
         return float(profit_per_h)
     while True:

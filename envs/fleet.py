@@ -2,14 +2,17 @@
 
 from gridhash.envs.availability import may_start
 from gridhash.envs.heat_sink import sink_temp_c, wetted_share
-from gridhash.envs.jit import njit
+from gridhash.envs.jit import counted, njit
 from gridhash.envs.parameters import Floats, SiteParameters
 from gridhash.envs.state import (
+    BROKEN,
+    COOLANT_C,
     DECAY,
     DOWN_FIRST,
     FANS_KW,
     IN_LOOP,
     REJECTION,
+    RIG_KW,
     RUNNING,
     UP_FIRST,
     Counts,
@@ -32,15 +35,21 @@ from gridhash.envs.thermal import (
 def rig_hashrate_phs(params: SiteParameters, g: int, rig_kw: float) -> float:
     """Return the mean hash rate of a running rig of a group at a mean power [PH/s].
 
-    Between two levels a share of the rigs runs at each, so the hash rate is linear there.
+    Between two levels a share of the rigs runs at each, so the hash rate is linear there. `rig_kw`
+    lies between the lowest and the highest level. The level is found without a branch on it, which
+    changes with every action.
     """
-    for level in range(1, params.n_levels[g]):
-        if rig_kw <= params.level_kw[g, level]:
-            low_kw, high_kw = params.level_kw[g, level - 1], params.level_kw[g, level]
-            low_phs, high_phs = params.level_phs[g, level - 1], params.level_phs[g, level]
-            share = (rig_kw - low_kw) / (high_kw - low_kw)
-            return float(low_phs + share * (high_phs - low_phs))
-    return float(params.level_phs[g, params.n_levels[g] - 1])
+    n_levels = params.n_levels[g]
+    if n_levels == 1:
+        return float(params.level_phs[g, 0])
+    level = 0
+    for between in range(1, n_levels - 1):
+        level += int(rig_kw > params.level_kw[g, between])
+    level = counted(level)
+    low_kw, high_kw = params.level_kw[g, level], params.level_kw[g, level + 1]
+    low_phs, high_phs = params.level_phs[g, level], params.level_phs[g, level + 1]
+    share = (rig_kw - low_kw) / (high_kw - low_kw)
+    return float(low_phs + share * (high_phs - low_phs))
 
 
 @njit
@@ -56,7 +65,7 @@ def start_and_stop(
     n_rigs = params.n_rigs[g]
     floor_kw = params.level_kw[g, 0]
     top_kw = params.level_kw[g, params.n_levels[g] - 1]
-    running = state.summary[i, g, RUNNING]
+    running = state.group[i, g, RUNNING]
     wanted = min(setpoint_kw / floor_kw, n_rigs)
     filled = state.filled[i, g]
     starts = 0.0
@@ -78,7 +87,7 @@ def start_and_stop(
         enter_youngest(state.up[i, g], state.up_temp_c[i, g], filled, UP_FIRST, starts, chip_c)
     running += starts - stops
     if running > 1e-9:
-        state.rig_kw[i, g] = min(max(setpoint_kw / running, floor_kw), top_kw)
+        state.group[i, g, RIG_KW] = min(max(setpoint_kw / running, floor_kw), top_kw)
     return starts, stops
 
 
@@ -136,7 +145,7 @@ def loop_terms(
     `wetted` is the share of full heat rejection that is there (`heat_sink.wetted_share`).
     Both mostly stay from one interval to the next, and powers and exponentials are dear.
     """
-    loop = state.loop[i, g]
+    loop = state.group[i, g]
     if loop[REJECTION] == rejection and loop[IN_LOOP] == n_rigs:
         return
     loop[REJECTION] = rejection
@@ -181,8 +190,8 @@ def run_interval(
     down, down_temp_c = state.down[i, g], state.down_temp_c[i, g]
     up_first, up_end = filled_range(state.filled[i, g], UP_FIRST)
     down_first, down_end = filled_range(state.filled[i, g], DOWN_FIRST)
-    n_rigs = max(params.n_rigs[g] - state.broken[i, g], 1e-9)
-    full_kw = state.rig_kw[i, g]
+    n_rigs = max(params.n_rigs[g] - state.group[i, g, BROKEN], 1e-9)
+    full_kw = state.group[i, g, RIG_KW]
     full_phs = rig_hashrate_phs(params, g, full_kw)
     standby_kw = params.standby_kw[g]
     power_per_k, reference_c = params.power_per_k[g], params.power_reference_c[g]
@@ -220,9 +229,9 @@ def run_interval(
         params.heat_rejection_kw_per_k[g] * wetted,
     )
     if is_wet > 0.0:
-        state.loop[i, g, REJECTION] = -1.0  # fans may have another share of heat rejection now
+        state.group[i, g, REJECTION] = -1.0  # fans may have another share of heat rejection now
     loop_terms(state, params, i, g, rejection_kw_per_k, n_rigs, wetted)
-    coolant_c = state.coolant_c[i, g]
+    coolant_c = state.group[i, g, COOLANT_C]
     heater_kw = 0.0
     if params.freeze_heater_kw[g] > 0.0 and running <= 1e-9 and rejection_kw_per_k > 0.0:
         heater_kw = keep_warm_kw(
@@ -265,12 +274,12 @@ def run_interval(
     for a in range(down_first, down_end):
         deviation_k = down_temp_c[a] - mean_chip_c
         down_temp_c[a] = chip_after_c + settled_k + (deviation_k - settled_k) * decay
-    state.coolant_c[i, g] = coolant_after_c
+    state.group[i, g, COOLANT_C] = coolant_after_c
     pump_kw = params.pump_kw[g] if running > 1e-9 else params.pump_idle_kw[g]
     if heater_kw > 0.0:
         pump_kw += heater_kw
         rejected_kwh += heater_kw * params.interval_s / 3600.0
-    return rig_kw, state.loop[i, g, FANS_KW] + pump_kw, phs, rejected_kwh
+    return rig_kw, state.group[i, g, FANS_KW] + pump_kw, phs, rejected_kwh
 
 
 @njit
@@ -284,11 +293,11 @@ def group_loop_after(
     outdoor_temp_c: float,
 ) -> tuple[float, float]:
     """Return (mean chip, coolant) temperature of a group [°C] by the terms in `state.loop`."""
-    loop = state.loop[i, g]
+    loop = state.group[i, g]
     if loop[REJECTION] <= 0.0:
         return closed_loop_after(
             mean_chip_c,
-            state.coolant_c[i, g],
+            state.group[i, g, COOLANT_C],
             mean_heat_kw,
             loop[IN_LOOP],
             params.chip_to_coolant_k_per_kw[g],
@@ -298,7 +307,7 @@ def group_loop_after(
         )
     return open_loop_after(
         mean_chip_c,
-        state.coolant_c[i, g],
+        state.group[i, g, COOLANT_C],
         mean_heat_kw,
         loop[IN_LOOP],
         outdoor_temp_c,

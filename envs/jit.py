@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import platformdirs
 
 
@@ -45,6 +46,15 @@ def njit(function: _Function) -> _Function:
         cache=True, error_model="numpy", nogil=True, _nrt=False, inline="always"
     )(function)
     return compiled
+
+
+@njit
+def counted(index: int) -> int:
+    """Return an index from zero to 2³² - 1 unchanged, and let the compiler know that it is one.
+
+    Compiled code checks an index for being negative at every use, unless it sees that it is not.
+    """
+    return int(np.intp(np.uint32(index)))
 
 
 def bound_to_types(function: Callable[..., None], *args: Any) -> Callable[..., None]:

@@ -23,15 +23,44 @@ from gridhash.envs.fleet import (
     run_interval,
     start_and_stop,
 )
-from gridhash.envs.jit import njit
-from gridhash.envs.ledger import N_LEDGER, REPAIR, surplus_used_kw, write_ledger
+from gridhash.envs.jit import counted, njit
+from gridhash.envs.ledger import (
+    N_LEDGER,
+    REPAIR,
+    START_WEAR,
+    surplus_used_kw,
+    write_ledger,
+)
 from gridhash.envs.limits import limit_setpoint
 from gridhash.envs.observation import observe
 from gridhash.envs.parameters import Floats, Floats32, Ints, SiteParameters
 from gridhash.envs.program_parameters import ProgramParameters
 from gridhash.envs.settlement import settle
-from gridhash.envs.settlement_record import LIABILITY, RECORD_TABLE, SITE_TABLE
-from gridhash.envs.state import HOTTEST_C, FleetState, summarise_filled
+from gridhash.envs.settlement_record import (
+    COOLING,
+    FROM_SURPLUS,
+    HASHRATE,
+    LIABILITY,
+    LIMIT_CUT,
+    RECORD_TABLE,
+    REFERENCE,
+    REJECTED,
+    RIG,
+    SETPOINT,
+    SITE,
+    SITE_TABLE,
+    STARTED,
+    STOPPED,
+    TRIPPED_GROUPS,
+)
+from gridhash.envs.state import (
+    COOLANT_C,
+    HOTTEST_C,
+    SETPOINT_KW,
+    TRIPPED,
+    FleetState,
+    summarise_filled,
+)
 from gridhash.envs.supply_curve import (
     MAX_SEGMENTS,
     build_supply_curve,
@@ -109,128 +138,24 @@ def step_sites(
     ratchet is taken off the reward at once, and not again when those months bill it. Both are
     divided by `params.reward_scale`.
     """
-    market = exogenous.market
-    n_groups = params.n_rigs.shape[0]
-    wanted_kw = scratch.group[3]
-    setpoint_kw = scratch.group[4]
-    hours = params.interval_s / 3600.0
     for i in range(state.row.shape[0]):
         # A vector environment steps a site once more after its end; compiled code checks no bounds.
-        row = min(state.row[i], market.shape[0] - 1)
-        rig_cap_kw = params.rig_cap_kw
-        if action_kind == 0 and supply_is_shaped(programs, exogenous, row):
-            n_segments = build_supply_curve(
-                params, programs, exogenous, accounts, i, row, scratch.curve
-            )
-            for g in range(n_groups):
-                share = min(max(float(action[i, g]), -1.0), 1.0)
-                scratch.group[0, g] = share * params.shadow_scale_per_kwh[g]
-            dispatch_on_curve(
-                params,
-                scratch.curve,
-                n_segments,
-                market[row, REVENUE],
-                scratch.group[0],
-                wanted_kw,
-                scratch.group[2],
-            )
-        else:
-            wanted_power(params, market, row, action_kind, action[i], scratch.group, wanted_kw)
-        if programs.has_pause and market[row, PAUSE] > 0.0:
-            rig_cap_kw = min(rig_cap_kw, programs.pause_rig_cap_kw)
-        limit_setpoint(state, params, i, rig_cap_kw, wanted_kw, setpoint_kw)
-        setpoint = 0.0
-        cut_kw = 0.0
-        tripped = 0.0
-        rig_kw = 0.0
-        cooling_kw = 0.0
-        phs = 0.0
-        started = 0.0
-        stopped = 0.0
-        rejected_kwh = 0.0
-        start_wear = 0.0
-        repair_cost = 0.0
-        for g in range(n_groups):
-            state.setpoint_kw[i, g] = setpoint_kw[g]
-            setpoint += setpoint_kw[g]
-            cut_kw += abs(wanted_kw[g] - setpoint_kw[g])
-            starts, stops = start_and_stop(state, params, i, g, setpoint_kw[g])
-            group_kw, group_cooling_kw, group_phs, group_rejected_kwh = run_interval(
-                state, params, i, g, market[row, OUTDOOR], market[row, WET_BULB]
-            )
-            started += starts
-            stopped += stops
-            start_wear += starts * params.start_cost[g]
-            rig_kw += group_kw
-            cooling_kw += group_cooling_kw
-            phs += group_phs
-            rejected_kwh += group_rejected_kwh
-            grow_older(state, i, g)
-            repair_cost += fail_and_repair(state, params, i, g, starts) * params.repair_cost[g]
-            summarise_filled(state, params, i, g)
-            hold_cold_starts(state, params, i, g, market[row, DEW_POINT])
-            if state.summary[i, g, HOTTEST_C] >= params.chip_trip_c[g]:
-                state.tripped[i, g] = 1.0
-            elif state.coolant_c[i, g] <= params.coolant_restart_c[g]:
-                state.tripped[i, g] = 0.0
-            tripped += state.tripped[i, g]
-        site_kw = rig_kw + cooling_kw
-        record = output.record[i]
-        liability = 0.0
-        if programs.present:
-            profit, from_surplus_kw = settle(
-                params,
-                programs,
-                exogenous,
-                accounts,
-                i,
-                row,
-                state.substep[i],
-                site_kw,
-                phs,
-                start_wear,
-                repair_cost,
-                output.ledger[i],
-                record[N_OWN_RECORD:],
-            )
-            liability = record[N_OWN_RECORD + LIABILITY]
-        else:
-            profit = write_ledger(
-                params,
-                market[row, PRICE],
-                market[row, SURPLUS],
-                market[row, REVENUE],
-                site_kw,
-                phs,
-                start_wear,
-                output.ledger[i],
-            )
-            profit -= repair_cost
-            output.ledger[i, REPAIR] = repair_cost
-            from_surplus_kw = surplus_used_kw(
-                params, site_kw, market[row, SURPLUS], market[row, PRICE]
-            )
-        reference = market[row, RULE_PROFIT] * hours if relative_reward else 0.0
-        output.profit[i] = profit
-        output.reward[i] = (profit - liability - reference) / params.reward_scale
-        record[0] = setpoint
-        record[1] = rig_kw
-        record[2] = cooling_kw
-        record[3] = site_kw
-        record[4] = from_surplus_kw
-        record[5] = phs
-        record[6] = started
-        record[7] = stopped
-        record[8] = rejected_kwh
-        record[9] = reference
-        record[10] = cut_kw
-        record[11] = tripped
-        state.substep[i] += 1
-        if state.substep[i] == params.intervals_per_period:
-            state.substep[i] = 0
-            state.row[i] += 1
-            if programs.present and state.row[i] < market.shape[0]:
-                enter_row(accounts, programs, exogenous, i, state.row[i])
+        row = counted(min(state.row[i], exogenous.market.shape[0] - 1))
+        choose_setpoint(
+            params,
+            programs,
+            exogenous,
+            state,
+            accounts,
+            action[i],
+            action_kind,
+            i,
+            row,
+            scratch,
+            output.record[i],
+        )
+        run_groups(params, exogenous, state, i, row, output.record[i], output.ledger[i])
+        book_step(params, programs, exogenous, state, accounts, relative_reward, i, row, output)
         output.row_shown[i] = observe(
             params,
             programs,
@@ -241,6 +166,173 @@ def step_sites(
             output.row_shown[i],
             output.observation[i],
         )
+
+
+@njit
+def choose_setpoint(
+    params: SiteParameters,
+    programs: ProgramParameters,
+    exogenous: Exogenous,
+    state: FleetState,
+    accounts: Accounts,
+    action: Floats,
+    action_kind: int,
+    i: int,
+    row: int,
+    scratch: Scratch,
+    record: Floats,
+) -> None:
+    """Turn the action of a site, (G,), into `state.setpoint_kw` within its limits."""
+    n_groups = params.n_rigs.shape[0]
+    market = exogenous.market
+    wanted_kw = scratch.group[3]
+    setpoint_kw = scratch.group[4]
+    rig_cap_kw = params.rig_cap_kw
+    if action_kind == 0 and supply_is_shaped(programs, exogenous, row):
+        n_segments = build_supply_curve(
+            params, programs, exogenous, accounts, i, row, scratch.curve
+        )
+        for g in range(n_groups):
+            share = min(max(float(action[g]), -1.0), 1.0)
+            scratch.group[0, g] = share * params.shadow_scale_per_kwh[g]
+        dispatch_on_curve(
+            params,
+            scratch.curve,
+            n_segments,
+            market[row, REVENUE],
+            scratch.group[0],
+            wanted_kw,
+            scratch.group[2],
+        )
+    else:
+        wanted_power(params, market, row, action_kind, action, scratch.group, wanted_kw)
+    if programs.has_pause and market[row, PAUSE] > 0.0:
+        rig_cap_kw = min(rig_cap_kw, programs.pause_rig_cap_kw)
+    limit_setpoint(state, params, i, rig_cap_kw, wanted_kw, setpoint_kw)
+    setpoint = 0.0
+    cut_kw = 0.0
+    for g in range(n_groups):
+        state.group[i, g, SETPOINT_KW] = setpoint_kw[g]
+        setpoint += setpoint_kw[g]
+        cut_kw += abs(wanted_kw[g] - setpoint_kw[g])
+    record[SETPOINT] = setpoint
+    record[LIMIT_CUT] = cut_kw
+
+
+@njit
+def run_groups(
+    params: SiteParameters,
+    exogenous: Exogenous,
+    state: FleetState,
+    i: int,
+    row: int,
+    record: Floats,
+    terms: Floats,
+) -> None:
+    """Run the rigs of a site for one interval: starts, power, heat, failures, trips."""
+    market = exogenous.market
+    tripped = 0.0
+    rig_kw = 0.0
+    cooling_kw = 0.0
+    phs = 0.0
+    started = 0.0
+    stopped = 0.0
+    rejected_kwh = 0.0
+    start_wear = 0.0
+    repair_cost = 0.0
+    for g in range(params.n_rigs.shape[0]):
+        starts, stops = start_and_stop(state, params, i, g, state.group[i, g, SETPOINT_KW])
+        group_kw, group_cooling_kw, group_phs, group_rejected_kwh = run_interval(
+            state, params, i, g, market[row, OUTDOOR], market[row, WET_BULB]
+        )
+        started += starts
+        stopped += stops
+        start_wear += starts * params.start_cost[g]
+        rig_kw += group_kw
+        cooling_kw += group_cooling_kw
+        phs += group_phs
+        rejected_kwh += group_rejected_kwh
+        grow_older(state, i, g)
+        repair_cost += fail_and_repair(state, params, i, g, starts) * params.repair_cost[g]
+        summarise_filled(state, params, i, g)
+        hold_cold_starts(state, params, i, g, market[row, DEW_POINT])
+        if state.group[i, g, HOTTEST_C] >= params.chip_trip_c[g]:
+            state.group[i, g, TRIPPED] = 1.0
+        elif state.group[i, g, COOLANT_C] <= params.coolant_restart_c[g]:
+            state.group[i, g, TRIPPED] = 0.0
+        tripped += state.group[i, g, TRIPPED]
+    record[RIG] = rig_kw
+    record[COOLING] = cooling_kw
+    record[SITE] = rig_kw + cooling_kw
+    record[HASHRATE] = phs
+    record[STARTED] = started
+    record[STOPPED] = stopped
+    record[REJECTED] = rejected_kwh
+    record[TRIPPED_GROUPS] = tripped
+    terms[START_WEAR] = start_wear
+    terms[REPAIR] = repair_cost
+
+
+@njit
+def book_step(
+    params: SiteParameters,
+    programs: ProgramParameters,
+    exogenous: Exogenous,
+    state: FleetState,
+    accounts: Accounts,
+    relative_reward: bool,
+    i: int,
+    row: int,
+    output: StepOutput,
+) -> None:
+    """Book what an interval of a site earned and cost, and move its clock on."""
+    market = exogenous.market
+    record, terms = output.record[i], output.ledger[i]
+    hours = params.interval_s / 3600.0
+    site_kw, phs = record[SITE], record[HASHRATE]
+    start_wear, repair_cost = terms[START_WEAR], terms[REPAIR]
+    liability = 0.0
+    if programs.present:
+        profit, from_surplus_kw = settle(
+            params,
+            programs,
+            exogenous,
+            accounts,
+            i,
+            row,
+            state.substep[i],
+            site_kw,
+            phs,
+            start_wear,
+            repair_cost,
+            terms,
+            record[N_OWN_RECORD:],
+        )
+        liability = record[N_OWN_RECORD + LIABILITY]
+    else:
+        profit = write_ledger(
+            params,
+            market[row, PRICE],
+            market[row, SURPLUS],
+            market[row, REVENUE],
+            site_kw,
+            phs,
+            start_wear,
+            terms,
+        )
+        profit -= repair_cost
+        from_surplus_kw = surplus_used_kw(params, site_kw, market[row, SURPLUS], market[row, PRICE])
+    reference = market[row, RULE_PROFIT] * hours if relative_reward else 0.0
+    output.profit[i] = profit
+    output.reward[i] = (profit - liability - reference) / params.reward_scale
+    record[FROM_SURPLUS] = from_surplus_kw
+    record[REFERENCE] = reference
+    state.substep[i] += 1
+    if state.substep[i] == params.intervals_per_period:
+        state.substep[i] = 0
+        state.row[i] += 1
+        if programs.present and state.row[i] < market.shape[0]:
+            enter_row(accounts, programs, exogenous, i, state.row[i])
 
 
 @njit

@@ -32,10 +32,18 @@ is feasible: projecting twice changes nothing.
 import numpy as np
 import numpy.typing as npt
 
-from gridhash.envs.jit import njit
+from gridhash.envs.jit import counted, njit
 from gridhash.envs.levels import level_power_kw
 from gridhash.envs.parameters import Floats, Ints, SiteParameters
-from gridhash.envs.state import HOTTEST_C, LOCKED_UP, RUNNING, STARTABLE, FleetState
+from gridhash.envs.state import (
+    HOTTEST_C,
+    LOCKED_UP,
+    RUNNING,
+    SETPOINT_KW,
+    STARTABLE,
+    TRIPPED,
+    FleetState,
+)
 from gridhash.envs.thermal import load_cap_frac
 
 SAME_LEVEL_KW = 1e-6
@@ -47,9 +55,9 @@ def feasible_range_kw(
     state: FleetState, params: SiteParameters, i: int, g: int
 ) -> tuple[float, float]:
     """Return the least and the greatest rig power of a group in the next interval [kW]."""
-    if state.tripped[i, g] > 0.0:
+    if state.group[i, g, TRIPPED] > 0.0:
         return 0.0, 0.0
-    summary = state.summary[i, g]
+    summary = state.group[i, g]
     top_kw = params.level_kw[g, params.n_levels[g] - 1]
     cap_frac = load_cap_frac(summary[HOTTEST_C], params.chip_derate_c[g], params.chip_trip_c[g])
     able = min(summary[RUNNING] + summary[STARTABLE], params.n_rigs[g] * cap_frac)
@@ -80,7 +88,7 @@ def limit_setpoint(
         min_kw, max_kw = feasible_range_kw(state, params, i, g)
         setpoint_kw[g] = min(max(wanted_kw[g], min_kw), max_kw)
         total_kw += setpoint_kw[g]
-        last_kw += state.setpoint_kw[i, g]
+        last_kw += state.group[i, g, SETPOINT_KW]
         least_kw += min_kw
     ceiling_kw = min(cap_kw, max(last_kw + params.ramp_up_kw, least_kw))
     floor_kw = min(last_kw - params.ramp_down_kw, ceiling_kw)
@@ -95,16 +103,16 @@ def limit_setpoint(
             total_kw += setpoint_kw[g]
     if total_kw < floor_kw:
         for k in range(n_groups):
-            g = params.merit_order[k]
+            g = counted(params.merit_order[k])
             min_kw, max_kw = feasible_range_kw(state, params, i, g)
-            held_kw = min_kw if gives_way else min(max_kw, state.setpoint_kw[i, g])
+            held_kw = min_kw if gives_way else min(max_kw, state.group[i, g, SETPOINT_KW])
             raise_kw = min(held_kw - setpoint_kw[g], floor_kw - total_kw)
             if raise_kw > 0.0:
                 setpoint_kw[g] += raise_kw
                 total_kw += raise_kw
     elif total_kw > ceiling_kw:
         for k in range(n_groups):
-            g = params.merit_order[n_groups - 1 - k]
+            g = counted(params.merit_order[n_groups - 1 - k])
             min_kw, _ = feasible_range_kw(state, params, i, g)
             kept_kw = 0.0 if gives_way else min_kw
             cut_kw = min(setpoint_kw[g] - kept_kw, total_kw - ceiling_kw)

@@ -31,7 +31,7 @@ from gridhash.envs.columns import (
 )
 from gridhash.envs.dispatch import dispatch_by_merit
 from gridhash.envs.feature import Feature
-from gridhash.envs.jit import njit
+from gridhash.envs.jit import counted, njit
 from gridhash.envs.parameters import Floats, Floats32, Ints, SiteParameters
 from gridhash.envs.program_observation import (
     observe_programs,
@@ -40,12 +40,15 @@ from gridhash.envs.program_observation import (
 )
 from gridhash.envs.program_parameters import ProgramParameters
 from gridhash.envs.state import (
+    COOLANT_C,
     DOWN_LOCK,
     HOTTEST_C,
     LOCKED_UP,
     RUNNING,
+    SETPOINT_KW,
     STARTABLE,
     STARTING,
+    TRIPPED,
     UP_LOCK,
     FleetState,
 )
@@ -300,34 +303,36 @@ def observe(
     """
     market, rows, bounds = exogenous.market, exogenous.rows, exogenous.bounds
     n_groups = params.n_rigs.shape[0]
-    row = min(state.row[i], market.shape[0] - 1)
-    n_row = rows.shape[1]
+    row = counted(min(state.row[i], market.shape[0] - 1))
+    n_row = counted(rows.shape[1])
     if row != row_shown:
         for k in range(n_row):
             observation[k] = rows[row, k]
     interval_min = params.interval_s / 60.0
     left = params.intervals_per_period - state.substep[i]
     observation[n_row] = left * interval_min
-    k = n_row + 1
     for g in range(n_groups):
+        k = counted(n_row + 1 + g * N_GROUP_STEP)
         n_rigs = params.n_rigs[g]
         full_kw = n_rigs * params.level_kw[g, params.n_levels[g] - 1]
         per_rig = 1.0 / n_rigs
-        summary = state.summary[i, g]
+        summary = state.group[i, g]
         later, period = market[row, N_MARKET + 2 * g], market[row, N_MARKET + 2 * g + 1]
         observation[k] = squash(later + left / params.intervals_per_period * period)
         observation[k + 1] = summary[RUNNING] * per_rig
         observation[k + 2] = summary[STARTING] * per_rig
         observation[k + 3] = summary[LOCKED_UP] * per_rig
-        observation[k + 4] = 0.0 if state.tripped[i, g] > 0.0 else summary[STARTABLE] * per_rig
+        observation[k + 4] = (
+            0.0 if state.group[i, g, TRIPPED] > 0.0 else summary[STARTABLE] * per_rig
+        )
         observation[k + 5] = summary[UP_LOCK] * interval_min
         observation[k + 6] = summary[DOWN_LOCK] * interval_min
-        observation[k + 7] = state.setpoint_kw[i, g] / full_kw
+        observation[k + 7] = state.group[i, g, SETPOINT_KW] / full_kw
         observation[k + 8] = clip(summary[HOTTEST_C], bounds, k + 8)
-        observation[k + 9] = clip(state.coolant_c[i, g], bounds, k + 9)
-        observation[k + 10] = state.tripped[i, g]
-        k += N_GROUP_STEP
+        observation[k + 9] = clip(state.group[i, g, COOLANT_C], bounds, k + 9)
+        observation[k + 10] = state.group[i, g, TRIPPED]
     if programs.present:
+        k = counted(n_row + 1 + n_groups * N_GROUP_STEP)
         observe_programs(
             params, programs, accounts, exogenous.calendar, i, row, bounds, k, observation
         )

@@ -52,6 +52,8 @@ class SiteParameters(NamedTuple):
     """(G, L) hash rate per rig power between a level and the one below."""
     block_kw: Floats
     """(G, L) rig power of the whole group between a level and the one below."""
+    level_target_kw: Floats
+    """(G, L + 1) rig power of the whole group with none, one … all of its blocks."""
     standby_kw: Floats
     n_up_lock: Ints
     """(G,) intervals that a started rig must run."""
@@ -144,6 +146,11 @@ def compile_site(site: SiteConfig) -> SiteParameters:
     n_own = np.array([len(own) for own in levels])
     there = np.arange(n_levels)[None, :] < n_own[:, None]
     block_phs_per_kw = np.divide(step_phs, step_kw, out=np.zeros_like(step_kw), where=there)
+    block_kw = per_group([g.n_rigs for g in groups])[:, None] * step_kw
+    # As dispatch adds them up, through the power of the site.
+    pue = site.pue_for_planning
+    level_target_kw = np.zeros((len(groups), n_levels + 1))
+    level_target_kw[:, 1:] = np.cumsum(block_kw * pue / pue, axis=1)
     efficiency = level_phs[:, -1] / level_kw[:, -1]
     cooling, failures = [g.cooling for g in groups], [g.failures for g in groups]
     interval_days = interval_s / (24.0 * SECONDS_PER_HOUR)
@@ -168,7 +175,8 @@ def compile_site(site: SiteConfig) -> SiteParameters:
         level_kw=level_kw,
         level_phs=level_phs,
         block_phs_per_kw=block_phs_per_kw,
-        block_kw=per_group([g.n_rigs for g in groups])[:, None] * step_kw,
+        block_kw=block_kw,
+        level_target_kw=level_target_kw,
         standby_kw=per_group(standby_kw),
         n_up_lock=np.array(n_up_lock, dtype=np.int64),
         n_down_lock=np.array(n_down_lock, dtype=np.int64),

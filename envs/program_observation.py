@@ -32,7 +32,7 @@ from gridhash.envs.accounts import (
     Accounts,
 )
 from gridhash.envs.feature import Feature
-from gridhash.envs.jit import njit
+from gridhash.envs.jit import counted, njit
 from gridhash.envs.known import rows_known, seen_at_start
 from gridhash.envs.market_array import announced
 from gridhash.envs.parameters import Floats, Floats32, Ints, SiteParameters
@@ -272,13 +272,13 @@ def observe_programs(
         mean_kw = value[METER_KWH] / (steps * interval_h) if steps > 0.0 else 0.0
         observation[k + 2] = mean_kw * per_kw
         observation[k + 3] = steps / programs.metering_steps
-        k += 4
+        k = counted(k + 4)
     if programs.has_quota:
         observation[k] = value[QUOTA_LEFT_KWH] / programs.surplus_quota_kwh
-        k += 1
+        k = counted(k + 1)
     if programs.balancing:
-        slot = calendar[row, c.SLOT]
-        slots = accounts.plan_kw.shape[2]
+        slot = counted(calendar[row, c.SLOT])
+        slots = counted(accounts.plan_kw.shape[2])
         period_h = interval_h * params.intervals_per_period
         plan_kw = accounts.plan_kw[i, 0, slot]
         next_kw = accounts.plan_kw[i, (slot + 1) // slots, (slot + 1) % slots]
@@ -287,20 +287,21 @@ def observe_programs(
         observation[k + 2] = value[IMPORT_KWH] * per_kw / period_h
         observation[k + 3] = value[LAST_DEVIATION_KWH] * per_kw / period_h
         observation[k + 4] = value[BIAS_KWH] / max(value[PLANNED_KWH], 1.0)
-        k += 5
+        k = counted(k + 5)
     if programs.has_reduction:
         due = value[DUE_KWH]
         observation[k] = value[COMMITTED_KW] * per_kw
         observation[k + 1] = value[BASELINE_KW] * per_kw
         observation[k + 2] = value[DELIVERED_KWH] / due if due > 0.0 else 0.0
         observation[k + 3] = value[CALLS_FAILED]
-        k += 4
+        k = counted(k + 4)
     if programs.held_kw > 0.0:
         observation[k] = value[HELD_KW] * per_kw
-        k += 1
+        k = counted(k + 1)
     if programs.has_base_point:
         observation[k] = value[BASE_DEVIATION_KW] * per_kw
-        k += 1
-    for j in range(first, k):
+        k = counted(k + 1)
+    for step in range(first, k):
+        j = counted(step)
         observation[j] = min(max(observation[j], bounds[j, 0]), bounds[j, 1])
     return k

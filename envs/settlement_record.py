@@ -32,6 +32,21 @@ SITE_TABLE = (
 )
 """What every site has, in order."""
 
+(
+    SETPOINT,
+    RIG,
+    COOLING,
+    SITE,
+    FROM_SURPLUS,
+    HASHRATE,
+    STARTED,
+    STOPPED,
+    REJECTED,
+    REFERENCE,
+    LIMIT_CUT,
+    TRIPPED_GROUPS,
+) = range(len(SITE_TABLE))
+
 SETTLEMENT_TABLE = (
     _column("pv_used_kw", "kW", "from panels behind the meter"),
     _column("import_kw", "kW", "from the grid without surplus"),

@@ -11,18 +11,50 @@ from gridhash.envs.parameters import Floats, Ints, SiteParameters
 Counts = npt.NDArray[np.uint32]
 
 
+# Columns of `FleetState.group`. The first seven are its summary, what follows from the buckets:
+# rigs that run, start (do not hash fully yet), must still run, may start now; intervals until every
+# running rig may stop and every stopped rig may start; hottest chip of a bucket that holds a rig.
+(
+    RUNNING,
+    STARTING,
+    LOCKED_UP,
+    STARTABLE,
+    UP_LOCK,
+    DOWN_LOCK,
+    HOTTEST_C,
+    COOLANT_C,
+    RIG_KW,  # power of one running rig: between two levels means a mix of rigs at both
+    SETPOINT_KW,  # rig power last asked for, after limits
+    TRIPPED,  # 1 from a temperature trip until the loop has cooled
+    BROKEN,  # rigs under repair: in no bucket, so they neither run nor start nor draw power
+    REJECTION,  # heat rejection that the loop terms are for [kW/K]; -1, which none has, for none
+    IN_LOOP,  # rigs that they are for
+    FANS_KW,  # fan power
+    DECAY,  # first of four numbers: the matrix of `thermal.loop_decay`
+) = range(16)
+N_SUMMARY = HOTTEST_C + 1
+N_GROUP = DECAY + 4
+# Columns of `FleetState.filled`; an empty range starts and ends at 0.
+UP_FIRST, UP_END, DOWN_FIRST, DOWN_END = range(4)
+
+
 class FleetState(NamedTuple):
     """State of N sites of G groups, all float64 but the two cursors and `filled`.
 
     Counts are fluid: only the allocator of a real site rounds to whole rigs. The rigs of one
     bucket share a temperature; that of a bucket without rigs is some finite number and means
     nothing. A group's rigs are those in its buckets and the broken ones.
+
+    What a group has one number of lies side by side in `group`, so that the kernel finds it at one
+    address; the properties are views into it.
     """
 
     row: Ints
     """(N,) row of the market array that holds the present settlement period."""
     substep: Ints
     """(N,) dispatch intervals gone since the start of that period."""
+    group: Floats
+    """(N, G, N_GROUP) columns as above: summary, temperature, power, loop terms."""
     up: Floats
     """(N, G, U) running rigs by age."""
     down: Floats
@@ -30,33 +62,43 @@ class FleetState(NamedTuple):
     up_temp_c: Floats
     """(N, G, U) chip temperature of each bucket."""
     down_temp_c: Floats
-    coolant_c: Floats
-    """(N, G)"""
-    rig_kw: Floats
-    """(N, G) power of one running rig: between two levels means a mix of rigs at both."""
-    setpoint_kw: Floats
-    """(N, G) rig power last asked for, after limits."""
-    tripped: Floats
-    """(N, G) 1 from a temperature trip until the loop has cooled."""
-    broken: Floats
-    """(N, G) rigs under repair: in no bucket, so they neither run nor start nor draw power."""
-    summary: Floats
-    """(N, G, 7) what follows from the above; `summarise` fills it after every change."""
     filled: Counts
     """(N, G, 4) the buckets from FIRST to before END that hold all running, all stopped rigs."""
-    loop: Floats
-    """(N, G, 7) what `gridhash.envs.fleet.loop_terms` computed last, with its arguments."""
 
+    @property
+    def summary(self) -> Floats:
+        """(N, G, 7) what follows from the buckets; `summarise` fills it after every change."""
+        return self.group[:, :, :N_SUMMARY]
 
-# Columns of `FleetState.summary`.
-RUNNING, STARTING, LOCKED_UP, STARTABLE, UP_LOCK, DOWN_LOCK, HOTTEST_C = range(7)
-N_SUMMARY = 7
-# Columns of `FleetState.filled`; an empty range starts and ends at 0.
-UP_FIRST, UP_END, DOWN_FIRST, DOWN_END = range(4)
-# Columns of `FleetState.loop`: heat rejection [kW/K] and rigs that the others are for (no heat
-# rejection is negative, so -1 stands for none), fan power [kW], matrix of `thermal.loop_decay`.
-REJECTION, IN_LOOP, FANS_KW, DECAY = range(4)
-N_LOOP = DECAY + 4
+    @property
+    def coolant_c(self) -> Floats:
+        """(N, G)."""
+        return self.group[:, :, COOLANT_C]
+
+    @property
+    def rig_kw(self) -> Floats:
+        """(N, G) power of one running rig."""
+        return self.group[:, :, RIG_KW]
+
+    @property
+    def setpoint_kw(self) -> Floats:
+        """(N, G) rig power last asked for, after limits."""
+        return self.group[:, :, SETPOINT_KW]
+
+    @property
+    def tripped(self) -> Floats:
+        """(N, G) 1 from a temperature trip until the loop has cooled."""
+        return self.group[:, :, TRIPPED]
+
+    @property
+    def broken(self) -> Floats:
+        """(N, G) rigs under repair."""
+        return self.group[:, :, BROKEN]
+
+    @property
+    def loop(self) -> Floats:
+        """(N, G, 7) what `gridhash.envs.fleet.loop_terms` computed last, with its arguments."""
+        return self.group[:, :, REJECTION:]
 
 
 @njit
@@ -84,7 +126,7 @@ def find_filled(count: Floats, filled: Counts, column: int) -> None:
 def filled_range(filled: Counts, column: int) -> tuple[int, int]:
     """Return first and end of the buckets at `column` of `filled`.
 
-    They are stored unsigned, so that compiled code need not check each index for being negative.
+    They are stored unsigned, which spares compiled code what `counted` does.
     """
     return int(np.intp(filled[column])), int(np.intp(filled[column + 1]))
 
@@ -129,7 +171,7 @@ def summarise_filled(state: FleetState, params: SiteParameters, i: int, g: int) 
             else:
                 youngest_down = min(youngest_down, a)
             hottest_c = max(hottest_c, down_temp_c[a])
-    summary = state.summary[i, g]
+    summary = state.group[i, g]
     summary[RUNNING] = running
     summary[STARTING] = starting
     summary[LOCKED_UP] = locked_up
@@ -149,19 +191,16 @@ def empty_state(params: SiteParameters, n_sites: int) -> FleetState:
     state = FleetState(
         row=np.zeros(n_sites, dtype=np.int64),
         substep=np.zeros(n_sites, dtype=np.int64),
+        group=np.zeros((n_sites, n_groups, N_GROUP)),
         up=np.zeros((n_sites, n_groups, n_up)),
         down=down,
         up_temp_c=np.full((n_sites, n_groups, n_up), 20.0),
         down_temp_c=np.full((n_sites, n_groups, n_down), 20.0),
-        coolant_c=np.full((n_sites, n_groups), 20.0),
-        rig_kw=np.repeat(params.level_kw[None, :, 0], n_sites, axis=0),
-        setpoint_kw=np.zeros((n_sites, n_groups)),
-        tripped=np.zeros((n_sites, n_groups)),
-        broken=np.zeros((n_sites, n_groups)),
-        summary=np.zeros((n_sites, n_groups, N_SUMMARY)),
         filled=np.zeros((n_sites, n_groups, 4), dtype=np.uint32),
-        loop=np.full((n_sites, n_groups, N_LOOP), -1.0),
     )
+    state.coolant_c[:] = 20.0
+    state.rig_kw[:] = params.level_kw[:, 0]
+    state.loop[:] = -1.0
     summarise_sites(state, params, np.arange(n_sites))
     return state
 
