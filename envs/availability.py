@@ -5,6 +5,10 @@ from gridhash.envs.jit import njit
 from gridhash.envs.parameters import NEVER_C, SiteParameters
 from gridhash.envs.state import BROKEN, COOLANT_C, DOWN_FIRST, STARTABLE, FleetState, filled_range
 
+REGULATION_BAND_K = 0.5
+"""Fans and heater aim so far above the coldest loop that may start, lest they hold it just below;
+half the 1 K that loop controllers hold (assumed)."""
+
 
 @njit
 def may_start(state: FleetState, params: SiteParameters, i: int, g: int) -> bool:
@@ -14,17 +18,30 @@ def may_start(state: FleetState, params: SiteParameters, i: int, g: int) -> bool
 
 
 @njit
-def hold_cold_starts(
-    state: FleetState, params: SiteParameters, i: int, g: int, dew_point_c: float
-) -> None:
-    """Make no rig startable while the loop is too cold, or too near to the dew point of outdoors.
+def coldest_loop_c(params: SiteParameters, g: int, dew_point_c: float) -> float:
+    """Return the temperature below which a group's loop is too cold or gets wet [°C].
 
     Cold coolant is viscous and may freeze on plates; on a loop below the dew point water
-    condenses (Bitmain and integrators: glycol above 5 °C, dew point plus 2 K).
+    condenses (Bitmain and integrators: glycol above 5 °C, dew point plus 2 K). Far below any
+    temperature where a site has neither limit.
     """
-    lowest_c = max(params.coolant_start_min_c[g], dew_point_c + params.condensation_margin_k[g])
-    if state.group[i, g, COOLANT_C] < lowest_c:
-        state.group[i, g, STARTABLE] = 0.0
+    dry_c = dew_point_c + params.condensation_margin_k[g]
+    return float(max(params.coolant_start_min_c[g], dry_c))
+
+
+@njit
+def hold_cold_starts(
+    state: FleetState, params: SiteParameters, i: int, g: int, dew_point_c: float
+) -> float:
+    """Make no rig startable while the loop is below `coldest_loop_c`; return 1 then, else 0.
+
+    Rigs that run go on: `fleet.run_interval` slows the fans, so that the loop warms, and the
+    heater of a site that has one brings a stopped loop back.
+    """
+    if state.group[i, g, COOLANT_C] >= coldest_loop_c(params, g, dew_point_c):
+        return 0.0
+    state.group[i, g, STARTABLE] = 0.0
+    return 1.0
 
 
 @njit

@@ -1,6 +1,6 @@
 """How a setpoint becomes running rigs, power, hashes and heat in one dispatch interval."""
 
-from gridhash.envs.availability import may_start
+from gridhash.envs.availability import REGULATION_BAND_K, coldest_loop_c, may_start
 from gridhash.envs.heat_sink import sink_temp_c, wetted_share
 from gridhash.envs.jit import counted, njit
 from gridhash.envs.parameters import Floats, SiteParameters
@@ -179,12 +179,14 @@ def run_interval(
     g: int,
     outdoor_temp_c: float,
     wet_bulb_c: float,
+    dew_point_c: float,
 ) -> tuple[float, float, float, float]:
     """Run a group for one interval; return (rig kW, cooling kW, mean PH/s, heat rejected kWh).
 
     Temperatures move by the exact solution of `gridhash.envs.thermal`; fans take the speed that
-    is right for this interval's heat, since the loop settles within minutes. Power follows the
-    chip temperature at the start of the interval.
+    is right for this interval's heat, since the loop settles within minutes. Where the loop may
+    not be colder, fans hold it just above the dew point with its margin instead of at its setpoint.
+    Power follows the chip temperature at the start of the interval.
     """
     up, up_temp_c = state.up[i, g], state.up_temp_c[i, g]
     down, down_temp_c = state.down[i, g], state.down_temp_c[i, g]
@@ -221,10 +223,11 @@ def run_interval(
     per_rig = 1.0 / n_rigs
     mean_chip_c *= per_rig
     mean_heat_kw = rig_kw * per_rig
+    warm_c = coldest_loop_c(params, g, dew_point_c) + REGULATION_BAND_K
     rejection_kw_per_k = held_heat_rejection(
         rig_kw,
         sink_c,
-        params.coolant_setpoint_c[g],
+        max(params.coolant_setpoint_c[g], warm_c),
         params.heat_rejection_min_kw_per_k[g] * wetted,
         params.heat_rejection_kw_per_k[g] * wetted,
     )
@@ -233,14 +236,14 @@ def run_interval(
     loop_terms(state, params, i, g, rejection_kw_per_k, n_rigs, wetted)
     coolant_c = state.group[i, g, COOLANT_C]
     heater_kw = 0.0
-    if params.freeze_heater_kw[g] > 0.0 and running <= 1e-9 and rejection_kw_per_k > 0.0:
+    if params.freeze_heater_kw[g] > 0.0 and rejection_kw_per_k > 0.0:
         heater_kw = keep_warm_kw(
             coolant_c,
             sink_c,
             rig_kw,
             rejection_kw_per_k,
             params.loop_heat_capacity_kj_per_k[g] + n_rigs * params.rig_heat_capacity_kj_per_k[g],
-            params.freeze_protect_c[g],
+            max(params.freeze_protect_c[g], warm_c),
             params.freeze_heater_kw[g],
             params.interval_s,
         )

@@ -1,4 +1,4 @@
-"""What a group's heat is rejected to: outdoor air, or its wet bulb while water is sprayed."""
+"""What a group's heat is rejected to, outdoor air or its wet bulb, and the water that costs."""
 
 from gridhash.envs.jit import njit
 
@@ -32,3 +32,20 @@ def wetted_share(
     if is_wet > 0.0 and not sprays(is_wet, spray_off_below_c, outdoor_c):
         return dry_share
     return 1.0
+
+
+@njit
+def spray_water_kg(
+    rejected_kwh: float,
+    water_kg_per_kwh: float,
+    is_wet: float,
+    spray_off_below_c: float,
+    outdoor_c: float,
+) -> float:
+    """Return the make-up water of a tower in an interval, none while its spray is off [kg].
+
+    `water_kg_per_kwh` is `psychrometrics.tower_water_kg_per_kwh`.
+    """
+    if not sprays(is_wet, spray_off_below_c, outdoor_c):
+        return 0.0
+    return max(rejected_kwh, 0.0) * water_kg_per_kwh

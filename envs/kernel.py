@@ -23,11 +23,13 @@ from gridhash.envs.fleet import (
     run_interval,
     start_and_stop,
 )
+from gridhash.envs.heat_sink import spray_water_kg
 from gridhash.envs.jit import counted, njit
 from gridhash.envs.ledger import (
     N_LEDGER,
     REPAIR,
     START_WEAR,
+    WATER,
     surplus_used_kw,
     write_ledger,
 )
@@ -37,6 +39,7 @@ from gridhash.envs.parameters import Floats, Floats32, Ints, SiteParameters
 from gridhash.envs.program_parameters import ProgramParameters
 from gridhash.envs.settlement import settle
 from gridhash.envs.settlement_record import (
+    COLD_GROUPS,
     COOLING,
     FROM_SURPLUS,
     HASHRATE,
@@ -51,6 +54,7 @@ from gridhash.envs.settlement_record import (
     SITE_TABLE,
     STARTED,
     STOPPED,
+    TOWER_WATER,
     TRIPPED_GROUPS,
 )
 from gridhash.envs.state import (
@@ -240,10 +244,19 @@ def run_groups(
     rejected_kwh = 0.0
     start_wear = 0.0
     repair_cost = 0.0
+    cold = 0.0
+    water_kg = 0.0
+    water_cost = 0.0
     for g in range(params.n_rigs.shape[0]):
         starts, stops = start_and_stop(state, params, i, g, state.group[i, g, SETPOINT_KW])
         group_kw, group_cooling_kw, group_phs, group_rejected_kwh = run_interval(
-            state, params, i, g, market[row, OUTDOOR], market[row, WET_BULB]
+            state,
+            params,
+            i,
+            g,
+            market[row, OUTDOOR],
+            market[row, WET_BULB],
+            market[row, DEW_POINT],
         )
         started += starts
         stopped += stops
@@ -252,10 +265,20 @@ def run_groups(
         cooling_kw += group_cooling_kw
         phs += group_phs
         rejected_kwh += group_rejected_kwh
+        if params.water_kg_per_kwh[g] > 0.0:
+            group_kg = spray_water_kg(
+                group_rejected_kwh,
+                params.water_kg_per_kwh[g],
+                params.is_wet[g],
+                params.spray_off_below_c[g],
+                market[row, OUTDOOR],
+            )
+            water_kg += group_kg
+            water_cost += group_kg * params.water_price_per_kg[g]
         grow_older(state, i, g)
         repair_cost += fail_and_repair(state, params, i, g, starts) * params.repair_cost[g]
         summarise_filled(state, params, i, g)
-        hold_cold_starts(state, params, i, g, market[row, DEW_POINT])
+        cold += hold_cold_starts(state, params, i, g, market[row, DEW_POINT])
         if state.group[i, g, HOTTEST_C] >= params.chip_trip_c[g]:
             state.group[i, g, TRIPPED] = 1.0
         elif state.group[i, g, COOLANT_C] <= params.coolant_restart_c[g]:
@@ -269,8 +292,11 @@ def run_groups(
     record[STOPPED] = stopped
     record[REJECTED] = rejected_kwh
     record[TRIPPED_GROUPS] = tripped
+    record[COLD_GROUPS] = cold
+    record[TOWER_WATER] = water_kg
     terms[START_WEAR] = start_wear
     terms[REPAIR] = repair_cost
+    terms[WATER] = water_cost
 
 
 @njit
@@ -290,7 +316,7 @@ def book_step(
     record, terms = output.record[i], output.ledger[i]
     hours = params.interval_s / 3600.0
     site_kw, phs = record[SITE], record[HASHRATE]
-    start_wear, repair_cost = terms[START_WEAR], terms[REPAIR]
+    start_wear, repair_cost, water_cost = terms[START_WEAR], terms[REPAIR], terms[WATER]
     liability = 0.0
     if programs.present:
         profit, from_surplus_kw = settle(
@@ -305,6 +331,7 @@ def book_step(
             phs,
             start_wear,
             repair_cost,
+            water_cost,
             terms,
             record[N_OWN_RECORD:],
         )
@@ -321,6 +348,7 @@ def book_step(
             terms,
         )
         profit -= repair_cost
+        profit -= water_cost
         from_surplus_kw = surplus_used_kw(params, site_kw, market[row, SURPLUS], market[row, PRICE])
     reference = market[row, RULE_PROFIT] * hours if relative_reward else 0.0
     output.profit[i] = profit

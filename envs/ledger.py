@@ -116,6 +116,10 @@ LEDGER = (
         name="repair_cost", sign=-1, block="groups.failures",
         meaning="for rigs that failed",
     ),
+    LedgerTerm(
+        name="water_cost", sign=-1, block="groups.cooling.water_price_per_m3",
+        meaning="make-up water of wet towers",
+    ),
 )  # fmt: skip
 """Terms of the ledger in order; amounts are as named and enter profit by their sign."""
 
@@ -150,6 +154,7 @@ N_LEDGER = len(LEDGER)
     HELD_PENALTY,
     BASE_PENALTY,
     REPAIR,
+    WATER,
 ) = range(N_LEDGER)
 
 
@@ -222,4 +227,5 @@ def signed_sum(terms: Floats) -> float:
         - terms[HELD_PENALTY]
         - terms[BASE_PENALTY]
         - terms[REPAIR]
+        - terms[WATER]
     )

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gridhash.config import SiteConfig
+from gridhash.config_rigs import CoolingConfig
+from gridhash.envs.psychrometrics import tower_water_kg_per_kwh
 from gridhash.envs.thermal import (
     heat_rejection_at,
     running_share,
@@ -89,6 +91,9 @@ class SiteParameters(NamedTuple):
     """(G,) 1 for a tower that sprays water."""
     spray_off_below_c: Floats
     spray_off_rejection_frac: Floats
+    water_kg_per_kwh: Floats
+    """(G,) make-up water per heat rejected while it is sprayed; 0 where none is counted."""
+    water_price_per_kg: Floats
     power_per_k: Floats
     power_reference_c: Floats
     coolant_start_min_c: Floats
@@ -108,6 +113,8 @@ class SiteParameters(NamedTuple):
     """(G,) 1 / mean repair time; 0 where rigs do not fail."""
 
 
+KG_PER_M3 = 1000.0
+"""Of water, within half a percent up to 35 °C."""
 NEVER_C = -1e9
 """Stands for a temperature that nothing falls below."""
 
@@ -220,6 +227,8 @@ def compile_site(site: SiteConfig) -> SiteParameters:
         is_wet=per_group([float(c.kind == "wet_tower") for c in cooling]),
         spray_off_below_c=per_group([_or(c.spray_off_below_c, NEVER_C) for c in cooling]),
         spray_off_rejection_frac=per_group([_or(c.spray_off_rejection_frac, 1.0) for c in cooling]),
+        water_kg_per_kwh=per_group([_water_kg_per_kwh(c) for c in cooling]),
+        water_price_per_kg=per_group([_or(c.water_price_per_m3, 0.0) / KG_PER_M3 for c in cooling]),
         power_per_k=per_group([_or(g.power_per_k, 0.0) for g in groups]),
         power_reference_c=per_group([_or(g.power_reference_c, 0.0) for g in groups]),
         coolant_start_min_c=per_group([_or(c.coolant_start_min_c, NEVER_C) for c in cooling]),
@@ -237,6 +246,13 @@ def compile_site(site: SiteConfig) -> SiteParameters:
 
 def _or(value: float | None, absent: float) -> float:
     return absent if value is None else value
+
+
+def _water_kg_per_kwh(cooling: CoolingConfig) -> float:
+    if cooling.cycles_of_concentration is None:
+        return 0.0
+    evaporated_frac = _or(cooling.evaporated_heat_frac, 1.0)
+    return tower_water_kg_per_kwh(evaporated_frac, cooling.cycles_of_concentration)
 
 
 def _hottest_power_frac(site: SiteConfig) -> float:

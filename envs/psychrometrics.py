@@ -74,25 +74,11 @@ def wet_bulb_c(dry_bulb_c: npt.ArrayLike, relative_humidity_frac: npt.ArrayLike)
     return np.clip(fit, dew_point_c(dry_bulb, relative_humidity_frac), dry_bulb)
 
 
-def tower_water_kg(
-    heat_rejected_kwh: float, *, evaporated_heat_frac: float = 1.0, cycles_of_concentration: float
-) -> float:
-    """Return the make-up water of a wet tower: evaporation and blow-down [kg].
+def tower_water_kg_per_kwh(evaporated_heat_frac: float, cycles_of_concentration: float) -> float:
+    """Return the make-up water of a wet tower per heat that it rejects [kg/kWh].
 
     Evaporation carries `evaporated_heat_frac` of the heat as latent heat; blow-down keeps salts at
-    `cycles_of_concentration` times those of the make-up water (mass balance of salt).
-
-    Raises
-    ------
-    ConfigError
-        If the cycles of concentration do not exceed 1.
+    `cycles_of_concentration` (above 1) times those of the make-up water (mass balance of salt).
     """
-    if cycles_of_concentration <= 1.0:
-        raise ConfigError(
-            f"cycles_of_concentration must exceed 1; found {cycles_of_concentration}: water that "
-            "evaporates leaves its salts"
-        )
-    evaporated_kg = (
-        heat_rejected_kwh * SECONDS_PER_HOUR * evaporated_heat_frac / LATENT_HEAT_KJ_PER_KG
-    )
+    evaporated_kg = SECONDS_PER_HOUR * evaporated_heat_frac / LATENT_HEAT_KJ_PER_KG
     return evaporated_kg * cycles_of_concentration / (cycles_of_concentration - 1.0)

@@ -56,6 +56,7 @@ from gridhash.envs.ledger import (
     START_WEAR,
     SURPLUS_ENERGY,
     TRANSMISSION_PEAK,
+    WATER,
     signed_sum,
 )
 from gridhash.envs.parameters import Floats, SiteParameters
@@ -97,6 +98,7 @@ def settle(
     phs: float,
     start_wear: float,
     repair_cost: float,
+    water_cost: float,
     terms: Floats,
     record: Floats,
 ) -> tuple[float, float]:
@@ -144,6 +146,7 @@ def settle(
     terms[TRANSMISSION_PEAK] = metered_kw * market[TRANSMISSION_WEIGHT] * share_of_row
     terms[CAPACITY_PEAK] = metered_kw * market[CAPACITY_WEIGHT] * share_of_row
     terms[REPAIR] = repair_cost
+    terms[WATER] = water_cost
     for k in range(record.shape[0]):
         record[k] = 0.0
     record[PV_USED] = pv_kw

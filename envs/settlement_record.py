@@ -29,6 +29,8 @@ SITE_TABLE = (
     _column("reference_profit", "currency", "what a relative reward takes off, else 0"),
     _column("limit_cut_kw", "kW", "what the limits changed of the action, summed over groups"),
     _column("tripped_groups", "1", "groups that a temperature trip holds"),
+    _column("cold_groups", "1", "groups whose loop is too cold or too near to the dew point"),
+    _column("tower_water_kg", "kg", "make-up water of wet towers"),
 )
 """What every site has, in order."""
 
@@ -45,6 +47,8 @@ SITE_TABLE = (
     REFERENCE,
     LIMIT_CUT,
     TRIPPED_GROUPS,
+    COLD_GROUPS,
+    TOWER_WATER,
 ) = range(len(SITE_TABLE))
 
 SETTLEMENT_TABLE = (

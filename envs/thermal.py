@@ -281,21 +281,23 @@ def temperature_power_frac(chip_c: float, power_per_k: float, reference_c: float
 def keep_warm_kw(
     coolant_c: float,
     sink_c: float,
-    standby_kw: float,
+    rig_kw: float,
     rejection_kw_per_k: float,
     heat_capacity_kj_per_k: float,
     protect_c: float,
     heater_kw: float,
     interval_s: float,
 ) -> float:
-    """Return the heater power that keeps a stopped loop from falling below a temperature [kW].
+    """Return the heater power that keeps a loop from being colder than a temperature [kW].
 
     Off while the loop stays above it by itself through the interval (one lump, exponential decay
-    towards the sink), else what leaves a loop at that temperature less what the rigs give in
-    standby: then the loop settles there.
+    towards the sink), else what leaves a loop at that temperature less what the rigs give: then
+    the loop settles there. A loop that is colder is brought there within the interval, as far as
+    the heater can.
     """
     decay = math.exp(-rejection_kw_per_k * interval_s / heat_capacity_kj_per_k)
     if sink_c + (coolant_c - sink_c) * decay >= protect_c:
         return 0.0
-    needed_kw = rejection_kw_per_k * (protect_c - sink_c) - standby_kw
+    settled_c = max(protect_c, (protect_c - coolant_c * decay) / (1.0 - decay))
+    needed_kw = rejection_kw_per_k * (settled_c - sink_c) - rig_kw
     return min(max(needed_kw, 0.0), heater_kw)

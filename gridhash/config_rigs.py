@@ -47,14 +47,29 @@ class CoolingConfig(SparseBlock):
     spray_off_rejection_frac: float | None = Field(
         default=None, gt=0, le=1, description="wet tower: share of kW/K that is left without spray"
     )
+    cycles_of_concentration: float | None = Field(
+        default=None, ge=1.1, le=100, description="wet tower: salt of its water per make-up water"
+    )
+    evaporated_heat_frac: float | None = Field(
+        default=None, ge=0, le=1, description="wet tower: share of heat that leaves as vapour, or 1"
+    )
+    water_price_per_m3: float | None = Field(
+        default=None, ge=0, description="wet tower: of make-up water"
+    )
     coolant_start_min_c: float | None = Field(
         default=None, ge=-40, le=60, description="no rig starts while the loop is colder"
     )
     condensation_margin_k: float | None = Field(
-        default=None, ge=0, le=20, description="no rig starts nearer to the dew point of outdoors"
+        default=None,
+        ge=0,
+        le=20,
+        description="no rig starts nearer to the dew point of outdoors, and fans keep off it",
     )
     freeze_protect_c: float | None = Field(
-        default=None, ge=-40, le=60, description="a heater keeps the loop of a stopped group here"
+        default=None,
+        ge=-40,
+        le=60,
+        description="a heater keeps the loop here, and off the two limits above, where rigs do not",
     )
     freeze_heater_kw: float | None = Field(
         default=None, gt=0, description="most power of that heater, whole group"
@@ -69,6 +84,15 @@ class CoolingConfig(SparseBlock):
                 "spray_off_below_c and spray_off_rejection_frac belong to kind wet_tower, which "
                 f"needs both; found kind {self.kind} with {wet_keys}"
             )
+        about_water = (self.evaporated_heat_frac, self.water_price_per_m3)
+        cycles = self.cycles_of_concentration
+        if cycles is None and about_water != (None, None):
+            raise ValueError(
+                "evaporated_heat_frac and water_price_per_m3 count for nothing without "
+                "cycles_of_concentration; add it (3 to 6 is usual)"
+            )
+        if cycles is not None and self.kind != "wet_tower":
+            raise ValueError(f"cycles_of_concentration belongs to wet_tower; found {self.kind}")
         if (self.freeze_protect_c is None) != (self.freeze_heater_kw is None):
             raise ValueError("freeze_protect_c and freeze_heater_kw must be given together")
         protect_c, start_c = self.freeze_protect_c, self.coolant_start_min_c

@@ -20,6 +20,7 @@ UNITS = (
     ("_per_kw_h", "currency/kW/h"),
     ("_per_kwh", "currency/kWh"),
     ("_price_per_t", "currency/t"),
+    ("_per_m3", "currency/m³"),
     ("_frac_per_min", "1/min"),
     ("_kw_per_min", "kW/min"),
     ("_kw_per_k", "kW/K"),
@@ -55,9 +56,10 @@ UNITS = (
 PURE_NUMBERS = frozenset(
     {
         "base_power_factor", "call_probability", "clear_share", "curve_a", "curve_b",
-        "demand_link", "fiscal_year_month", "fiscal_year_start", "format_version",
-        "heat_rejection_exponent", "high", "load_levels", "log_sd", "low", "months", "n_rigs",
-        "optional_work_levels", "peaks_per_month", "power_factor", "pue_for_planning", "seed",
+        "cycles_of_concentration", "demand_link", "fiscal_year_month", "fiscal_year_start",
+        "format_version", "heat_rejection_exponent", "high", "load_levels", "log_sd", "low",
+        "months", "n_rigs", "optional_work_levels", "peaks_per_month", "power_factor",
+        "pue_for_planning", "seed",
     }
 )  # fmt: skip
 """Ratios, counts, calendar numbers: keys whose number has no unit."""

@@ -156,6 +156,8 @@ PROFILE = [{"power_w": 1000.0, "hashrate_ths": 60.0}, {"power_w": 2000.0, "hashr
             {"cooling": {"freeze_protect_c": 50, "freeze_heater_kw": 9}},
             "freeze_protect_c 50.0 is above coolant_setpoint_c 38.0",
         ),
+        ({"cooling": {"water_price_per_m3": 300}}, "for nothing without cycles_of_concentration"),
+        ({"cooling": {"cycles_of_concentration": 3}}, "belongs to wet_tower; found air"),
         ({"failures": {"hazard_ref_per_h": 1e-5}}, "missing key .*repair_h: add it"),
     ],
 )

@@ -9,10 +9,11 @@ import pytest
 
 from gridhash.config import SiteConfig, parse_site
 from gridhash.envs.action import ActionKind
+from gridhash.envs.availability import REGULATION_BAND_K
 from gridhash.envs.batched_site import BatchedSite
 from gridhash.envs.failures import hazard_per_h
 from gridhash.envs.kernel import RECORD
-from gridhash.envs.ledger import REPAIR
+from gridhash.envs.ledger import REPAIR, WATER
 from gridhash.envs.psychrometrics import dew_point_c, wet_bulb_c
 from gridhash.envs.scenario import Scenario
 from gridhash.envs.thermal import temperature_power_frac
@@ -32,6 +33,7 @@ KW, COOLING_KW, SITE_KW, PHS, STARTED, REJECTED_KWH = (
         "heat_rejected_kwh",
     )
 )
+COLD, WATER_KG = RECORD.index("cold_groups"), RECORD.index("tower_water_kg")
 FULL, OFF = np.ones((1, 1)), np.zeros((1, 1))
 WET = {"kind": "wet_tower", "spray_off_below_c": 5.0, "spray_off_rejection_frac": 0.3}
 
@@ -171,6 +173,72 @@ def test_no_rig_starts_on_a_loop_that_would_get_wet(play: Play) -> None:
         )  # fmt: skip
         sites.step(OFF)
         assert sites.step(FULL).record[0, STARTED] == pytest.approx(started)
+
+
+def test_fans_keep_a_running_loop_off_the_dew_point(play: Play) -> None:
+    """30 °C and 90 %: dew point 28.2 °C (Magnus). A tower that could reach 27 must not."""
+    low = WET | {"coolant_setpoint_c": 27.0, "heat_rejection_kw_per_k": 2000.0}
+    settled_c, cooling_kw = [], []
+    for cooling in (low, low | {"condensation_margin_k": 2.0}):
+        sites = play(30.0, cooling=cooling, humidity=0.9, coolant_c=40.0)
+        for _ in range(60):
+            record = sites.step(FULL).record[0].copy()
+        settled_c.append(float(sites.state.coolant_c[0, 0]))
+        cooling_kw.append(float(record[COOLING_KW]))
+        assert record[COLD] == 0.0
+
+    assert settled_c[0] < 30.2
+    assert settled_c[1] == pytest.approx(28.2 + 2.0 + REGULATION_BAND_K, abs=0.05)
+    assert cooling_kw[1] < cooling_kw[0]
+
+
+def test_a_heater_brings_a_wet_loop_back_and_its_rigs_start(play: Play) -> None:
+    """20 °C and 95 %: dew point 19.2 °C; at 2 K the loop must be at 21.2 °C before rigs start."""
+    margin = {"condensation_margin_k": 2.0}
+    heated = margin | {"freeze_protect_c": 5.0, "freeze_heater_kw": 400.0}
+    cold, warm = (
+        play(20.0, cooling=own, humidity=0.95, running=0.0, coolant_c=15.0, contract_kw=2000.0)
+        for own in (margin, heated)
+    )
+    for _ in range(200):
+        held, plain = warm.step(OFF).record[0, COLD], cold.step(OFF).record[0, COLD]
+
+    assert warm.state.coolant_c[0, 0] == pytest.approx(19.2 + 2.0 + REGULATION_BAND_K, abs=0.1)
+    assert (held, plain) == (0.0, 1.0)
+    assert warm.step(FULL).record[0, STARTED] == pytest.approx(135.0)
+    assert cold.step(FULL).record[0, STARTED] == 0.0
+
+
+def test_a_few_running_rigs_do_not_let_the_loop_freeze(play: Play) -> None:
+    heated = {"freeze_protect_c": 8.0, "freeze_heater_kw": 400.0}
+    few = np.full((1, 1), 0.02)
+    for cooling, lowest_c in (({}, -25.0), (heated, 8.0 - 1e-6)):
+        sites = play(-25.0, cooling=cooling, coolant_c=30.0)
+        coolant_c = []
+        for _ in range(200):
+            sites.step(few)
+            coolant_c.append(float(sites.state.coolant_c[0, 0]))
+        assert float(sites.state.up.sum()) > 2.0
+        assert min(coolant_c) >= lowest_c
+        assert (coolant_c[-1] < 0.0) == (cooling == {})
+
+
+def test_water_of_a_tower_is_its_latent_heat_and_costs_its_price(play: Play) -> None:
+    """All heat as vapour at 3 cycles: 2.222 kg/kWh; at 300 per m³ 0.667 per kWh rejected."""
+    priced = WET | {"cycles_of_concentration": 3.0, "water_price_per_m3": 300.0}
+    free, dear = play(25.0, cooling=WET), play(25.0, cooling=priced)
+    for _ in range(5):
+        free.step(FULL)
+        output = dear.step(FULL)
+        rejected_kwh = output.record[0, REJECTED_KWH]
+        assert rejected_kwh > 50.0
+        assert output.record[0, WATER_KG] == pytest.approx(2.2222 * rejected_kwh, rel=1e-4)
+        assert output.ledger[0, WATER] == pytest.approx(0.66667 * rejected_kwh, rel=1e-4)
+        less = free.output.profit[0] - output.profit[0]
+        assert less == pytest.approx(output.ledger[0, WATER])
+    assert free.output.record[0, WATER_KG] == 0.0
+    cold = play(4.0, cooling=priced)
+    assert cold.step(FULL).record[0, WATER_KG] == 0.0
 
 
 def test_a_site_of_catalogue_rigs_hashes_by_their_table(

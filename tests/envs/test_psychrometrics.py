@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from gridhash.envs.heat_sink import sink_temp_c, wetted_share
-from gridhash.envs.psychrometrics import dew_point_c, tower_water_kg, wet_bulb_c
+from gridhash.envs.heat_sink import sink_temp_c, spray_water_kg, wetted_share
+from gridhash.envs.psychrometrics import dew_point_c, tower_water_kg_per_kwh, wet_bulb_c
 from gridhash.errors import ConfigError
 
 PRESSURE_HPA = 1013.25
@@ -92,10 +92,15 @@ def test_arrays_keep_their_shape_and_percent_is_refused() -> None:
 
 def test_a_megawatt_hour_evaporates_one_and_a_half_tonnes() -> None:
     """Latent heat alone: 3.6 GJ / 2.43 MJ/kg = 1,481 kg; at 3 cycles a third is blown down."""
-    assert tower_water_kg(1000.0, cycles_of_concentration=1e9) == pytest.approx(1481.5, rel=1e-4)
-    assert tower_water_kg(1000.0, cycles_of_concentration=3.0) == pytest.approx(2222.2, rel=1e-4)
-    with pytest.raises(ConfigError, match="cycles_of_concentration must exceed 1; found 1"):
-        tower_water_kg(1.0, cycles_of_concentration=1.0)
+    assert 1000.0 * tower_water_kg_per_kwh(1.0, 1e9) == pytest.approx(1481.5, rel=1e-4)
+    assert 1000.0 * tower_water_kg_per_kwh(1.0, 3.0) == pytest.approx(2222.2, rel=1e-4)
+    assert 1000.0 * tower_water_kg_per_kwh(0.8, 3.0) == pytest.approx(1777.8, rel=1e-4)
+
+
+def test_a_tower_takes_water_only_while_it_sprays_and_gives_heat_away() -> None:
+    assert spray_water_kg(90.0, 2.0, 1.0, 5.0, 30.0) == 180.0
+    assert spray_water_kg(90.0, 2.0, 1.0, 5.0, 4.9) == 0.0
+    assert spray_water_kg(-90.0, 2.0, 1.0, 5.0, 30.0) == 0.0
 
 
 def test_a_wet_tower_works_against_the_wet_bulb_until_its_spray_could_freeze() -> None:
