@@ -279,7 +279,8 @@ def _variant(
             columns["outdoor_temp_c"] = trace.column("outdoor_temp_c") + outdoor_k
     if curve_b is not None:
         values["groups"] = [
-            group | {"curve_a": 1.0 - curve_b, "curve_b": curve_b} for group in values["groups"]
+            own | group.with_slope(curve_b)
+            for own, group in zip(values["groups"], site.groups, strict=True)
         ]
     drawn = parse_site(values, origin=f"{site.name} with a drawn figure")
     return build_scenario(drawn, trace.with_columns(columns) if columns else trace)

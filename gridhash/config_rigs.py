@@ -3,11 +3,17 @@
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from gridhash.config_blocks import Block, SparseBlock
+from gridhash.config_blocks import Block, SparseBlock, describe_faults
 from gridhash.errors import ConfigError
-from gridhash.hash_curve import concave_rows, fit_slope, linear_hashrate, profile_hashrate
+from gridhash.hash_curve import (
+    concave_rows,
+    fit_slope,
+    linear_hashrate,
+    profile_hashrate,
+    tilted_hashrate,
+)
 from gridhash.rig_models import HashPoint, StopModeName, load_rig
 from gridhash.units import SECONDS_PER_DAY, THS_PER_PHS, W_PER_KW
 
@@ -268,6 +274,29 @@ class RigGroupConfig(SparseBlock):
             return profile_hashrate(level * self.rig_power_w, powers, hashes) / THS_PER_PHS
         nameplate_phs = self.rig_hashrate_ths / THS_PER_PHS
         return linear_hashrate(nameplate_phs, level, self.curve_a, self.curve_b)
+
+    def with_slope(self, slope: float) -> dict[str, Any]:
+        """Return the keys of the same rig with another slope b; a profile is tilted to it."""
+        keys: dict[str, Any] = {"curve_a": 1.0 - slope, "curve_b": slope}
+        if self.profile is None:
+            return keys
+        tilt = slope - self.curve_b
+        nameplate = (self.rig_power_w, self.rig_hashrate_ths)
+        points = [(point.power_w, point.hashrate_ths) for point in self.profile]
+        return keys | {
+            "profile": [
+                {"power_w": w, "hashrate_ths": tilted_hashrate(ths, w, *nameplate, tilt)}
+                for w, ths in points
+            ]
+        }
+
+    def slope_fault(self, slope: float) -> str:
+        """Return why the rig cannot have a slope b, empty if it can."""
+        try:
+            type(self).model_validate(self.model_dump() | self.with_slope(slope))
+        except ValidationError as err:
+            return describe_faults(err)
+        return ""
 
     @property
     def efficiency_j_per_th(self) -> float:

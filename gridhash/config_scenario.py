@@ -9,6 +9,7 @@ result is validated as any site, so that a fault names the key that is wrong. A 
 from collections.abc import Mapping
 from datetime import date
 from importlib import resources
+from itertools import product
 from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -145,7 +146,8 @@ class RandomisationConfig(Block):
 
     hashprice_usd_per_phs_day: Range | None = Field(default=None, description="mean of the span")
     curve_b: Range | None = Field(
-        default=None, description="slope of the efficiency curve, for every group alike"
+        default=None,
+        description="slope of every group's efficiency curve; a profile tilts to it",
     )
     adders_per_kwh: Range | None = Field(default=None, description="of the market block")
     currency_per_usd: Range | None = Field(default=None, description="mean of the span")
@@ -225,15 +227,14 @@ class ScenarioConfig(Block):
                 f"{site.market.settlement_period_s} s: set overrides.market.settlement_period_s, "
                 "or processes.period_s for a finer trace"
             )
-        measured = [group.name for group in site.groups if group.profile is not None]
-        if self.randomisation.curve_b is not None and measured:
-            raise ValueError(
-                f"randomisation.curve_b has no effect on {', '.join(measured)}: a measured profile "
-                "is not varied; remove the range"
-            )
-        profiled = [group.name for group in site.groups if group.profile is not None]
-        if self.randomisation.curve_b is not None and profiled:
-            raise ValueError(f"randomisation.curve_b says nothing to the profiles of {profiled}")
+        drawn = self.randomisation.curve_b
+        for group, end in product(site.groups, ("low", "high") if drawn else ()):
+            slope = getattr(drawn, end)
+            if fault := group.slope_fault(slope):
+                raise ValueError(
+                    f"randomisation.curve_b: {slope:g} does not fit the group {group.name}, "
+                    f"narrow the range: {fault}"
+                )
         for process, block in HEARD_BY.items():
             if getattr(self.processes, process, None) and not attrgetter(block)(site):
                 raise ValueError(

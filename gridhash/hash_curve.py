@@ -58,6 +58,19 @@ def fit_slope(loads: Sequence[float], efficiencies: Sequence[float]) -> float:
     return float(np.sum(x * y) / np.sum(x * x))
 
 
+def tilted_hashrate(
+    hashrate_ths: float, power_w: float, nameplate_w: float, nameplate_ths: float, tilt: float
+) -> float:
+    """Return the hash rate of a row of a table whose slope b grows by `tilt` [TH/s].
+
+    e'(p)/e(1) = e(p)/e(1) + tilt (p - 1): nameplate keeps power and hash rate, and `fit_slope` of
+    all rows grows by exactly `tilt`, since its residuals stay as they are.
+    """
+    load = power_w / nameplate_w
+    efficiency = load * nameplate_ths / hashrate_ths + tilt * (load - 1.0)
+    return nameplate_ths * load / efficiency
+
+
 def off_ratio(a: float, b: float, lowest_load: float) -> float:
     """Return the price, per break-even at nameplate, above which standing still pays [1].
 

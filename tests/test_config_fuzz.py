@@ -577,7 +577,7 @@ def test_every_damaged_file_is_one_clear_error(part: int, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "changes", "fault"),
     [
-        ("MixedFleet", {"randomisation": {"curve_b": [0.2, 0.3]}}, "curve_b has no effect on"),
+        ("MixedFleet", {"randomisation": {"curve_b": [0.0, 0.3]}}, "0 does not fit .* s19k_pro"),
         ("SpotJapan", {"processes": {"dr_up": {}}}, "dr_up draws what nobody hears.*demand_incre"),
         ("SpotJapan", {"processes": {"imbalance": {}}}, "imbalance draws .*tariff.balancing"),
     ],

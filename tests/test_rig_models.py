@@ -98,6 +98,26 @@ def test_levels_of_a_table_are_its_rows_that_are_worth_running() -> None:
     assert group.curve_a + group.curve_b == pytest.approx(1.0)
 
 
+def test_a_table_tilts_to_another_slope_about_nameplate() -> None:
+    """At 978 W, p = 0.350 of 2794 W, 0.1 more slope takes 6.5 % of 22.94 J/TH off 19.76."""
+    group = group_of("S19k-Pro")
+    steeper = RigGroupConfig.model_validate(
+        group.model_dump() | group.with_slope(group.curve_b + 0.1)
+    )
+
+    assert steeper.curve_b == pytest.approx(group.curve_b + 0.1)
+    assert steeper.load_levels == group.load_levels
+    nameplate_phs = group.level_hashrate_phs(1.0)
+    assert steeper.level_hashrate_phs(1.0) == pytest.approx(nameplate_phs)
+    load = 978 / group.rig_power_w
+    relative = group.efficiency_j_per_th
+    expected = 978 / 49.5 + 0.1 * (load - 1.0) * relative
+    assert expected == pytest.approx(18.27, abs=0.01)
+    assert 0.978 / steeper.level_hashrate_phs(load) == pytest.approx(expected)
+    line = load_site("japan_pilot").groups[0]
+    assert line.with_slope(0.4) == {"curve_a": 0.6, "curve_b": 0.4}
+
+
 def test_what_the_site_knows_better_counts_first() -> None:
     group = group_of("S19k-Pro", curve_a=0.7, curve_b=0.3, load_levels=(0.5, 1.0), boot_s=45.0)
 
