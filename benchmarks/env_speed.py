@@ -3,8 +3,9 @@
     python benchmarks/env_speed.py            table
     python benchmarks/env_speed.py --json     the same as JSON
 
-A step is one dispatch interval of one site (default: `japan_pilot`, four groups) with its full
-observation and a fresh random action. What the numbers mean: `benchmarks/README.md`.
+A step is one dispatch interval of one site with its full observation and a fresh random action.
+The site is the scenario JapanPilot, four groups with all its physics and programs; beside it
+stands `japan_pilot`, the same site without them. What the numbers mean: `benchmarks/README.md`.
 """
 
 import argparse
@@ -16,30 +17,58 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import numpy.typing as npt
 
 from gridhash.config import load_site
 from gridhash.data.synthetic import synthetic_japan
+from gridhash.envs import registration
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
-from gridhash.envs.mining_site_env import MiningSiteEnv
+from gridhash.envs.named_scenario import open_named_scenario
 from gridhash.envs.scenario import Scenario, build_scenario
 
+SCENARIO = "JapanPilot"
 FIRST_STEP = """
 import time
 start = time.perf_counter()
+import gymnasium
 import numpy as np
-from gridhash.config import load_site
-from gridhash.data.synthetic import synthetic_japan
-from gridhash.envs.mining_site_env import MiningSiteEnv
-env = MiningSiteEnv(site=load_site("japan_pilot"), trace=synthetic_japan(seed=1))
+import gridhash.envs.registration
+env = gymnasium.make("gridhash/JapanPilot-v0")
 env.reset(seed=0)
-env.step(np.zeros(4, dtype=np.float32))
+env.step(np.zeros(env.action_space.shape, dtype=np.float32))
 print(time.perf_counter() - start)
+"""
+RESIDENT_GROWTH = """
+from pathlib import Path
+import resource
+import numpy as np
+from gridhash.envs.batched_site import BatchedSite, EpisodeRules
+from gridhash.envs.named_scenario import open_named_scenario
+
+def resident_mib():
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+def play(n_sites):
+    sites = BatchedSite(scenario, n_sites, EpisodeRules())
+    sites.draw_starts(np.arange(n_sites), np.random.default_rng(0))
+    for _ in range(100):
+        sites.step(np.zeros((n_sites, sites.n_actions)))
+    return sites
+
+scenario = open_named_scenario("JapanPilot", years=1)
+one = play(1)
+before = resident_mib()
+many = play(1024)
+print(resident_mib() - before)
 """
 
 
@@ -71,36 +100,69 @@ def seconds(work: Callable[[], object], clock: Callable[[], float] = time.perf_c
     return clock() - start
 
 
-def batched_steps(scenario: Scenario, n_sites: int, *, repeats: int, steps: int) -> list[Figure]:
-    """Measure `BatchedSite.step` with a new action at every step, by the wall and the CPU clock.
+def batched_run(
+    scenario: Scenario, n_sites: int, *, steps: int, threads: int = 1
+) -> tuple[Callable[[], None], Callable[[], None], int]:
+    """Return what starts N sites anew, what steps them, and the steps that this makes.
 
-    On a busy machine the second tells what a core of its own would give.
+    Every step of every site has a new action.
     """
     rng = np.random.default_rng(0)
     actions = rng.uniform(-1.0, 1.0, (16, n_sites, scenario.n_groups))
     n_steps = max(1, steps // n_sites)
-    sites = BatchedSite(scenario, n_sites, EpisodeRules(episode_days=30.0))
+    sites = BatchedSite(scenario, n_sites, EpisodeRules(episode_days=30.0), threads=threads)
+
+    def start() -> None:
+        sites.draw_starts(np.arange(n_sites), rng)
 
     def run() -> None:
         for k in range(n_steps):
             sites.step(actions[k % 16])
 
-    name = f"batched kernel, {n_sites} sites"
+    return start, run, n_steps * n_sites
+
+
+def batched_steps(
+    scenario: Scenario, n_sites: int, *, label: str, repeats: int, steps: int
+) -> list[Figure]:
+    """Measure `BatchedSite.step` by the wall and the CPU clock.
+
+    On a busy machine the second tells what a core of its own would give.
+    """
+    start, run, n_steps = batched_run(scenario, n_sites, steps=steps)
+    name = f"{label}, {n_sites} sites"
     figures = []
-    for label, clock in ((name, time.perf_counter), (f"{name}, CPU clock", time.thread_time)):
+    for title, clock in ((name, time.perf_counter), (f"{name}, CPU clock", time.thread_time)):
         rates = []
         for _ in range(repeats + 1):
-            sites.draw_starts(np.arange(n_sites), rng)
-            rates.append(n_steps * n_sites / seconds(run, clock))
-        figures.append(figure(label, "steps/s", rates[1:]))
+            start()
+            rates.append(n_steps / seconds(run, clock))
+        figures.append(figure(title, "steps/s", rates[1:]))
     return figures
 
 
-def single_steps(scenario: Scenario, *, repeats: int, steps: int) -> Figure:
-    """Measure `MiningSiteEnv.step`, one Python call per step."""
-    env = MiningSiteEnv(scenario, episode_days=30.0)
+def thread_scaling(scenario: Scenario, *, repeats: int, steps: int) -> list[Figure]:
+    """Measure 1,024 sites on one and on two threads in turns; and the ratio."""
+    runs = [batched_run(scenario, 1024, steps=steps, threads=threads) for threads in (1, 2)]
+    rates: list[list[float]] = [[], []]
+    for _ in range(repeats + 1):
+        for (start, run, n_steps), own in zip(runs, rates, strict=True):
+            start()
+            own.append(n_steps / seconds(run))
+    ratios = [two / one for one, two in zip(*rates, strict=True)][1:]
+    return [
+        figure("batched kernel, 1024 sites, 2 threads", "steps/s", rates[1][1:]),
+        figure("2 threads per 1", "1", ratios),
+    ]
+
+
+def single_steps(*, repeats: int, steps: int) -> Figure:
+    """Measure one environment of `gymnasium.make`, one Python call per step."""
+    registration.register()
+    env = gymnasium.make(f"gridhash/{SCENARIO}-v0", episode_days=30.0)
     env.reset(seed=0)
-    actions = np.random.default_rng(0).uniform(-1, 1, (16, scenario.n_groups)).astype(np.float32)
+    shape = (16, *(env.action_space.shape or ()))
+    actions = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
 
     def run() -> None:
         for k in range(steps):
@@ -161,7 +223,7 @@ def ppo_rates(scenario: Scenario, *, n_envs: int, repeats: int) -> list[Figure]:
 
     from gridhash.training.vec_env import SiteVecEnv
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(2)
     n_steps = 16
     ours = SiteVecEnv(scenario, n_envs, EpisodeRules(episode_days=7.0), seed=0)
     models = {
@@ -198,22 +260,30 @@ def ppo_rates(scenario: Scenario, *, n_envs: int, repeats: int) -> list[Figure]:
     ]
 
 
+def in_new_process(program: str) -> float:
+    """Return the number that a program prints."""
+    command = [sys.executable, "-c", program]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
 def first_step_s(repeats: int) -> Figure:
     """Measure a new process from its first import to its first step, with numba's cache warm."""
-    command = [sys.executable, "-c", FIRST_STEP]
-    values = [
-        float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        for _ in range(repeats + 1)
-    ]
+    values = [in_new_process(FIRST_STEP) for _ in range(repeats + 1)]
     return figure("first import to first step", "s", values[1:], lower_is_better=True)
 
 
-def pin_to_one_core() -> bool:
-    """Keep this process on its last allowed core; return whether the system can."""
+@contextmanager
+def on_one_core() -> Iterator[bool]:
+    """Keep this process on its last allowed core; yields whether the system can."""
     if not hasattr(os, "sched_setaffinity"):
-        return False
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    return True
+        yield False
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})
+    try:
+        yield True
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def peak_memory_mib() -> float:
@@ -224,30 +294,41 @@ def peak_memory_mib() -> float:
 
 def measure(*, repeats: int, quick: bool, with_ppo: bool) -> dict[str, Any]:
     """Return every figure and what it was measured on."""
-    pinned = pin_to_one_core()
     steps = 40_000 if quick else 400_000
     site, trace = load_site("japan_pilot"), synthetic_japan(seed=1)
-    scenario = build_scenario(site, trace)
-    figures = [
-        figure_
-        for n_sites in (256, 1024)
-        for figure_ in batched_steps(scenario, n_sites, repeats=repeats, steps=steps)
-    ]
-    kernel_memory_mib = peak_memory_mib()
-    figures.append(single_steps(scenario, repeats=repeats, steps=steps // 40))
-    builds_s = [seconds(lambda: build_scenario(site, trace)) for _ in range(repeats)]
-    figures.append(
-        figure(f"build a scenario of {trace.n_rows} periods", "s", builds_s, lower_is_better=True)
-    )
-    figures.append(first_step_s(1 if quick else 3))
+    scenario, plain = open_named_scenario(SCENARIO, years=1), build_scenario(site, trace)
+    with on_one_core() as pinned:
+        figures = [
+            figure_
+            for label, what, sizes in (
+                ("batched kernel", scenario, (256, 512, 1024)),
+                (f"{site.name}, plain", plain, (256, 1024)),
+            )
+            for n_sites in sizes
+            for figure_ in batched_steps(what, n_sites, label=label, repeats=repeats, steps=steps)
+        ]
+        kernel_memory_mib = peak_memory_mib()
+        figures.append(single_steps(repeats=repeats, steps=steps // 40))
+        builds_s = [seconds(lambda: build_scenario(scenario.site, scenario.trace))]
+        builds_s += [
+            seconds(lambda: build_scenario(scenario.site, scenario.trace))
+            for _ in range(0 if quick else repeats)
+        ]
+        name = f"build {SCENARIO}, {scenario.trace.n_rows} periods"
+        figures.append(figure(name, "s", builds_s, lower_is_better=True))
+        figures.append(first_step_s(1 if quick else 3))
+    figures += thread_scaling(scenario, repeats=repeats, steps=steps)
     if with_ppo:
         figures += ppo_rates(scenario, n_envs=1024, repeats=1 if quick else repeats)
+    memory = {"kernel": kernel_memory_mib, "all": peak_memory_mib()}
+    if Path("/proc/self/statm").exists():
+        memory["1024 sites"] = in_new_process(RESIDENT_GROWTH)
     return {
-        "site": site.name,
+        "scenario": SCENARIO,
         "groups": scenario.n_groups,
         "features": len(scenario.features),
         "figures": [asdict(f) for f in figures],
-        "peak_memory_mib": {"kernel": kernel_memory_mib, "all": peak_memory_mib()},
+        "peak_memory_mib": memory,
         "pinned_to_one_core": pinned,
         "load_average": os.getloadavg()[0],
         "processor": processor(),
@@ -272,7 +353,7 @@ def print_table(result: dict[str, Any]) -> None:
     """Print the figures as a table."""
     core = "one core" if result["pinned_to_one_core"] else "not pinned to one core"
     print(
-        f"{result['site']}: {result['groups']} groups, {result['features']} features; "
+        f"{result['scenario']}: {result['groups']} groups, {result['features']} features; "
         f"{result['processor']}, {core}, load average {result['load_average']:.1f}"
     )
     print(f"{'':44} {'best':>12} {'median':>12}")
@@ -280,8 +361,8 @@ def print_table(result: dict[str, Any]) -> None:
         digits = 0 if line["unit"] == "steps/s" else 3
         values = "".join(f" {line[name]:12,.{digits}f}" for name in ("best", "median"))
         print(f"{line['name']:44}{values} {line['unit']}  ({line['repeats']} runs)")
-    memory = result["peak_memory_mib"]
-    print(f"{'peak memory, kernel / all':44} {memory['kernel']:12,.0f} {memory['all']:12,.0f} MiB")
+    for name, mib in result["peak_memory_mib"].items():
+        print(f"{'memory, ' + name:44} {mib:12,.1f} MiB")
 
 
 def main() -> None:

@@ -15,8 +15,8 @@ def test_benchmark_measures_every_figure_of_the_environment() -> None:
     assert run.returncode == 0, run.stderr
     result = json.loads(run.stdout)
 
-    assert {line["unit"] for line in result["figures"]} == {"steps/s", "s"}
-    assert len(result["figures"]) == 7
+    assert {line["unit"] for line in result["figures"]} == {"steps/s", "s", "1"}
+    assert len(result["figures"]) == 15
     assert all(line["best"] > 0 and line["median"] > 0 for line in result["figures"])
-    assert result["groups"] == 4
+    assert (result["scenario"], result["groups"]) == ("JapanPilot", 4)
     assert result["peak_memory_mib"]["all"] >= result["peak_memory_mib"]["kernel"] > 50
