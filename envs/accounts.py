@@ -94,6 +94,28 @@ def ratchet_kw(accounts: Accounts, programs: ProgramParameters, i: int) -> float
 
 
 @njit
+def ratchet_rise_kw(
+    accounts: Accounts, programs: ProgramParameters, i: int, mean_kw: float
+) -> float:
+    """Return by how much a demand raises what later months bill at least, summed over them [kW].
+
+    A peak counts in the `ratchet_months` - 1 months after its own. In each of them it adds what
+    it is, times `ratchet_frac`, above the peaks so far that still count then; so a peak that does
+    no more than outlive an older one adds to the last months alone.
+    """
+    value, frac = accounts.value[i], programs.ratchet_frac
+    if mean_kw <= value[MONTH_PEAK_KW]:
+        return 0.0
+    known_kw = value[MONTH_PEAK_KW]
+    rise_kw = 0.0
+    # From the last month in which the present one counts to the next: older peaks join in.
+    for older in range(programs.ratchet_months - 1):
+        rise_kw += frac * max(mean_kw - known_kw, 0.0)
+        known_kw = max(known_kw, accounts.month_peak_kw[i, older])
+    return rise_kw
+
+
+@njit
 def open_accounts(
     accounts: Accounts,
     programs: ProgramParameters,

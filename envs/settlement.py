@@ -15,6 +15,7 @@ from gridhash.envs.accounts import (
     RATCHET_KW,
     Accounts,
     billed_demand_kw,
+    ratchet_rise_kw,
 )
 from gridhash.envs.columns import (
     ADDER,
@@ -200,9 +201,9 @@ def charge_demand(
 ) -> float:
     """Book demand and capacity charges; return by how much the debt to later months grows.
 
-    A new highest demand will be billed in the months to come through its ratchet; what a month
-    bills for the peaks before it pays that debt off. The reward takes the debt when it is made,
-    so that no charge is taken twice.
+    A demand that outdoes, or outlives, those before it will be billed in the months to come through
+    its ratchet; what a month bills for the peaks before it pays that debt off. The reward takes
+    the debt when it is made, so that every charge is taken once.
     """
     value = accounts.value[i]
     month_begins = substep == 0 and (
@@ -222,10 +223,8 @@ def charge_demand(
         before_kw = billed_demand_kw(accounts, i)
         _, charge = demand_increment(mean_kw, before_kw, programs.demand_charge_per_kw)
         terms[DEMAND] += charge
-        frac = programs.ratchet_frac
-        ratchet_kw = max(frac * value[MONTH_PEAK_KW], value[RATCHET_KW])
-        rise_kw = max(frac * mean_kw - ratchet_kw, 0.0)
-        liability += rise_kw * programs.demand_charge_per_kw * (programs.ratchet_months - 1)
+        rise_kw = ratchet_rise_kw(accounts, programs, i, mean_kw)
+        liability += rise_kw * programs.demand_charge_per_kw
         value[MONTH_PEAK_KW] = max(value[MONTH_PEAK_KW], mean_kw)
         value[METER_KWH] = 0.0
         value[METER_STEPS] = 0.0

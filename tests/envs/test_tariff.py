@@ -182,21 +182,25 @@ def test_demand_charge_with_ratchet_and_power_factor_over_14_months() -> None:
 
     assert len(paid) == 14
     assert paid == pytest.approx([700 * 1800] * 12 + [300 * 1800] * 2)
-    # The debt to later months is made with the peak, eleven times its rise, and paid off monthly.
+    # 300 kW, then 400 more, are owed for eleven months more. From the second month on, the first
+    # 300 kW of a month add a twelfth month to what older peaks cover, and each bill pays debt off.
     debt = played.record("demand_liability")
     months = np.asarray(months_of(played.starts)) - 2024 * 12 - 4
-    assert debt[debt > 0] == pytest.approx([300 * 1800 * 11, 400 * 1800 * 11])
-    assert debt[debt < 0] == pytest.approx([-700 * 1800] * 11 + [-300 * 1800] * 2)
-    assert months[debt < 0].tolist() == list(range(1, 14))
+    first = months == 0
+    assert debt[first & (debt != 0)] == pytest.approx([300 * 1800 * 11, 400 * 1800 * 11])
+    later = pd.Series(debt[~first]).groupby(months[~first]).sum().to_numpy()
+    assert later == pytest.approx([(300 - 700) * 1800] * 11 + [0.0] * 2)
     scale = scenario.params.reward_scale
     assert played.reward * scale == pytest.approx(played.profit - debt, abs=1e-6)
 
 
-def test_a_ratchet_of_80_percent_takes_no_debt_for_a_peak_below_the_one_before() -> None:
-    """Peak of the months before 900 kW, so 720 kW are billed at least, 1,000 JPY each.
+def test_a_ratchet_of_80_percent_takes_a_debt_for_what_older_peaks_do_not_cover() -> None:
+    """Peaks of the months before 900 kW, so 720 kW are billed at least, 1,000 JPY each.
 
-    800 kW in the first month: 80,000 JPY more now and nothing later, since the 900 kW still
-    count. 1,000 kW: 200,000 JPY more now, and 80 % of 100 kW more in each of 11 months: 880,000.
+    800 kW in the first month: 80,000 JPY more now. Of the eleven months that this peak counts in,
+    the 900 kW cover ten; in the last one it alone is billed, 640 kW: a debt of 640,000, while the
+    bill pays off 720,000. 1,000 kW: 200,000 JPY more now, 80 kW more in ten months and 160 kW
+    more in the last: 960,000.
     """
     tariff = {
         "demand_charge": {
@@ -210,7 +214,31 @@ def test_a_ratchet_of_80_percent_takes_no_debt_for_a_peak_below_the_one_before()
     played = play(scenario, np.array([0.8, 1.0]), n_rows=2)
 
     assert played.line("demand_charge") == pytest.approx([720_000 + 80_000, 200_000])
-    assert played.record("demand_liability") == pytest.approx([-720_000, 880_000])
+    assert played.record("demand_liability") == pytest.approx([640_000 - 720_000, 960_000])
+
+
+@pytest.mark.parametrize(("months", "frac"), [(12, 1.0), (12, 0.8), (4, 1.0), (1, 1.0)])
+def test_reward_takes_every_demand_charge_once(months: int, frac: float) -> None:
+    """Over 26 months of peaks that come and lapse, debts made less debts paid are those still owed.
+
+    Owed after a month: in each month to come, the highest peak so far that still counts then.
+    """
+    charge = {"per_kw_month": 1000.0, "power_factor": 0.85, "peak_before_kw": 500.0}
+    tariff = {"demand_charge": charge | {"ratchet_months": months, "ratchet_frac": frac}}
+    scenario = bench(bench_site(tariff=tariff), first_day="2024-03-31", days=31 * 26)
+    shares = np.array([0.3, 0.9, 0.2, 0.4, 0.4, 0.1, 0.6, 0.2])
+    played = play(scenario, lambda instant: float(shares[instant.month % 8]))
+    starts = pd.DatetimeIndex(played.starts)
+    of_month = np.asarray(months_of(starts)) - (2024 * 12 + 4)
+    peaks = 1000.0 * shares[[starts[of_month == m][0].month % 8 for m in range(of_month[-1] + 1)]]
+    known = np.concatenate([np.full(months - 1, 500.0), peaks])
+
+    def owed(last: int) -> float:
+        ahead = [known[last - (months - 1) + k : last + 1].max() for k in range(1, months)]
+        return float(frac * 1000.0 * np.sum(ahead))
+
+    debts = played.record("demand_liability").sum()
+    assert debts == pytest.approx(owed(len(known) - 1) - owed(months - 2))
 
 
 @pytest.mark.parametrize("metering_s", [900, 1800, 3600])
