@@ -141,9 +141,9 @@ def batched_steps(
     return figures
 
 
-def thread_scaling(scenario: Scenario, *, repeats: int, steps: int) -> list[Figure]:
-    """Measure 1,024 sites on one and on two threads in turns; and the ratio."""
-    runs = [batched_run(scenario, 1024, steps=steps, threads=threads) for threads in (1, 2)]
+def thread_scaling(scenario: Scenario, n_sites: int, *, repeats: int, steps: int) -> list[Figure]:
+    """Measure N sites on one and on two threads in turns; and the ratio."""
+    runs = [batched_run(scenario, n_sites, steps=steps, threads=threads) for threads in (1, 2)]
     rates: list[list[float]] = [[], []]
     for _ in range(repeats + 1):
         for (start, run, n_steps), own in zip(runs, rates, strict=True):
@@ -151,8 +151,8 @@ def thread_scaling(scenario: Scenario, *, repeats: int, steps: int) -> list[Figu
             own.append(n_steps / seconds(run))
     ratios = [two / one for one, two in zip(*rates, strict=True)][1:]
     return [
-        figure("batched kernel, 1024 sites, 2 threads", "steps/s", rates[1][1:]),
-        figure("2 threads per 1", "1", ratios),
+        figure(f"batched kernel, {n_sites} sites, 2 threads", "steps/s", rates[1][1:]),
+        figure(f"2 threads per 1, {n_sites} sites", "1", ratios),
     ]
 
 
@@ -317,7 +317,8 @@ def measure(*, repeats: int, quick: bool, with_ppo: bool) -> dict[str, Any]:
         name = f"build {SCENARIO}, {scenario.trace.n_rows} periods"
         figures.append(figure(name, "s", builds_s, lower_is_better=True))
         figures.append(first_step_s(1 if quick else 3))
-    figures += thread_scaling(scenario, repeats=repeats, steps=steps)
+    for n_sites in (1024, 4096):
+        figures += thread_scaling(scenario, n_sites, repeats=repeats, steps=steps)
     if with_ppo:
         figures += ppo_rates(scenario, n_envs=1024, repeats=1 if quick else repeats)
     memory = {"kernel": kernel_memory_mib, "all": peak_memory_mib()}

@@ -16,7 +16,7 @@ def test_benchmark_measures_every_figure_of_the_environment() -> None:
     result = json.loads(run.stdout)
 
     assert {line["unit"] for line in result["figures"]} == {"steps/s", "s", "1"}
-    assert len(result["figures"]) == 15
+    assert len(result["figures"]) == 17
     assert all(line["best"] > 0 and line["median"] > 0 for line in result["figures"])
     assert (result["scenario"], result["groups"]) == ("JapanPilot", 4)
     assert result["peak_memory_mib"]["all"] >= result["peak_memory_mib"]["kernel"] > 50
