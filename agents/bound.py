@@ -22,6 +22,7 @@ The value reported is the dual bound, evaluated here from the solver's multiplie
 it holds even if the solver stopped early.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -44,6 +45,9 @@ HOTTEST_START_C = 40.0
 """Warmest loop that an episode starts with."""
 COLDEST_START_C = 20.0
 """Coldest loop that an episode starts with."""
+FADED_K = 1e-3
+FADING_TIMES = 20.0
+"""Time constants after which 100 K have long become less than `FADED_K`."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,9 @@ def perfect_foresight_bound(
     progress: Callable[[int, int], None] | None = None,
 ) -> Bound:
     """Return an upper bound on what any policy earns in the kernel over a span.
+
+    The decisions of the day are those of the default rules: a play that bids or nominates its own
+    (`EpisodeRules.day_decisions`) may earn more.
 
     The span is cut into disjoint windows with free initial state; their bounds add up to one of
     the span, since the end of a window is then of no concern to the next.
@@ -199,12 +206,32 @@ def _extreme_temperatures(
 ) -> tuple[float, float]:
     """Return the hottest outdoors of a window and the coldest that any chip or loop can be [°C].
 
-    Nothing is colder than what heat goes to, so far, and than what episodes start with.
+    Nothing is colder than what episodes start with, and than what heat went to since what was
+    before has faded (`_fading_s`).
     """
-    so_far = scenario.market[scenario.first_row : rows[1]]
-    sinks = [rigs.sink(so_far[:, OUTDOOR], so_far[:, WET_BULB])[0].min() for rigs in classes]
+    faded_rows = min(_fading_s(scenario.params) / scenario.trace.period_s, scenario.n_rows)
+    first = max(scenario.first_row, rows[0] - math.ceil(faded_rows))
+    lately = scenario.market[first : rows[1]]
+    sinks = [rigs.sink(lately[:, OUTDOOR], lately[:, WET_BULB])[0].min() for rigs in classes]
     hottest_c = float(scenario.market[rows[0] : rows[1], OUTDOOR].max())
-    return hottest_c, float(min(COLDEST_START_C, *sinks))
+    return hottest_c, float(min(COLDEST_START_C, *sinks)) - FADED_K
+
+
+def _fading_s(params: SiteParameters) -> float:
+    """Return after which time a past temperature moves no chip by more than `FADED_K` [s].
+
+    Chips, loop and air are a chain of resistances: the sum of its time constants is no less than
+    its slowest. Heat rejection is least at the least fan speed, without spray; where it may be
+    none, nothing fades.
+    """
+    least_kw_per_k = params.heat_rejection_min_kw_per_k * params.spray_off_rejection_frac
+    if least_kw_per_k.min() <= 0.0:
+        return math.inf
+    chips_kj_per_k = params.n_rigs * params.rig_heat_capacity_kj_per_k
+    slowest_s = (
+        params.loop_heat_capacity_kj_per_k + chips_kj_per_k
+    ) / least_kw_per_k + params.chip_to_coolant_k_per_kw * params.rig_heat_capacity_kj_per_k
+    return FADING_TIMES * float(slowest_s.max())
 
 
 def _minimum_up_holds(params: SiteParameters, hottest_outdoor_c: float) -> bool:

@@ -56,6 +56,8 @@ def _add_reduction(program: LinearProgram, window: Window, energy: Energy) -> No
     n = len(window.market)
     program.add_constant(n * window.hours * committed_kw * programs.capacity_pay_per_kw_h)
     rows = window.rows_where(REDUCTION_CALL)
+    if programs.has_pause:
+        rows = rows[window.scenario.market[rows, PAUSE] <= 0.0]
     if not rows.size:
         return
     baseline_kw = np.full(rows.size, most_kw)

@@ -1,12 +1,11 @@
 """Build the market and calendar arrays of a scenario from site and trace."""
 
-import jpholiday
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from gridhash.config import SiteConfig
 from gridhash.config_tariff import CoincidentPeakConfig, TimeOfUseConfig
+from gridhash.data.business_days import business_days
 from gridhash.data.trace import Trace
 from gridhash.envs import columns as c
 from gridhash.envs.known import known_until, last_seen, rows_known, seen_at_start
@@ -153,17 +152,6 @@ def time_of_use_prices(tariff: TimeOfUseConfig, trace: Trace, timezone: str) -> 
             holds &= weekend == (band.days == "weekends")
         prices[holds] = band.price_per_kwh
     return prices
-
-
-def business_days(local: pd.DatetimeIndex, timezone: str) -> npt.NDArray[np.bool_]:
-    """Return for each instant whether its local day is a business day."""
-    weekday = np.asarray(local.day_of_week) < 5
-    if timezone != "Asia/Tokyo":
-        return weekday
-    days = local.normalize()
-    holiday = {day: jpholiday.is_holiday(day.date()) for day in days.unique()}
-    off = np.asarray(days.map(holiday), dtype=bool)
-    return np.asarray(weekday & ~off)
 
 
 def coincident_weights(peaks: CoincidentPeakConfig, trace: Trace, timezone: str) -> Floats:

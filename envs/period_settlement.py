@@ -39,6 +39,7 @@ from gridhash.envs.parameters import Floats, SiteParameters
 from gridhash.envs.program_parameters import ProgramParameters
 from gridhash.envs.programs import (
     increase_pay,
+    reduction_is_due,
     reduction_settlement,
 )
 from gridhash.envs.settlement_record import (
@@ -115,10 +116,11 @@ def settle_reduction(
     value = accounts.value[i]
     if market[row, REDUCTION_CALL] <= 0.0:
         return
+    due_kw = value[COMMITTED_KW] if reduction_is_due(market[row], programs.has_pause) else 0.0
     energy_pay, penalty, delivered_kwh = reduction_settlement(
         value[BASELINE_KW],
         mean_kw,
-        value[COMMITTED_KW],
+        due_kw,
         programs.reduction_tolerance_frac,
         programs.reduction_pay_per_kwh,
         programs.reduction_penalty_per_kwh,
@@ -127,7 +129,7 @@ def settle_reduction(
     terms[REDUCTION_ENERGY] = energy_pay
     terms[REDUCTION_PENALTY] = penalty
     value[DELIVERED_KWH] += delivered_kwh
-    value[DUE_KWH] += value[COMMITTED_KW] * hours
+    value[DUE_KWH] += due_kw * hours
     record[DELIVERED] = delivered_kwh
     record[BASELINE_EXCESS] = max(value[BASELINE_KW] - rule_metered_kw(market, row), 0.0)
     if row + 1 == market.shape[0] or market[row + 1, REDUCTION_CALL] <= 0.0:

@@ -6,6 +6,7 @@ kW, energy in kWh, money in the site's currency. Worked examples: tests/envs/tes
 
 import numpy as np
 
+from gridhash.envs.columns import PAUSE, REDUCTION_CALL
 from gridhash.envs.jit import njit
 from gridhash.envs.parameters import Floats
 
@@ -40,6 +41,16 @@ def high_4_of_5_kw(history_kw: Floats, slot: int, left_out: int) -> float:
         if day != left_out:
             total += history_kw[day, slot]
     return total / (BASELINE_DAYS - 1)
+
+
+@njit
+def reduction_is_due(market: Floats, has_pause: bool) -> bool:
+    """Return whether a row's call to reduce counts: a pause order of the utility comes before it.
+
+    What the order forces off is neither paid as delivered nor fined as missing. `market` is the
+    row, (columns,).
+    """
+    return bool(market[REDUCTION_CALL] > 0.0 and not (has_pause and market[PAUSE] > 0.0))
 
 
 @njit

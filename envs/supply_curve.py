@@ -19,7 +19,6 @@ from gridhash.envs.accounts import (
 from gridhash.envs.columns import (
     BASE_POINT,
     INCREASE_CALL,
-    REDUCTION_CALL,
     SEEN_ALL_IN,
     SEEN_PRICE,
     SEEN_PV,
@@ -30,7 +29,7 @@ from gridhash.envs.dispatch import block_value_per_kwh
 from gridhash.envs.jit import njit
 from gridhash.envs.parameters import Floats, SiteParameters
 from gridhash.envs.program_parameters import ProgramParameters
-from gridhash.envs.programs import base_point_tolerance_kw
+from gridhash.envs.programs import base_point_tolerance_kw, reduction_is_due
 
 MAX_SEGMENTS = 12
 """Five pieces of sources, at most two kinks of a base point, two of a call down, one of one up."""
@@ -103,7 +102,7 @@ def supply_is_shaped(programs: ProgramParameters, exogenous: Exogenous, row: int
         return True
     market = exogenous.market[row]
     return bool(
-        (programs.has_reduction and market[REDUCTION_CALL] > 0.0)
+        (programs.has_reduction and reduction_is_due(market, programs.has_pause))
         or (programs.increase_max_kw > 0.0 and market[INCREASE_CALL] > 0.0)
     )
 
@@ -143,7 +142,7 @@ def build_supply_curve(
         n = raise_above(curve, n, -1.0, -programs.base_penalty_per_kwh)
         n = raise_above(curve, n, max(base_kw - tolerance_kw, 0.0), programs.base_penalty_per_kwh)
         n = raise_above(curve, n, base_kw + tolerance_kw, programs.base_penalty_per_kwh)
-    if programs.has_reduction and market[REDUCTION_CALL] > 0.0:
+    if programs.has_reduction and reduction_is_due(market, programs.has_pause):
         promised_kw = max(value[BASELINE_KW] - value[COMMITTED_KW], 0.0)
         enough_kw = max(
             value[BASELINE_KW] - programs.reduction_tolerance_frac * value[COMMITTED_KW], 0.0

@@ -64,7 +64,7 @@ class PauseOrderProcess(Block):
 
 
 class DrDownProcess(Block):
-    """Calls to reduce (発動指令): blocks of 3 h on weekdays from 9 to 20, at most 12 a year."""
+    """Calls to reduce (発動指令): 3 h on business days from 9 to 20, at most 12 a year."""
 
     per_year: float = Field(default=8.0, gt=0.0, le=100.0, description="expected; assumed")
     most_per_year: int = Field(default=12, ge=1, description="per fiscal year")

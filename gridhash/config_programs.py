@@ -20,7 +20,9 @@ class DemandReductionConfig(Block):
 
     `baseline_limit` says what is done against raising load to raise the baseline: ``rule`` caps it
     at what the level rule would draw at that moment (gaming is prevented); ``none`` does not
-    (gaming is modelled, and the excess over the rule is recorded).
+    (gaming is modelled, and the excess over the rule is recorded). There is no adjustment to the
+    load of the day itself before the call. While a pause order of the utility holds, the call
+    counts neither as delivered nor as missed.
     """
 
     committed_kw: float = Field(gt=0, description="default bid; the day's decision may lower it")
@@ -40,7 +42,9 @@ class DemandReductionConfig(Block):
 class DemandIncreaseConfig(Block):
     """Demand response up (上げDR): pay for consumption above the baseline; no penalty.
 
-    Calls are the trace column dr_up_call.
+    Calls are the trace column dr_up_call. The baseline is "high 4 of 5" of each slot, and nothing
+    is done against lowering load to lower it, nor against pay for load that would be there anyway
+    (gaming is modelled, not prevented).
     """
 
     pay_per_kwh: float = Field(gt=0, description="on load above the baseline in a call")

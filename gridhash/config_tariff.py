@@ -143,8 +143,9 @@ class BalancingConfig(Block):
     """Plan and imbalance (計画値同時同量): spot on what was nominated, imbalance price on the rest.
 
     Needs the trace columns imbalance_surplus_price_per_kwh and imbalance_shortage_price_per_kwh.
-    A plan that is wrong on purpose is not allowed: deviation of a month beyond `bias_limit_frac`
-    of what was nominated costs `bias_penalty_per_kwh` and is reported.
+    A plan that is wrong on purpose is not allowed: net deviation of a month beyond
+    `bias_limit_frac` of what was nominated costs `bias_penalty_per_kwh` and is reported. A plan
+    shifted between the hours of a month is not caught by that (gaming there is modelled).
     """
 
     gate_closure_local_hour: float = Field(

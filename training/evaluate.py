@@ -105,7 +105,7 @@ def evaluate(
             if progress is not None:
                 progress("bound", done, total)
 
-        bound = perfect_foresight_bound(scenario, rows, progress=report_bound)
+        bound = perfect_foresight_bound(scenario, rows, opens_accounts=True, progress=report_bound)
     decision_us = {policy.name: _decision_us(scenario, policy, rows) for policy in policies}
     zone = scenario.site.timezone
     daily = {run.name: run.daily_profit(zone).to_numpy(dtype=np.float64) for run in runs}

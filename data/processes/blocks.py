@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from gridhash.data.processes.common import Array, LocalTime, Seconds, expected
 from gridhash.data.synthesis import normal
@@ -33,8 +34,8 @@ class BlockRule:
         Before the block starts [s].
     months
         From 1.
-    weekdays
-        Whether Saturdays and Sundays are left out.
+    business_days
+        Whether all other days are left out.
     per_year
         Expected number of blocks.
     most_per_year, year_month
@@ -49,7 +50,7 @@ class BlockRule:
     longest_h: float
     notice_s: int
     months: tuple[int, ...]
-    weekdays: bool
+    business_days: bool
     per_year: float
     most_per_year: int | None
     year_month: int
@@ -78,12 +79,13 @@ def signal(trace: Trace, *, residual: bool) -> tuple[Array, Seconds, str]:
 def draw_blocks(
     trace: Trace,
     local: LocalTime,
+    is_business_day: npt.NDArray[np.bool_],
     values: Array,
     known_s: Seconds,
     rule: BlockRule,
     rng: np.random.Generator,
 ) -> Array:
-    """Return 1 in the rows of the blocks, else 0.
+    """Return 1 in the rows of the blocks, else 0; `is_business_day` is given by row.
 
     Each day's decision falls `notice_s` before the first hour in which a block may lie, so that it
     and the position of the block rest on nothing later. A day's score is the highest mean of what
@@ -114,7 +116,7 @@ def draw_blocks(
         first = rows[0]
         n_rows = max(round(lengths_h[day] * 3600 / trace.period_s), 1)
         is_day = local.month[first] in rule.months and (
-            not rule.weekdays or local.weekday[first] < 5
+            not rule.business_days or is_business_day[first]
         )
         if not is_day or rows.size < n_rows:
             continue
@@ -142,7 +144,7 @@ def _day(local: LocalTime, day: int) -> slice:
 def _probability(rule: BlockRule) -> float:
     """Return the probability of a block on a day that may have one."""
     days = sum(DAYS_IN_MONTH[month - 1] for month in set(rule.months))
-    return min(rule.per_year / (days * 5.0 / 7.0 if rule.weekdays else days), 1.0)
+    return min(rule.per_year / (days * 5.0 / 7.0 if rule.business_days else days), 1.0)
 
 
 def _best(forecast: Array, n_rows: int) -> tuple[int, float]:

@@ -5,6 +5,7 @@ from datetime import time
 import numpy as np
 
 from gridhash.config_processes import DrDownProcess, DrUpProcess, PauseOrderProcess
+from gridhash.data.business_days import business_days
 from gridhash.data.processes.blocks import BlockRule, draw_blocks, signal
 from gridhash.data.processes.common import expected, labelled, local_time, stream, with_notice
 from gridhash.data.runs import runs
@@ -32,7 +33,7 @@ def with_pause_orders(
         longest_h=settings.longest_h,
         notice_s=round(settings.notice_h * 3600),
         months=settings.months,
-        weekdays=False,
+        business_days=False,
         per_year=settings.per_year,
         most_per_year=None,
         year_month=1,
@@ -56,7 +57,7 @@ def with_dr_down_calls(trace: Trace, settings: DrDownProcess, *, timezone: str, 
         longest_h=settings.block_h,
         notice_s=round(settings.notice_h * 3600),
         months=settings.months,
-        weekdays=True,
+        business_days=True,
         per_year=settings.per_year,
         most_per_year=settings.most_per_year,
         year_month=settings.fiscal_year_month,
@@ -70,7 +71,8 @@ def _with_blocks(
 ) -> Trace:
     values, known_s, what = signal(trace, residual=residual)
     local = local_time(trace.starts, timezone)
-    flag = draw_blocks(trace, local, values, known_s, rule, stream(seed, name))
+    business = business_days(trace.starts.tz_convert(timezone), timezone)
+    flag = draw_blocks(trace, local, business, values, known_s, rule, stream(seed, name))
     cap = "" if rule.most_per_year is None else f", at most {rule.most_per_year} a year"
     note = (
         f"blocks of {rule.shortest_h:g} to {rule.longest_h:g} h between {rule.first_hour:g} and "

@@ -17,7 +17,7 @@ from gridhash.agents.linear_program import LinearProgram
 from gridhash.agents.policy import Policy
 from gridhash.agents.rig_class import RigClass, rig_classes
 from gridhash.agents.roster import POLICIES, build_policy
-from gridhash.config import SiteConfig
+from gridhash.config import SiteConfig, parse_site
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.parameters import compile_site
@@ -410,3 +410,25 @@ def test_spans_that_cannot_be_bounded_are_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         perfect_foresight_bound(lively_scenario, rows, window_days=days)
+
+
+def test_a_frost_long_ago_does_not_loosen_the_bound_of_rigs_whose_power_follows_their_chips(
+    japan_levels: SiteConfig, make_scenario: MakeScenario
+) -> None:
+    """Warm rigs draw more: after days at 30 °C it is all the same what was before."""
+    values = japan_levels.model_dump(exclude_unset=True)
+    leaky = {"power_per_k": 0.0025, "power_reference_c": 65.0}
+    site = parse_site(
+        values | {"groups": [group | leaky for group in values["groups"]]}, origin="test"
+    )
+    prices = np.full(7 * 48, 8.0)
+    bounds = []
+    for frost_c in (30.0, -10.0):
+        outdoor_c = np.where(np.arange(len(prices)) < 3 * 48, frost_c, 30.0)
+        scenario = make_scenario(site, prices, {"outdoor_temp_c": outdoor_c})
+        rows = (6 * 48, 7 * 48)
+        bounds.append(perfect_foresight_bound(scenario, rows).value)
+        early = perfect_foresight_bound(scenario, (2 * 48, 3 * 48)).value
+
+    assert bounds[0] == bounds[1]
+    assert early > bounds[0]

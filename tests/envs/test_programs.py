@@ -160,6 +160,29 @@ def test_a_call_of_three_hours_pays_fines_and_counts(
     assert calls_of(scenario, by_weekday(WEEK, share)) == (1, failed)
 
 
+def test_a_pause_order_comes_before_a_call() -> None:
+    """The call of six half-hours, paused in the last two: off in all six, only four are paid.
+
+    Baseline 900 kW, 400 kW promised: 400 x 2 h x 10.00 = 8,000; running on in the first four would
+    be fined for these alone, 360 x 2 h x 60.00 = 43,200.
+    """
+    programs = {"demand_reduction": REDUCTION, "pause_orders": {"pause_power_kw": 0.0}}
+    columns = {
+        "dr_down_call": on_rows(480, dict.fromkeys(range(CALL_ROW, CALL_ROW + 6), 1.0)),
+        "pause_order": on_rows(480, dict.fromkeys((CALL_ROW + 4, CALL_ROW + 5), 1.0)),
+    }
+    site = bench_site(programs=programs)
+    scenario = bench(site, first_day=FIRST_DAY, days=10, prices=8.0, columns=columns)
+
+    obeyed = play(scenario, by_weekday(WEEK, 0.0))
+    assert obeyed.line("reduction_energy_pay").sum() == pytest.approx(8_000.0)
+    assert obeyed.line("reduction_penalty").sum() == 0.0
+    assert calls_of(scenario, by_weekday(WEEK, 0.0)) == (1, 0)
+    ignored = play(scenario, by_weekday(WEEK, 1.0))
+    assert ignored.line("reduction_energy_pay").sum() == 0.0
+    assert ignored.line("reduction_penalty").sum() == pytest.approx(43_200.0)
+
+
 def calls_of(scenario: Scenario, share: Any) -> tuple[int, int]:
     """Return calls ended and failed at the end of the data."""
     steps = (scenario.n_rows - scenario.first_row) * scenario.steps_per_row

@@ -1,5 +1,6 @@
 """Orders and calls come about as often as said, where said, and as early as said."""
 
+import jpholiday
 import numpy as np
 import pandas as pd
 import pytest
@@ -60,7 +61,7 @@ def test_pause_orders_lie_in_evenings_of_high_demand(years: Trace) -> None:
     assert rank[years.column("pause_order") > 0.0].mean() > 0.85
 
 
-def test_calls_to_reduce_are_three_hours_on_weekdays_and_at_most_twelve_a_year(
+def test_calls_to_reduce_are_three_hours_on_business_days_and_at_most_twelve_a_year(
     years: Trace,
 ) -> None:
     found = blocks(years, "dr_down_call")
@@ -71,6 +72,7 @@ def test_calls_to_reduce_are_three_hours_on_weekdays_and_at_most_twelve_a_year(
     for start, hours in found:
         assert hours == 3.0
         assert start.weekday() < 5
+        assert not jpholiday.is_holiday(start.date())
         assert start.hour >= 9
         assert start.hour + start.minute / 60 + hours <= 20.0
 
