@@ -1,7 +1,11 @@
 """The call of the kernel for N sites: types looked up once, sites shared out among threads."""
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
+import weakref
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
+from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -16,6 +20,7 @@ from gridhash.envs.state import FleetState
 from gridhash.errors import ConfigError
 
 _Arrays = TypeVar("_Arrays", FleetState, Accounts, StepOutput)
+_Actions = SimpleQueue[Floats | None]
 
 
 class _Span(NamedTuple):
@@ -59,8 +64,6 @@ class SiteStepper:
         n_sites = len(state.row)
         if not 1 <= threads <= n_sites:
             raise ConfigError(f"threads is {threads}: give 1 to {n_sites}, the number of sites")
-        self._fixed = (scenario.params, scenario.programs, scenario.exogenous)
-        self._rules = (int(action_kind), relative_reward)
         ends = [n_sites * k // threads for k in range(threads + 1)]
         self._spans = [
             _Span(
@@ -72,39 +75,67 @@ class SiteStepper:
             )
             for sites in (slice(first, end) for first, end in pairwise(ends))
         ]
+        fixed = (scenario.params, scenario.programs, scenario.exogenous)
+        rules = (int(action_kind), relative_reward)
         span = self._spans[0]
-        self._step_sites = bound_to_types(
+        step_bound = bound_to_types(
             step_sites,
-            *self._fixed,
+            *fixed,
             span.state,
             span.accounts,
             np.zeros((1, scenario.n_groups)),
-            *self._rules,
+            *rules,
             span.scratch,
             span.output,
         )
-        self._helpers = ThreadPoolExecutor(threads - 1) if threads > 1 else None
+        self._step_span = partial(_step_span, step_bound, fixed, rules)
+        self._asked: list[_Actions] = [SimpleQueue() for _ in self._spans[1:]]
+        self._done: SimpleQueue[None] = SimpleQueue()
+        self._under_way = 0
+        for asked, other in zip(self._asked, self._spans[1:], strict=True):
+            work = partial(self._step_span, other)
+            threading.Thread(target=_serve, args=(asked, self._done, work), daemon=True).start()
+        # Threads know nothing of this object, so that it may go; then they end.
+        weakref.finalize(self, _end, self._asked)
 
     def step(self, action: Floats) -> None:
         """Advance all sites under `action`, (N, G) float64, C-contiguous, not checked."""
-        if self._helpers is None:
+        if not self._asked:
             self._step_span(self._spans[0], action)
             return
-        others = [
-            self._helpers.submit(self._step_span, span, action[span.sites])
-            for span in self._spans[1:]
-        ]
+        self._wait()  # for what a Ctrl-C in the last step left under way
+        for asked, span in zip(self._asked, self._spans[1:], strict=True):
+            asked.put(action[span.sites])
+            self._under_way += 1
         self._step_span(self._spans[0], action[self._spans[0].sites])
-        for other in others:
-            other.result()
+        self._wait()
 
-    def _step_span(self, span: _Span, action: Floats) -> None:
-        self._step_sites(
-            *self._fixed,
-            span.state,
-            span.accounts,
-            action,
-            *self._rules,
-            span.scratch,
-            span.output,
-        )
+    def _wait(self) -> None:
+        while self._under_way:
+            self._done.get()
+            self._under_way -= 1
+
+
+def _step_span(
+    step_bound: Callable[..., None],
+    fixed: tuple[Any, ...],
+    rules: tuple[int, bool],
+    span: _Span,
+    action: Floats,
+) -> None:
+    step_bound(*fixed, span.state, span.accounts, action, *rules, span.scratch, span.output)
+
+
+def _serve(asked: _Actions, done: SimpleQueue[None], work: Callable[[Floats], None]) -> None:
+    """Do what is asked until None is; the kernel raises nothing.
+
+    Queues of C hand over within some 20 µs, a pool of futures takes several times that.
+    """
+    while (action := asked.get()) is not None:
+        work(action)
+        done.put(None)
+
+
+def _end(asked: list[_Actions]) -> None:
+    for queue in asked:
+        queue.put(None)

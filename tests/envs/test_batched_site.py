@@ -1,10 +1,12 @@
 """The same bits for one site or many, compiled or not, in this process or another."""
 
+import gc
 import json
 import os
 import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -263,6 +265,19 @@ def test_threads_change_no_bit(
         shared.step(action)
         for i in range(7):
             assert bits(shared, i) == bits(alone, i)
+
+
+def test_threads_end_with_the_sites_that_they_step(busy_scenario: Scenario) -> None:
+    before = set(threading.enumerate())
+    sites = BatchedSite(busy_scenario, 4, EpisodeRules(episode_days=1.0), threads=3)
+    own = set(threading.enumerate()) - before
+
+    assert len(own) == 2
+    del sites
+    gc.collect()
+    for thread in own:
+        thread.join(timeout=10.0)
+        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("threads", [0, 8])
