@@ -42,6 +42,10 @@ class ActionKind(IntEnum):
         return -1.0 if self is ActionKind.SHADOW_PRICE else 0.0
 
 
+SHADOW_PRICE, POWER, LEVELS = (int(kind) for kind in ActionKind)
+"""The same as compiled code knows them."""
+
+
 def action_hash(site: SiteConfig, kind: ActionKind) -> str:
     """Return a hash of the action table; a bundle made for another table is refused."""
     names = [group.name for group in site.groups]
@@ -68,12 +72,12 @@ def wanted_power(
     An index of kind ``levels`` comes as a float and means the nearest whole number.
     """
     n_groups = params.n_rigs.shape[0]
-    if kind == 2:
+    if kind == LEVELS:
         for g in range(n_groups):
             index = int(min(max(float(action[g]), 0.0), float(params.n_levels[g])) + 0.5)
             wanted_kw[g] = level_power_kw(params, g, index)
         return
-    if kind == 1:
+    if kind == POWER:
         for g in range(n_groups):
             share = min(max(float(action[g]), 0.0), 1.0)
             wanted_kw[g] = share * params.n_rigs[g] * params.level_kw[g, params.n_levels[g] - 1]

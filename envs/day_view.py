@@ -11,7 +11,12 @@ from gridhash.data.processes.common import LABEL
 from gridhash.data.trace import Trace
 from gridhash.envs import columns as c
 from gridhash.envs.ledger import LEDGER
-from gridhash.envs.observation import N_CALENDAR, N_SITE_ROW, horizon_periods
+from gridhash.envs.observation import (
+    BREAK_EVEN,
+    N_SITE_ROW,
+    PUBLISHED_H,
+    horizon_periods,
+)
 from gridhash.envs.parameters import Floats, Ints
 from gridhash.envs.scenario import Scenario
 from gridhash.units import SECONDS_PER_HOUR
@@ -126,7 +131,7 @@ def view_day(
         profit=_column(frame, "profit"),
         price=price * scale,
         all_in=(price + extra) * scale,
-        break_even=scenario.rows[rows, N_CALENDAR + 1].astype(np.float64) * scale,
+        break_even=scenario.rows[rows, BREAK_EVEN].astype(np.float64) * scale,
         best_break_even_ratio=best_break_even_ratio(scenario),
         ahead=ahead * scale,
         ahead_starts=pd.date_range(now, periods=len(ahead), freq=_period(scenario)),
@@ -159,7 +164,7 @@ def price_scale(scenario: Scenario) -> tuple[float, str]:
 
     Per MWh where the break-even lies below `CENTS_BELOW`, as markets quote it there.
     """
-    value = float(np.median(scenario.rows[:, N_CALENDAR + 1]))
+    value = float(np.median(scenario.rows[:, BREAK_EVEN]))
     return (1000.0, "MWh") if value < CENTS_BELOW else (1.0, "kWh")
 
 
@@ -183,11 +188,11 @@ def published_ahead(scenario: Scenario, now: pd.Timestamp) -> Floats:
         return np.zeros(0)
     features = scenario.rows[row].astype(np.float64)
     known = round(
-        features[N_CALENDAR + 2] * SECONDS_PER_HOUR / scenario.site.market.settlement_period_s
+        features[PUBLISHED_H] * SECONDS_PER_HOUR / scenario.site.market.settlement_period_s
     )
     n_ahead = min(known, horizon_periods(scenario.site))
     ratios = features[N_SITE_ROW : N_SITE_ROW + n_ahead]
-    return np.asarray(ratios * features[N_CALENDAR + 1])
+    return np.asarray(ratios * features[BREAK_EVEN])
 
 
 def _events(market: Floats, tripped: Floats) -> tuple[Event, ...]:

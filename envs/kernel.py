@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gridhash.envs.accounts import Accounts, enter_row
-from gridhash.envs.action import wanted_power
+from gridhash.envs.action import SHADOW_PRICE, wanted_power
 from gridhash.envs.availability import fail_and_repair, hold_cold_starts
 from gridhash.envs.columns import (
     DEW_POINT,
@@ -30,7 +30,6 @@ from gridhash.envs.ledger import (
     REPAIR,
     START_WEAR,
     WATER,
-    surplus_used_kw,
     write_ledger,
 )
 from gridhash.envs.limits import limit_setpoint
@@ -192,7 +191,7 @@ def choose_setpoint(
     wanted_kw = scratch.group[3]
     setpoint_kw = scratch.group[4]
     rig_cap_kw = params.rig_cap_kw
-    if action_kind == 0 and supply_is_shaped(programs, exogenous, row):
+    if action_kind == SHADOW_PRICE and supply_is_shaped(programs, exogenous, row):
         n_segments = build_supply_curve(
             params, programs, exogenous, accounts, i, row, scratch.curve
         )
@@ -316,7 +315,6 @@ def book_step(
     record, terms = output.record[i], output.ledger[i]
     hours = params.interval_s / 3600.0
     site_kw, phs = record[SITE], record[HASHRATE]
-    start_wear, repair_cost, water_cost = terms[START_WEAR], terms[REPAIR], terms[WATER]
     liability = 0.0
     if programs.present:
         profit, from_surplus_kw = settle(
@@ -329,27 +327,23 @@ def book_step(
             state.substep[i],
             site_kw,
             phs,
-            start_wear,
-            repair_cost,
-            water_cost,
+            terms[START_WEAR],
+            terms[REPAIR],
+            terms[WATER],
             terms,
             record[N_OWN_RECORD:],
         )
         liability = record[N_OWN_RECORD + LIABILITY]
     else:
-        profit = write_ledger(
+        profit, from_surplus_kw = write_ledger(
             params,
             market[row, PRICE],
             market[row, SURPLUS],
             market[row, REVENUE],
             site_kw,
             phs,
-            start_wear,
             terms,
         )
-        profit -= repair_cost
-        profit -= water_cost
-        from_surplus_kw = surplus_used_kw(params, site_kw, market[row, SURPLUS], market[row, PRICE])
     reference = market[row, RULE_PROFIT] * hours if relative_reward else 0.0
     output.profit[i] = profit
     output.reward[i] = (profit - liability - reference) / params.reward_scale

@@ -178,12 +178,12 @@ def write_ledger(
     revenue_per_phs_day: float,
     site_kw: float,
     phs: float,
-    start_wear: float,
     terms: Floats,
-) -> float:
-    """Write the five terms of a site without tariff and programs; return profit [currency].
+) -> tuple[float, float]:
+    """Write energy and hashes of a site without tariff and programs.
 
-    `terms` is (N_LEDGER,); the rest of it is left alone.
+    `terms` is (N_LEDGER,); START_WEAR, REPAIR and WATER are in it, and the lines of tariffs and
+    programs, which stay zero, are not read. Returns profit [currency] and surplus used [kW].
     """
     hours = params.interval_s / SECONDS_PER_HOUR
     from_surplus_kw = surplus_used_kw(params, site_kw, surplus_kw, price_per_kwh)
@@ -192,8 +192,16 @@ def write_ledger(
     terms[IMPORT_ENERGY] = import_kwh * price_per_kwh
     terms[ADDERS] = import_kwh * params.adders_per_kwh
     terms[SURPLUS_ENERGY] = from_surplus_kw * hours * params.surplus_price_per_kwh
-    terms[START_WEAR] = start_wear
-    return float(terms[0] - terms[1] - terms[2] - terms[3] - terms[4])
+    profit = (
+        terms[HASH_REVENUE]
+        - terms[IMPORT_ENERGY]
+        - terms[ADDERS]
+        - terms[SURPLUS_ENERGY]
+        - terms[START_WEAR]
+        - terms[REPAIR]
+        - terms[WATER]
+    )
+    return float(profit), from_surplus_kw
 
 
 @njit

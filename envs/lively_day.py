@@ -8,7 +8,7 @@ import pandas as pd
 
 from gridhash.envs import columns as c
 from gridhash.envs.day_view import SPANS
-from gridhash.envs.observation import N_CALENDAR
+from gridhash.envs.observation import BREAK_EVEN
 from gridhash.envs.parameters import Floats, Ints
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import DataError
@@ -86,7 +86,7 @@ def lively_day(scenario: Scenario, *, days_before: int = 0) -> date:
     if days_before < len(days.number):
         days = Days(*(values[days_before:] for values in days))
     market = scenario.market
-    level = scenario.rows[:, N_CALENDAR + 1].astype(np.float64)
+    level = scenario.rows[:, BREAK_EVEN].astype(np.float64)
     all_in = market[:, c.PRICE] + market[:, c.ADDER]
     points = np.zeros(len(days.number))
     for column, _ in SPANS:

@@ -55,6 +55,7 @@ from gridhash.envs.state import (
 from gridhash.units import SECONDS_PER_HOUR
 
 N_CALENDAR = 6
+PRICE_NOW, BREAK_EVEN, PUBLISHED_H, OUTDOOR_NOW, SURPLUS_NOW = range(N_CALENDAR, N_CALENDAR + 5)
 N_SITE_ROW = N_CALENDAR + 5
 """Row features before the price vector."""
 N_GROUP_ROW = 1
@@ -236,11 +237,11 @@ def row_features(
         value = site_value_per_kwh(params, market[r, REVENUE])
         for k in range(N_CALENDAR):
             out[r, k] = phases[r, k]
-        out[r, N_CALENDAR] = market[r, SEEN_PRICE]
-        out[r, N_CALENDAR + 1] = value
-        out[r, N_CALENDAR + 2] = max(min(known, horizon), 0) * period_h
-        out[r, N_CALENDAR + 3] = market[r, SEEN_OUTDOOR]
-        out[r, N_CALENDAR + 4] = market[r, SEEN_SURPLUS] / params.contract_power_kw
+        out[r, PRICE_NOW] = market[r, SEEN_PRICE]
+        out[r, BREAK_EVEN] = value
+        out[r, PUBLISHED_H] = max(min(known, horizon), 0) * period_h
+        out[r, OUTDOOR_NOW] = market[r, SEEN_OUTDOOR]
+        out[r, SURPLUS_NOW] = market[r, SEEN_SURPLUS] / params.contract_power_kw
         scratch[0, :] = 0.0
         market[r, RULE_PROFIT] = dispatch_by_merit(
             params,

@@ -11,6 +11,7 @@ from gridhash.config_rigs import CoolingConfig
 from gridhash.envs.psychrometrics import tower_water_kg_per_kwh
 from gridhash.envs.thermal import (
     heat_rejection_at,
+    pump_power_kw,
     running_share,
     temperature_power_frac,
 )
@@ -213,7 +214,7 @@ def compile_site(site: SiteConfig) -> SiteParameters:
         fan_kw=per_group([c.fan_kw for c in cooling]),
         fan_min_kw=per_group([c.fan_kw * c.fan_min_speed_frac**3 for c in cooling]),
         pump_kw=per_group([c.pump_kw for c in cooling]),
-        pump_idle_kw=per_group([c.pump_kw * c.pump_idle_flow_frac**3 for c in cooling]),
+        pump_idle_kw=per_group([pump_power_kw(c.pump_kw, c.pump_idle_flow_frac) for c in cooling]),
         coolant_setpoint_c=per_group([c.coolant_setpoint_c for c in cooling]),
         chip_derate_c=per_group([c.chip_derate_c for c in cooling]),
         chip_trip_c=per_group([c.chip_trip_c for c in cooling]),

@@ -29,6 +29,7 @@ from gridhash.envs.market_array import (
     market_array,
 )
 from gridhash.envs.observation import (
+    BREAK_EVEN,
     N_CALENDAR,
     N_GROUP_ROW,
     N_SITE_ROW,
@@ -182,7 +183,7 @@ def build_scenario(site: SiteConfig, trace: Trace) -> Scenario:
     )
     calendar, history_rows = calendar_array(site, trace)
     if programs.present or site.observation.forecast_h:
-        value = rows[:, N_CALENDAR + 1].astype(np.float64)
+        value = rows[:, BREAK_EVEN].astype(np.float64)
         extra = program_row_features(site, trace, market, calendar, value)
         low, high = bounds[n_plain : rows.shape[1]].T
         rows[:, n_plain:] = np.clip(extra, low, high)

@@ -98,14 +98,16 @@ def test_terms_sum_to_profit_and_energy_is_neither_lost_nor_paid_twice(
     price: float, surplus_kw: float, revenue: float, site_kw: float, phs: float, wear: float
 ) -> None:
     terms = np.zeros(len(LEDGER_NAMES))
-    profit = write_ledger(PARAMS, price, surplus_kw, revenue, site_kw, phs, wear, terms)
+    terms[LEDGER_NAMES.index("start_wear_cost")] = wear
+    profit, used_kw = write_ledger(PARAMS, price, surplus_kw, revenue, site_kw, phs, terms)
 
     assert profit == pytest.approx(float(SIGNS @ terms), rel=1e-12, abs=1e-9)
     imported_kwh = terms[2] / PARAMS.adders_per_kwh
     surplus_kwh = terms[3] / PARAMS.surplus_price_per_kwh
     assert imported_kwh + surplus_kwh == pytest.approx(site_kw / 12, rel=1e-12, abs=1e-9)
     assert terms[1] == pytest.approx(imported_kwh * price, rel=1e-12, abs=1e-9)
-    assert surplus_kwh * 12 <= surplus_kw + 1e-9
+    assert surplus_kwh * 12 == pytest.approx(used_kw, rel=1e-12, abs=1e-9)
+    assert used_kw <= surplus_kw
     assert (terms[[0, 2, 3, 4]] >= 0).all()
 
 
