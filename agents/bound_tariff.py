@@ -22,12 +22,12 @@ from gridhash.agents.linear_program import LinearProgram
 from gridhash.envs.columns import (
     CAPACITY_WEIGHT,
     DAY,
+    IMBALANCE_SHORTAGE,
+    IMBALANCE_SURPLUS,
     NOMINATED,
     PRICE,
     PV,
-    SHORTAGE_PRICE,
     SLOT,
-    SURPLUS_PRICE,
     TRANSMISSION_WEIGHT,
 )
 from gridhash.envs.parameters import Floats, Ints
@@ -174,7 +174,7 @@ def _add_imbalance(program: LinearProgram, window: Window, energy: Energy) -> No
     rows = np.arange(*window.rows)
     market = scenario.market
     planned_kwh = planned_kw(scenario)[rows] * hours
-    short, surplus = market[rows, SHORTAGE_PRICE], market[rows, SURPLUS_PRICE]
+    short, surplus = market[rows, IMBALANCE_SHORTAGE], market[rows, IMBALANCE_SURPLUS]
     program.add_constant(-float(planned_kwh @ market[rows, PRICE]))
     program.add_gain(energy.imported, window.hours * window.market[:, PRICE])
 

@@ -25,8 +25,8 @@ from gridhash.envs.parameters import Floats, Floats32, Ints
     PAUSE,  # 1 while the utility orders the site down
     RULE_LOAD,  # site power that the level rule would draw [kW]
     NOMINATED,  # default plan [kW]
-    SHORTAGE_PRICE,  # of imbalance [currency/kWh]
-    SURPLUS_PRICE,  # of imbalance [currency/kWh]
+    IMBALANCE_SHORTAGE,  # of imbalance [currency/kWh]
+    IMBALANCE_SURPLUS,  # of imbalance [currency/kWh]
     REDUCTION_CALL,  # 1 while called
     INCREASE_CALL,
     BASE_POINT,  # [kW]

@@ -113,8 +113,8 @@ def market_array(site: SiteConfig, trace: Trace) -> Floats:
         ("base_point_frac", c.BASE_POINT, contract_kw),
         ("ancillary_price_per_kw_h", c.HELD_PRICE, 1.0),
         ("ancillary_deployed_frac", c.DEPLOYED, 1.0),
-        ("imbalance_shortage_price_per_kwh", c.SHORTAGE_PRICE, 1.0),
-        ("imbalance_surplus_price_per_kwh", c.SURPLUS_PRICE, 1.0),
+        ("imbalance_shortage_price_per_kwh", c.IMBALANCE_SHORTAGE, 1.0),
+        ("imbalance_surplus_price_per_kwh", c.IMBALANCE_SURPLUS, 1.0),
     ):
         market[:, index] = column(name, 0.0) * scale
     for peaks in tariff.coincident_peaks:

@@ -17,13 +17,13 @@ from gridhash.envs.accounts import (
     rule_metered_kw,
 )
 from gridhash.envs.columns import (
+    IMBALANCE_SHORTAGE,
+    IMBALANCE_SURPLUS,
     INCREASE_CALL,
     MONTH,
     PRICE,
     REDUCTION_CALL,
-    SHORTAGE_PRICE,
     SLOT,
-    SURPLUS_PRICE,
     Exogenous,
 )
 from gridhash.envs.jit import njit
@@ -74,7 +74,7 @@ def settle_period(
         deviation_kwh = value[IMPORT_KWH] - planned_kwh
         terms[IMPORT_ENERGY] = planned_kwh * market[PRICE]
         terms[IMBALANCE] = imbalance_cost(
-            value[IMPORT_KWH], planned_kwh, market[SHORTAGE_PRICE], market[SURPLUS_PRICE]
+            value[IMPORT_KWH], planned_kwh, market[IMBALANCE_SHORTAGE], market[IMBALANCE_SURPLUS]
         )
         value[LAST_DEVIATION_KWH] = deviation_kwh
         value[PLANNED_KWH] += planned_kwh

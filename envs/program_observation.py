@@ -174,8 +174,8 @@ def program_row_features(
         out += _demand_features(site, trace, calendar)
     if tariff.balancing is not None:
         for name, index in (
-            ("imbalance_shortage_price_per_kwh", c.SHORTAGE_PRICE),
-            ("imbalance_surplus_price_per_kwh", c.SURPLUS_PRICE),
+            ("imbalance_shortage_price_per_kwh", c.IMBALANCE_SHORTAGE),
+            ("imbalance_surplus_price_per_kwh", c.IMBALANCE_SURPLUS),
         ):
             out.append(seen_at_start(trace, name, market[:, index]) / value_per_kwh)
     if tariff.carbon_price_per_t > 0.0:
