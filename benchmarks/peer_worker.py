@@ -25,9 +25,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-OURS_ID = "gridhash/MiningSite-v0"
-OURS_SITE: str | None = "japan_pilot"
-"""Preset that `OURS_ID` opens, on a synthetic year; None where the id names site and data."""
+OURS_ID = "gridhash.envs.registration:gridhash/JapanPilot-v0"
+OURS_LABEL = "gridhash/JapanPilot-v0"
 
 N_ACTIONS = 64
 STEPS_PER_CLOCK_READING = 8
@@ -89,23 +88,13 @@ def gym_case(env: Any, environment: str, distribution: str) -> Case:
     )
 
 
-def our_options() -> dict[str, Any]:
-    """Return the arguments of `gymnasium.make` for our environment, which this registers."""
-    from gridhash.data.synthetic import synthetic_japan
-
-    importlib.import_module("gridhash.envs.registration")
-    return {} if OURS_SITE is None else {"site": OURS_SITE, "trace": synthetic_japan(seed=1)}
-
-
 def ours_single() -> Case:
-    env = gymnasium.make(OURS_ID, **our_options())
-    return gym_case(env, f"{our_label()}, one site, `gymnasium.make`", "gridhash")
+    env = gymnasium.make(OURS_ID)
+    return gym_case(env, f"{OURS_LABEL}, one site, `gymnasium.make`", "gridhash")
 
 
 def ours_batched(n_sites: int) -> Case:
-    env: Any = gymnasium.make_vec(
-        OURS_ID, n_sites, vectorization_mode="vector_entry_point", **our_options()
-    )
+    env: Any = gymnasium.make_vec(OURS_ID, n_sites, vectorization_mode="vector_entry_point")
     env.action_space.seed(0)
 
     def step(action: Any) -> bool:
@@ -113,7 +102,7 @@ def ours_batched(n_sites: int) -> Case:
         return False
 
     return Case(
-        environment=f"{our_label()}, {n_sites:,} sites, `gymnasium.make_vec`",
+        environment=f"{OURS_LABEL}, {n_sites:,} sites, `gymnasium.make_vec`",
         distribution="gridhash",
         observation=size(env.single_observation_space),
         action=size(env.single_action_space),
@@ -122,10 +111,6 @@ def ours_batched(n_sites: int) -> Case:
         step=step,
         sites=n_sites,
     )
-
-
-def our_label() -> str:
-    return OURS_ID if OURS_SITE is None else f"{OURS_ID} `{OURS_SITE}`"
 
 
 def sustaingym_building() -> Case:
