@@ -1,5 +1,6 @@
 """N copies of a site that step together: what every environment class wraps."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ from gridhash.envs.parameters import Floats, Ints
 from gridhash.envs.scenario import Scenario
 from gridhash.envs.site_stepper import SiteStepper
 from gridhash.envs.state import FleetState, empty_state, place_at_rest
-from gridhash.errors import DataError, PolicyError
+from gridhash.errors import ConfigError, DataError, PolicyError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,22 @@ class EpisodeRules:
     `gridhash.envs.day_decisions`."""
     rows: tuple[int, int] | None = None
     """Playable rows, [first, last); all of the trace if None."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no episode can have.
+
+        Raises
+        ------
+        ConfigError
+            If a rule is of the wrong type or out of range.
+        """
+        if not isinstance(self.action_kind, ActionKind):
+            raise ConfigError(
+                f"action_kind is {self.action_kind!r}: use one of "
+                f"{', '.join(map(str, ActionKind.__members__))} of gridhash.envs.action.ActionKind"
+            )
+        if not 0.0 < self.episode_days < math.inf:
+            raise ConfigError(f"episode_days is {self.episode_days}: give days above 0")
 
 
 class DrawnStarts(NamedTuple):
@@ -65,7 +82,8 @@ class BatchedSite:
     Raises
     ------
     ConfigError
-        If the rules expose decisions of the day that the site has not.
+        If there is no scenario or no site, or the rules expose decisions of the day that the
+        site has not.
     DataError
         If the rows are too few for an episode.
     """
@@ -73,6 +91,13 @@ class BatchedSite:
     def __init__(
         self, scenario: Scenario, n_sites: int, rules: EpisodeRules, *, threads: int = 1
     ) -> None:
+        if not isinstance(scenario, Scenario):
+            raise ConfigError(
+                f"scenario is {scenario!r}: give what "
+                "gridhash.envs.named_scenario.open_named_scenario returns"
+            )
+        if n_sites < 1:
+            raise ConfigError(f"{n_sites} sites are asked for: give 1 or more")
         self.scenario = scenario
         self.rules = rules
         self.n_sites = n_sites
@@ -270,7 +295,10 @@ class BatchedSite:
         expected = (self.n_sites, self.n_actions)
         action = np.asarray(action)
         if action.shape != expected:
-            raise PolicyError(f"action has shape {action.shape}, expected {expected}")
+            raise PolicyError(
+                f"action has shape {action.shape}, expected {expected}: {self.n_actions} numbers "
+                f"for each of {self.n_sites} sites"
+            )
         if not np.isfinite(action).all():
             site, k = np.argwhere(~np.isfinite(action))[0]
             names = [f"group {group.name}" for group in self.scenario.site.groups]

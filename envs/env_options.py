@@ -29,8 +29,15 @@ def resolve_scenario(
     ------
     ConfigError
         If a trace is given without a site, a site of one's own without a trace, or either beside
-        the name of a scenario.
+        the name of a scenario, or a name in place of scenario or trace.
     """
+    if isinstance(scenario, str):
+        raise ConfigError(
+            f"scenario is {scenario!r}: make gridhash/{scenario}-v0, or give what "
+            "gridhash.envs.named_scenario.open_named_scenario returns"
+        )
+    if trace is not None and not isinstance(trace, Trace):
+        raise ConfigError(f"trace is {trace!r}: give a gridhash.data.trace.Trace")
     if scenario is not None:
         return scenario
     if scenario_name is not None:
@@ -67,7 +74,13 @@ def chosen_start(scenario: Scenario, options: dict[str, Any]) -> tuple[int, floa
     running_frac = float(options.get("running_frac", 0.0))
     if not 0.0 <= running_frac <= 1.0:
         raise ConfigError(f"option running_frac {running_frac} is outside 0 … 1")
-    return scenario.row_at(pd.Timestamp(options["start"])), running_frac
+    try:
+        start = pd.Timestamp(options["start"])
+    except (TypeError, ValueError) as err:
+        raise ConfigError(
+            f"option start is {options['start']!r}: give an instant such as 2025-01-31T12:00+09:00"
+        ) from err
+    return scenario.row_at(start), running_frac
 
 
 def masked_sites(mask: object, n_sites: int) -> npt.NDArray[np.int64]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from gridhash.envs.accounts import Accounts
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
-from gridhash.envs.columns import Exogenous
+from gridhash.envs.columns import SLOT, Exogenous
 from gridhash.envs.day_decisions import (
     apply_day_actions,
     decide_day,
@@ -34,8 +34,8 @@ from gridhash.envs.kernel import (
 from gridhash.envs.parameters import Ints, SiteParameters
 from gridhash.envs.program_parameters import ProgramParameters
 from gridhash.envs.scenario import Scenario, build_scenario
-from gridhash.envs.state import FleetState
-from gridhash.errors import DataError, PolicyError
+from gridhash.envs.state import FleetState, empty_state
+from gridhash.errors import ConfigError, DataError, PolicyError
 from gridhash.units import SECONDS_PER_DAY
 
 
@@ -125,18 +125,22 @@ def step(
     Raises
     ------
     ConfigError
-        If the site has no decisions of the day that an action could carry.
+        If the site has no decisions of the day that an action could carry, or `action_kind` is
+        none.
     PolicyError
         If the action has the wrong shape or holds NaN or infinity.
     DataError
-        If a site has come to the end of the data.
+        If a site has come to the end of the data, or state, data and model are not of one site.
     """
+    if not isinstance(action_kind, ActionKind):
+        raise ConfigError(f"action_kind is {action_kind!r}: give an ActionKind")
     n_sites, n_groups = state.fleet.coolant_c.shape
     numbers = np.array(action, dtype=np.float64, order="C")
     names = exposed_day_actions(params.programs, day_decisions=day_decisions)
     expected = (n_sites, n_groups + len(names))
     if numbers.shape != expected:
         raise PolicyError(f"action has shape {numbers.shape}, expected {expected}")
+    _check_fit(state, exogenous, params)
     if not np.isfinite(numbers).all():
         site, k = np.argwhere(~np.isfinite(numbers))[0]
         what = [*(f"group {g}" for g in range(n_groups)), *names][k]
@@ -163,6 +167,19 @@ def step(
         output,
     )
     return after, output
+
+
+def _check_fit(state: SiteState, exogenous: Exogenous, params: SiteModel) -> None:
+    """Refuse arrays whose shapes do not fit; compiled code checks no index."""
+    sites = empty_state(params.site, 1)
+    slots = int(exogenous.calendar[:, SLOT].max()) + 1
+    of_state = (state.fleet.up.shape[1:], state.fleet.down.shape[1:], state.accounts.today_kw.shape)
+    of_site = (sites.up.shape[1:], sites.down.shape[1:], (len(state.fleet.row), slots))
+    if of_state != of_site:
+        raise DataError(
+            f"the state is not one of this site: its arrays have the shapes {of_state}, the site's "
+            f"{of_site}; take state, exogenous and model from one scenario"
+        )
 
 
 def decided(

@@ -30,14 +30,15 @@ class MiningSiteEnv(gymnasium.Env[Any, Any]):
         is derated and then trips.
 
     Action
-        One number per rig group, or one for all. `action_kind` is one of
+        One number per rig group, (G,). `action_kind` is one of
 
         - ``shadow_price``, Box in [-1, 1]: added to the energy price of the group in units of its
           break-even before the merit-order dispatch; zero is the closed-form level rule;
         - ``power``, Box in [0, 1]: the wanted share of full rig power. For kilowatts wrap it:
-          ``gymnasium.wrappers.RescaleAction(env, 0.0, full_power_kw(params))``;
+          ``gymnasium.wrappers.RescaleAction(env, 0.0, full_power_kw(params))`` with
+          ``params = env.unwrapped.scenario.params``;
         - ``levels``, MultiDiscrete: 0 for off or the work level of all rigs of the group;
-        - ``flat_levels``, Discrete: the same, with every combination numbered.
+        - ``flat_levels``, Discrete: one number for all groups, of every combination.
 
         Limits apply after. `action_masks` tells which discrete actions are worth saying.
 
@@ -57,6 +58,13 @@ class MiningSiteEnv(gymnasium.Env[Any, Any]):
         less the profit of the best static operating point of that instant if
         `relative_reward`, per hash revenue of the full site. ``info["profit"]`` is in currency,
         and ``info`` holds every line of the ledger and every column of the record by name.
+
+    Site and data
+        The id names both; ``gridhash/MiningSite-v0`` takes a `scenario`
+        (`gridhash.envs.named_scenario.open_named_scenario`), or a `site` (preset or
+        `gridhash.config.SiteConfig`) with a `gridhash.data.trace.Trace`. Episodes are drawn from
+        all of the data, test span included, unless `rows` gives settlement periods [first, last):
+        ``rows=row_spans(scenario, config.spans).train`` (`gridhash.envs.named_scenario`).
 
     Start
         A random period; a fleet that runs fully, partly or not at all.

@@ -43,7 +43,8 @@ def day_decision_lines() -> list[str]:
         "decision that the site has, after those of the groups and in this order. Zero is the "
         "default rule, and so is leaving the option out. The numbers are read in the interval in "
         "which the gate closes (`gate_closes`) and ignored in all others; a decision holds from "
-        "midnight on.",
+        "midnight on. It closes at `tariff.balancing.gate_closure_local_hour` where the site "
+        "nominates, else with the first interval of the local day before.",
         "",
         *table(("number", "of", "meaning"), day_decision_rows()),
         "",

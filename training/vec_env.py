@@ -29,6 +29,9 @@ class SiteVecEnv(VecEnv):
     goes on, only our window on it ended. The other infos are empty: what a step brought is in
     `profit`, `ledger` and `record`, arrays over all sites.
 
+    With `spread_ends` the first episode of each site is cut to a random length, so that in training
+    not all end at once. Turn it off to evaluate: then every episode has `episode_days`.
+
     Decisions of the day are part of the action if the rules say so (`EpisodeRules.day_decisions`,
     continuous kinds only); ``sites.gate_closes`` tells where they are read next.
 
@@ -47,14 +50,16 @@ class SiteVecEnv(VecEnv):
         *,
         seed: int,
         flat_levels: bool = False,
+        spread_ends: bool = True,
     ) -> None:
         self.render_mode = None
+        self.sites = BatchedSite(scenario, n_envs, rules)
+        self._spread_ends = spread_ends
         self._view = ActionView(
             scenario, _form(rules.action_kind, flat_levels), day_decisions=rules.day_decisions
         )
         super().__init__(n_envs, observation_space(scenario), self._view.space)
         self.scenario = scenario
-        self.sites = BatchedSite(scenario, n_envs, rules)
         self.rng = np.random.default_rng(seed)
         self._action: npt.NDArray[np.floating] = np.zeros((n_envs, self.sites.n_actions))
         self._no_info: list[dict[str, Any]] = [{} for _ in range(n_envs)]
@@ -85,9 +90,11 @@ class SiteVecEnv(VecEnv):
         return self._view.masks(self.sites)
 
     def reset(self) -> npt.NDArray[np.float32]:
-        """Start an episode in every site; ends are spread so that they do not come at once."""
+        """Start an episode in every site; the first ends are spread with `spread_ends`."""
         self.sites.draw_starts(np.arange(self.num_envs), self.rng)
-        self.sites.steps_left[:] = self.rng.integers(1, self.sites.episode_steps + 1, self.num_envs)
+        if self._spread_ends:
+            steps = self.sites.episode_steps
+            self.sites.steps_left[:] = self.rng.integers(1, steps + 1, self.num_envs)
         return self.sites.observe()
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:

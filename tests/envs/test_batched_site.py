@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -303,3 +304,26 @@ def test_a_pickled_copy_goes_on_alike_and_apart(
     copy.step(action)
     for i in range(4):
         assert bits(copy, i) == bits(sites, i)
+
+
+@pytest.mark.parametrize(
+    ("rules", "fault"),
+    [
+        ({"action_kind": "levels"}, "action_kind is 'levels': use one of SHADOW_PRICE"),
+        ({"action_kind": 3}, "action_kind is 3"),
+        ({"episode_days": 0.0}, "episode_days is 0.0: give days above 0"),
+        ({"episode_days": -1.0}, "episode_days is -1.0"),
+        ({"episode_days": float("nan")}, "episode_days is nan"),
+    ],
+)
+def test_rules_that_no_episode_can_have_are_refused(rules: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ConfigError, match=fault):
+        EpisodeRules(**rules)
+
+
+def test_no_site_and_no_scenario_are_refused(busy_scenario: Scenario) -> None:
+    with pytest.raises(ConfigError, match="0 sites are asked for"):
+        BatchedSite(busy_scenario, 0, EpisodeRules(episode_days=1.0))
+    name: Any = "JapanPilot"
+    with pytest.raises(ConfigError, match="scenario is 'JapanPilot': give what"):
+        BatchedSite(name, 1, EpisodeRules(episode_days=1.0))

@@ -12,7 +12,7 @@ from gridhash.envs.ledger import LEDGER_NAMES
 from gridhash.envs.mining_site_env import MiningSiteEnv
 from gridhash.envs.named_scenario import open_named_scenario
 from gridhash.envs.scenario import Scenario
-from gridhash.errors import DataError, PolicyError
+from gridhash.errors import ConfigError, DataError, PolicyError
 
 
 @pytest.mark.parametrize("kind", ActionKind)
@@ -104,3 +104,19 @@ def test_hypothetical_prices_are_known_no_sooner_than_the_true_ones(name: str) -
     assert (changed.rows[before + 1 : row + 4] != scenario.rows[before + 1 : row + 4]).any()
     with pytest.raises(DataError, match="do not fit the rows"):
         functional.with_prices(scenario, slice(0, 3), [1.0, 2.0])
+
+
+def test_a_state_of_another_site_and_an_unknown_kind_are_refused(pilot: Scenario) -> None:
+    other = open_named_scenario("RealTimeErcot", days=14)
+    state = functional.rest_state(other, other.first_row)
+    with pytest.raises(DataError, match="the state is not one of this site"):
+        functional.step(state, np.zeros((1, 4)), pilot.exogenous, functional.model_of(pilot))
+    kind: Any = "levels"
+    with pytest.raises(ConfigError, match="action_kind is 'levels'"):
+        functional.step(
+            functional.rest_state(pilot, pilot.first_row),
+            np.zeros((1, 4)),
+            pilot.exogenous,
+            functional.model_of(pilot),
+            action_kind=kind,
+        )

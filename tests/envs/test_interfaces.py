@@ -260,3 +260,24 @@ def test_a_reset_leaves_the_global_random_numbers_alone(pilot: Scenario) -> None
     envs.reset(seed=4)
     env.reset()
     assert (random.getstate(), np.random.get_state()[1].tobytes()) == before  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"scenario": "JapanPilot"}, "make gridhash/JapanPilot-v0"),
+        ({"trace": "prices.csv"}, "trace is 'prices.csv': give a gridhash.data.trace.Trace"),
+        ({"episode_days": 0.0}, "give days above 0"),
+    ],
+)
+def test_a_name_where_an_object_belongs_says_what_to_do(
+    options: dict[str, Any], fault: str
+) -> None:
+    with pytest.raises(ConfigError, match=fault):
+        gymnasium.make("gridhash.envs.registration:gridhash/MiningSite-v0", **options)
+
+
+def test_a_start_that_is_no_instant_is_refused() -> None:
+    env = gymnasium.make("gridhash.envs.registration:gridhash/MiningSite-v0")
+    with pytest.raises(ConfigError, match="option start is 'yesterday-ish'"):
+        env.reset(options={"start": "yesterday-ish"})

@@ -354,3 +354,13 @@ def test_decisions_of_the_day_are_part_of_the_action() -> None:
     levels = replace(rules, action_kind=ActionKind.LEVELS)
     with pytest.raises(ConfigError, match="discrete levels cannot carry"):
         SiteVecEnv(pilot, 2, levels, seed=0)
+
+
+def test_without_spread_ends_the_first_episode_is_whole_too(four_weeks: Scenario) -> None:
+    rules = EpisodeRules(episode_days=0.25)
+    env = SiteVecEnv(four_weeks, 4, rules, seed=0, spread_ends=False)
+    env.reset()
+
+    ends = [env.step(np.zeros((4, four_weeks.n_groups)))[2].all() for _ in range(72)]
+
+    assert ends == [False] * 71 + [True]
