@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from gridhash.config import SiteConfig, load_site
 from gridhash.config_blocks import Block, FigureSource, describe_faults, parse_toml, read_toml
+from gridhash.config_merge import merged
 from gridhash.config_processes import ProcessSettings
 from gridhash.errors import ConfigError
 from gridhash.units import SECONDS_PER_DAY
@@ -308,35 +309,14 @@ def parse_scenario(values: Mapping[str, Any], *, origin: str) -> ScenarioConfig:
         raise ConfigError(f"{origin}: {describe_faults(err)}") from err
 
 
-def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a table with another merged over it, at every depth.
-
-    A table over a list of tables is merged into each of them, so that ``[overrides.groups]``
-    changes every group alike; anything else replaces what was there.
-
-    >>> merged({"a": {"b": 1, "c": 2}, "d": [{"e": 1}, {"e": 2}]}, {"a": {"b": 3}, "d": {"f": 0}})
-    {'a': {'b': 3, 'c': 2}, 'd': [{'e': 1, 'f': 0}, {'e': 2, 'f': 0}]}
-    """
-    result = dict(base)
-    for key, change in changes.items():
-        present = result.get(key)
-        if isinstance(change, Mapping) and isinstance(present, Mapping):
-            result[key] = merged(present, change)
-        elif (
-            isinstance(change, Mapping)
-            and isinstance(present, list | tuple)
-            and all(isinstance(item, Mapping) for item in present)
-        ):
-            result[key] = [merged(item, change) for item in present]
-        else:
-            result[key] = change
-    return result
-
-
 def _with_parents(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
     """Return what a file says over what the scenarios that it is based on say."""
     result = dict(values)
     parent = values.get("based_on")
+    if parent is not None and "name" not in values:
+        raise ConfigError(
+            f'{origin}: a scenario that is based on {parent} needs a name of its own: name = "Mine"'
+        )
     for _ in range(MAX_DEPTH):
         if parent is None:
             return result

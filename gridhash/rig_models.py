@@ -19,6 +19,30 @@ StopModeName = Literal["sleep", "soft_off", "power_cut"]
 """How a rig stands: hashing paused, firmware switched off, or no mains at all."""
 RigCommand = Literal["sleep", "wake_up", "soft_off", "soft_on", "restart", "work_level", "profile"]
 
+RIG_COOLING_KEYS = frozenset(
+    {"rig_heat_capacity_kj_per_k", "chip_to_coolant_k_per_kw", "chip_derate_c", "chip_trip_c"}
+)
+"""Keys of a group's `cooling` that belong to the rig model, not to the loop."""
+RIG_KEYS = frozenset(
+    {
+        "rig_model",
+        "rig_power_w",
+        "rig_hashrate_ths",
+        "curve_a",
+        "curve_b",
+        "profile",
+        "load_levels",
+        "optional_work_levels",
+        "stop_mode",
+        "standby_w",
+        "boot_s",
+        "warm_up_s",
+        "power_per_k",
+        "power_reference_c",
+    }
+)
+"""Keys of a group that belong to the rig model: what `RigModel.group_values` may return."""
+
 
 class HashPoint(Block):
     """One row of a table of operating points."""
@@ -125,12 +149,7 @@ class RigModel(Block):
             "power_per_k": self.power_per_k,
             "power_reference_c": self.power_reference_c,
             **modes[name].model_dump(),
-            "cooling": {
-                "rig_heat_capacity_kj_per_k": self.rig_heat_capacity_kj_per_k,
-                "chip_to_coolant_k_per_kw": self.chip_to_coolant_k_per_kw,
-                "chip_derate_c": self.chip_derate_c,
-                "chip_trip_c": self.chip_trip_c,
-            },
+            "cooling": {key: getattr(self, key) for key in sorted(RIG_COOLING_KEYS)},
         }
         if self.load_levels is not None:
             values["load_levels"] = self.load_levels

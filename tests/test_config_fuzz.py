@@ -23,9 +23,9 @@ from typing import Any
 import pytest
 
 from gridhash.config import load_site, parse_site
+from gridhash.config_merge import merged
 from gridhash.config_scenario import (
     load_scenario_config,
-    merged,
     parse_scenario,
     scenario_names,
 )

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 
 from gridhash.config import load_site
+from gridhash.config_merge import merged
 from gridhash.config_scenario import (
     RandomisationConfig,
     ScenarioConfig,
     load_scenario_config,
-    merged,
     parse_scenario,
     scenario_names,
 )
 from gridhash.errors import ConfigError
+from gridhash.rig_models import RIG_COOLING_KEYS, RIG_KEYS, load_rig, rig_names
 
 
 def raw(name: str) -> dict[str, Any]:
@@ -93,6 +94,81 @@ def test_a_file_of_ones_own_may_be_based_on_a_scenario(tmp_path: Path) -> None:
     config = load_scenario_config(path)
 
     assert (config.name, config.trace.seed, config.site.name) == ("Mine", 7, "japan_pilot")
+
+
+def test_a_file_that_is_based_on_a_scenario_has_a_name_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('based_on = "SpotJapan"\n', encoding="utf-8")
+
+    with pytest.raises(ConfigError, match="needs a name of its own"):
+        load_scenario_config(path)
+
+
+@pytest.mark.parametrize("base", ["SpotJapan", "MixedFleet"])
+def test_another_rig_brings_all_its_figures(base: str) -> None:
+    values = {"name": "Mine", "based_on": base, "overrides": {"groups": {"rig": "S21-Hyd"}}}
+    site = parse_scenario(values, origin="test").site
+    below = load_scenario_config(base).site
+    rig = load_rig("S21-Hyd")
+
+    assert site.n_rigs == below.n_rigs
+    assert site.max_rig_kw == pytest.approx(site.n_rigs * 5.36)
+    for group, old in zip(site.groups, below.groups, strict=True):
+        assert (group.rig_model, group.rig_hashrate_ths) == ("S21-Hyd", 335.0)
+        assert (group.curve_a, group.curve_b, group.profile) == (0.75, 0.25, None)
+        assert (group.load_levels, group.optional_work_levels) == ((1.0,), ())
+        assert (group.standby_w, group.boot_s, group.warm_up_s) == (40.0, 60.0, 120.0)
+        assert group.cooling.chip_to_coolant_k_per_kw == rig.chip_to_coolant_k_per_kw
+        assert group.cooling.fan_kw == old.cooling.fan_kw, "the loop is the site's"
+        assert group.min_up_s == old.min_up_s
+
+
+def test_537_of_another_rig_draw_their_own_power() -> None:
+    values = {"name": "Mine", "based_on": "SpotJapan", "overrides": {"groups": {"rig": "S21-Hyd"}}}
+
+    assert parse_scenario(values, origin="test").site.max_rig_kw == pytest.approx(2878.32)
+
+
+def test_what_stands_beside_another_rig_counts_first() -> None:
+    beside = {
+        "rig": "S21-Hyd",
+        "load_levels": [0.5, 1.0],
+        "standby_w": 35.0,
+        "cooling": {"chip_trip_c": 82.0},
+    }
+    values = {"name": "Mine", "based_on": "SpotJapan", "overrides": {"groups": beside}}
+    groups = parse_scenario(values, origin="test").site.groups
+
+    assert {group.load_levels for group in groups} == {(0.5, 1.0)}
+    assert {(group.standby_w, group.boot_s) for group in groups} == {(35.0, 60.0)}
+    assert {(g.cooling.chip_trip_c, g.cooling.chip_derate_c) for g in groups} == {(82.0, 75.0)}
+
+
+def test_another_rig_outlives_the_scenarios_between(tmp_path: Path) -> None:
+    """What the scenario between says of the old rig goes, what it says of the new one stays."""
+    between = tmp_path / "between.toml"
+    between.write_text(
+        'name = "Between"\nbased_on = "SpotJapan"\n'
+        '[overrides.groups]\nrig = "S21-Hyd"\nrig_power_w = 5000.0\n',
+        encoding="utf-8",
+    )
+    values: dict[str, Any] = {"name": "Mine", "based_on": str(between)}
+    same = parse_scenario(values, origin="test").site
+    other = parse_scenario(
+        values | {"overrides": {"groups": {"rig": "S21-XP-Hyd"}}}, origin="test"
+    ).site
+
+    assert {g.rig_power_w for g in same.groups} == {5000.0}
+    assert {g.rig_power_w for g in other.groups} == {load_rig("S21-XP-Hyd").power_w}
+
+
+@pytest.mark.parametrize("name", rig_names())
+def test_the_keys_of_rigs_are_all_that_a_model_supplies(name: str) -> None:
+    model = load_rig(name)
+    for mode in model.stop_modes:
+        supplied = model.group_values(mode)
+        assert supplied.pop("cooling").keys() == RIG_COOLING_KEYS
+        assert supplied.keys() <= RIG_KEYS
 
 
 def test_scenarios_based_on_each_other_end(tmp_path: Path) -> None:
