@@ -33,10 +33,9 @@ from gridhash.data.trace import Trace, concat
 from gridhash.envs.open_scenario import ScenarioRequest, open_trace
 from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.errors import ConfigError
-from gridhash.units import SECONDS_PER_DAY
+from gridhash.units import DAYS_PER_YEAR, SECONDS_PER_DAY
 
 Rows = tuple[int, int]
-DAYS_PER_YEAR = 365
 CACHED_TRACES = 8
 
 

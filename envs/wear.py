@@ -1,18 +1,21 @@
 """What temperature cycles cost solder joints: Norris-Landzberg over rainflow-counted cycles.
 
-A report only: money is charged per start (`start_cost_per_fleet_start`). No public field data tie
-curtailment cycles to failures of rigs, so show results over a range of costs.
+A report only, beside what every policy earned: money is charged per start
+(`start_cost_per_fleet_start`). No public field data tie curtailment cycles to failures of rigs, so
+show results over a range of costs.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import rainflow
 
+from gridhash.config import SiteConfig
 from gridhash.config_blocks import Mark
 from gridhash.errors import DataError
-from gridhash.units import SECONDS_PER_DAY
+from gridhash.units import DAYS_PER_YEAR, SECONDS_PER_DAY
 
 ZERO_C_IN_K = 273.15
 REFERENCE_RANGE_K = 50.0
@@ -128,4 +131,47 @@ def wear_report(
         n_deep_cycles=float(np.sum(counts[ranges > DEEP_CYCLE_K])),
         days=len(series) * interval_s / SECONDS_PER_DAY,
         equivalent_cycles=damage,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetWear:
+    """What the rigs of a site went through, each group by its chips; mean over rigs, per year."""
+
+    groups: dict[str, WearReport]
+    wear_cycles_per_year: float
+    """Damage in cycles of 50 K that reach 75 °C [1/year]."""
+    deep_cycles_per_year: float
+    """Cycles of more than 20 K [1/year]."""
+
+
+def fleet_wear(frame: pd.DataFrame, site: SiteConfig, solder: SolderFatigue = SAC) -> FleetWear:
+    """Return the wear of a play: `frame` of `PlayRecord.frame` or `training.play.play`.
+
+    The series of a group is that of its hottest chip, so that a group that stops in part counts
+    no cycle; the starts per rig beside it do.
+
+    Raises
+    ------
+    DataError
+        If the frame is empty, or has no chip temperature of a group, or one that is no number.
+    """
+    if frame.empty:
+        raise DataError("nothing was played: keep at least one interval")
+    reports = {}
+    for group in site.groups:
+        name = f"chip_temp_c_{group.name}"
+        if name not in frame:
+            raise DataError(
+                f"the play has no column {name}: play it with the site that has the group"
+            )
+        reports[group.name] = wear_report(frame[name], site.dispatch_interval_s, solder)
+    years = len(frame) * site.dispatch_interval_s / SECONDS_PER_DAY / DAYS_PER_YEAR
+    share = [group.n_rigs / site.n_rigs / years for group in site.groups]
+    damage = [report.equivalent_cycles for report in reports.values()]
+    deep = [report.n_deep_cycles for report in reports.values()]
+    return FleetWear(
+        groups=reports,
+        wear_cycles_per_year=float(np.dot(share, damage)),
+        deep_cycles_per_year=float(np.dot(share, deep)),
     )

@@ -24,6 +24,7 @@ from gridhash.config_scenario import ScenarioConfig, load_scenario_config, scena
 from gridhash.envs.ledger import LEDGER_NAMES
 from gridhash.envs.named_scenario import Rows, open_named_scenario, row_spans
 from gridhash.envs.scenario import Scenario
+from gridhash.envs.wear import fleet_wear
 from gridhash.errors import SolverError
 from gridhash.training.play import PolicyRun, play
 from gridhash.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
@@ -85,6 +86,7 @@ def score(scenario: Scenario, run: PolicyRun, decision_s: float) -> dict[str, An
     """Return what a policy earned and did; amounts in the site's currency."""
     frame, site = run.frame, scenario.site
     hours = site.dispatch_interval_s / SECONDS_PER_HOUR
+    wear = fleet_wear(frame, site)
     lines = {name: round(float(frame[name].sum()), 2) for name in LEDGER_NAMES}
     return {
         "name": run.name,
@@ -93,6 +95,8 @@ def score(scenario: Scenario, run: PolicyRun, decision_s: float) -> dict[str, An
         "energy_mwh": round(float(frame["site_kw"].sum()) * hours / 1000.0, 1),
         "load_frac": round(float(frame["rig_kw"].mean()) / site.max_rig_kw, 4),
         "fleet_starts": round(float(frame["rigs_started"].sum()) / site.n_rigs, 1),
+        "wear_cycles_per_year": round(wear.wear_cycles_per_year, 2),
+        "deep_cycles_per_year": round(wear.deep_cycles_per_year, 1),
         "seconds": round(decision_s, 1),
     }
 
@@ -157,7 +161,30 @@ def table(results: dict[str, Any]) -> str:
         cells.append(f"{other.replace('_', ' ')} {amount(profit[other], best)}" if other else "–")
         cells += [f"{entry['bound']:,.0f}", f"{best / entry['bound']:.1%}"]
         lines.append(f"| {name} | {entry['days']:g} | {entry['currency']} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *wear_table(results)]) + "\n"
+
+
+def wear_table(results: dict[str, Any]) -> list[str]:
+    """Return what policies do to solder in each scenario, beside their starts."""
+    lines = [
+        "## Wear",
+        "",
+        "Fatigue of solder by Norris and Landzberg over rainflow-counted cycles of each group's "
+        "hottest chip (`gridhash.envs.wear`), in cycles of 50 K that reach 75 °C, a year and rig; "
+        "in brackets the starts of the whole fleet over the days played. Ledgers hold the cost "
+        "per start, not this.",
+        "",
+        f"| scenario | {' | '.join(name.replace('_', ' ') for name in COLUMNS)} |",
+        "|" + "---|" * (1 + len(COLUMNS)),
+    ]
+    for name, entry in results.items():
+        played = {one["name"]: one for one in entry["policies"]}
+        cells = [
+            f"{played[policy]['wear_cycles_per_year']:,.1f} ({played[policy]['fleet_starts']:,.0f})"
+            for policy in COLUMNS
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
 
 
 def amount(value: float, best: float) -> str:

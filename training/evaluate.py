@@ -15,6 +15,7 @@ from gridhash.agents.bound import Bound, perfect_foresight_bound
 from gridhash.agents.policy import Policy
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.scenario import Scenario
+from gridhash.envs.wear import fleet_wear
 from gridhash.errors import PolicyError
 from gridhash.training.play import PolicyRun, play
 from gridhash.training.spans import Rows
@@ -49,6 +50,10 @@ class PolicyScore:
     load_frac: float
     fleet_starts: float
     """Rigs started per rig of the site."""
+    wear_cycles_per_year: float
+    """Solder fatigue, mean over rigs: cycles of 50 K that reach 75 °C (`envs.wear.fleet_wear`)."""
+    deep_cycles_per_year: float
+    """Chip temperature cycles of more than 20 K, mean over rigs."""
     hash_phs_day: float
     surplus_captured_frac: float | None
     max_chip_temp_c: float
@@ -152,6 +157,7 @@ def _score(
     always_on = float(daily[ALWAYS_ON].sum())
     to_be_won = bound.value - always_on
     surplus_kwh = float(frame["surplus_kw"].sum() * hours)
+    wear = fleet_wear(frame, site)
     chips = [f"chip_temp_c_{group.name}" for group in site.groups]
     return PolicyScore(
         name=run.name,
@@ -164,6 +170,8 @@ def _score(
         effective_price_per_kwh=cost / energy_kwh if energy_kwh > 0 else None,
         load_frac=float(frame["rig_kw"].mean() / site.max_rig_kw),
         fleet_starts=float(frame["rigs_started"].sum() / site.n_rigs),
+        wear_cycles_per_year=wear.wear_cycles_per_year,
+        deep_cycles_per_year=wear.deep_cycles_per_year,
         hash_phs_day=float(frame["hashrate_phs"].sum() * hours / 24.0),
         surplus_captured_frac=(
             float(frame["surplus_used_kw"].sum() * hours) / surplus_kwh if surplus_kwh > 0 else None

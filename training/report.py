@@ -226,6 +226,7 @@ def _scores(reading: Reading) -> str:
         f"paid all-in\n{reading.price_unit}",
         "load\nmean",
         "fleet\nstarts",
+        "wear cycles\na year",
     ]
     surplus = any(score.surplus_captured_frac is not None for score in evaluation.scores)
     header += ["surplus\nused"] * surplus + ["decides in\nmedian"]
@@ -251,7 +252,8 @@ def _scores(reading: Reading) -> str:
         paragraph(
             "Intervals: paired bootstrap over days. The bound knows every price of the span in "
             "advance and no policy can exceed it; the day-ahead DP and the policies know only what "
-            "is published at each instant. Load: mean rig power per full power.",
+            "is published at each instant. Load: mean rig power per full power. Wear: fatigue of "
+            "solder by the hottest chip of each group, in cycles of 50 K that reach 75 °C.",
             "kicker",
         ),
         key="scores",
@@ -276,6 +278,7 @@ def _score_cells(reading: Reading, score: PolicyScore, surplus: bool) -> list[st
         reading.price(score.effective_price_per_kwh),
         percent(score.load_frac, 1),
         number(score.fleet_starts, 1),
+        number(score.wear_cycles_per_year, 1),
     ]
     cells += [percent(score.surplus_captured_frac, 1)] * surplus
     return [*cells, duration(score.decision_us)]

@@ -1,15 +1,18 @@
 """Rainflow against the standard's example, Norris-Landzberg against published factors."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gridhash.config import SiteConfig
 from gridhash.envs.wear import (
     SAC,
     SN_PB,
     ThermalCycle,
     acceleration_factor,
+    fleet_wear,
     rainflow_cycles,
     wear_report,
 )
@@ -86,3 +89,22 @@ def test_steady_chips_do_not_wear_and_gaps_are_refused() -> None:
     assert sum(steady.n_cycles) == 0.0
     with pytest.raises(DataError, match="1 values that are no number: fill the gaps"):
         wear_report([60.0, float("nan"), 61.0], 300.0)
+
+
+def test_wear_of_a_fleet_is_the_mean_over_rigs_of_a_year(japan: SiteConfig) -> None:
+    """Of four groups one stops every day for a year from 75 to 25 °C: 365 cycles on its rigs."""
+    first = japan.groups[0]
+    hours = np.arange(365 * 24)
+    values = {f"chip_temp_c_{group.name}": np.full(hours.size, 65.0) for group in japan.groups}
+    values[f"chip_temp_c_{first.name}"] = np.where(hours % 24 < 12, 75.0, 25.0)
+    site = japan.model_copy(update={"dispatch_interval_s": 3600})
+    wear = fleet_wear(pd.DataFrame(values), site)
+
+    share = first.n_rigs / site.n_rigs
+    assert wear.wear_cycles_per_year == pytest.approx(365 * share, rel=0.01)
+    assert wear.deep_cycles_per_year == pytest.approx(365 * share, rel=0.01)
+    assert wear.groups[japan.groups[1].name].equivalent_cycles == 0.0
+    with pytest.raises(DataError, match=f"no column chip_temp_c_{first.name}"):
+        fleet_wear(pd.DataFrame({"profit": [1.0]}), site)
+    with pytest.raises(DataError, match="nothing was played"):
+        fleet_wear(pd.DataFrame(values)[:0], site)

@@ -153,6 +153,7 @@ def test_the_table_holds_the_numbers_of_results_json_by_falling_profit(
         assert row[6] == f"{1000.0 * policy['effective_price_per_kwh']:,.2f}"
         assert row[7] == f"{100.0 * policy['load_frac']:.1f} %"
         assert row[8] == f"{policy['fleet_starts']:.1f}"
+        assert row[9] == f"{policy['wear_cycles_per_year']:.1f}"
         if policy["name"] != "level_rule":
             gain = policy["over_rule"]
             ends = " … ".join(f"{gain[k]:+,.0f}".replace("-", "−") for k in ("low", "high"))
