@@ -1,5 +1,5 @@
 # Every target sets .venv up first (scripts/set_up); after the first time that needs no network.
-.PHONY: help set-up demo test check bench campaign results scenarios clean
+.PHONY: help set-up demo test check bench campaign results scenarios docs clean
 
 help:
 	@echo "make demo    from a real price file to verified rigs, with a report at the end"

@@ -34,6 +34,7 @@ from gridhash.agents.bound_tariff import Window, add_tariff
 from gridhash.agents.day_ahead_dp import settled_price_per_kwh
 from gridhash.agents.linear_program import LinearProgram, Solution
 from gridhash.agents.rig_class import RigClass, rig_classes
+from gridhash.envs.batched_site import START_COOLANT_C
 from gridhash.envs.columns import OUTDOOR, PAUSE, SURPLUS, WET_BULB
 from gridhash.envs.parameters import SiteParameters
 from gridhash.envs.scenario import Scenario
@@ -41,10 +42,7 @@ from gridhash.envs.thermal import temperature_power_frac
 from gridhash.errors import DataError
 from gridhash.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 
-HOTTEST_START_C = 40.0
-"""Warmest loop that an episode starts with."""
-COLDEST_START_C = 20.0
-"""Coldest loop that an episode starts with."""
+COLDEST_START_C, HOTTEST_START_C = START_COOLANT_C
 FADED_K = 1e-3
 FADING_TIMES = 20.0
 """Time constants after which 100 K have long become less than `FADED_K`."""

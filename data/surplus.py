@@ -87,7 +87,7 @@ class PvSystem:
 def with_area_surplus(trace: Trace, *, site_kw: float, area_share: float) -> Trace:
     """Return the trace with `surplus_frac` from what its area curtailed.
 
-    The site may use `area_share` of the curtailed solar and wind power, up to its nameplate
+    The site may use `area_share` of the curtailed solar and wind power, up to its contract power
     `site_kw` [kW]: ``min(1, area_share × curtailed / site_kw)``. It is known when both are.
 
     Raises
@@ -168,7 +168,7 @@ def read_orders(path: Path) -> list[CurtailmentOrder]:
 
 
 def with_behind_meter_pv(trace: Trace, system: PvSystem, *, site_kw: float) -> Trace:
-    """Return the trace with `behind_meter_pv_frac`, the panels' power over the site's nameplate.
+    """Return the trace with `behind_meter_pv_frac`, the panels' power per contract power.
 
     By pvlib: position of the sun at the middle of each interval, direct and diffuse light from
     `ghi_w_per_m2` (Erbs et al. 1982), plane of the panels (isotropic sky), cell temperature

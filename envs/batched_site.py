@@ -24,6 +24,9 @@ from gridhash.envs.site_stepper import SiteStepper
 from gridhash.envs.state import FleetState, empty_state, place_at_rest
 from gridhash.errors import ConfigError, DataError, PolicyError
 
+START_COOLANT_C = (20.0, 40.0)
+"""Coolant at the start of a play, coldest and warmest; the bound's proof rests on it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeRules:
@@ -185,7 +188,7 @@ class BatchedSite:
         share = np.where(part < 0.35, 0.0, np.where(part < 0.7, 1.0, rng.random(n)))
         alone = rng.random((n, n_groups)) < 0.2
         running = np.where(alone, rng.random((n, n_groups)) < 0.5, share[:, None])
-        coolant_c = rng.uniform(20.0, 40.0, (n, n_groups))
+        coolant_c = rng.uniform(*START_COOLANT_C, (n, n_groups))
         row = rng.integers(low, high + 1, n)
         peak_frac = np.ones(n)
         if self.scenario.programs.present:
@@ -225,7 +228,8 @@ class BatchedSite:
     ) -> None:
         """Reset every site, or those in `which`, to one period and one state of rest.
 
-        The episode ends early where the data do.
+        The episode ends early where the data do. The bound reckons with a `coolant_c` within
+        `START_COOLANT_C`.
 
         Raises
         ------

@@ -58,11 +58,6 @@ def model_of(scenario: Scenario) -> SiteModel:
     return SiteModel(scenario.params, scenario.programs)
 
 
-def state_of(sites: BatchedSite) -> SiteState:
-    """Return a copy of the state of a `BatchedSite`."""
-    return repeated(SiteState(sites.state, sites.accounts), 1)
-
-
 def rest_state(
     scenario: Scenario,
     row: int,

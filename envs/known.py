@@ -10,9 +10,9 @@ from gridhash.errors import DataError, LookAheadError
 from gridhash.time_grid import epoch_s, published_the_day_before
 
 
-def rows_known(trace: Trace, name: str, *, delay_s: int = 0) -> Ints:
+def rows_known(trace: Trace, name: str) -> Ints:
     """Return how many leading rows of a column are known at the start of each row, (rows,)."""
-    available = epoch_s(trace.available_at[name]) + delay_s
+    available = epoch_s(trace.available_at[name])
     if np.any(np.diff(available) < 0):
         raise DataError(f"{trace.source}: {name} becomes known out of order")
     starts = epoch_s(pd.DatetimeIndex(trace.frame.index))

@@ -1,7 +1,7 @@
 """What energy and power cost: one small function per relation of a tariff.
 
-Sources and rates: `gridhash.config_tariff`, docs/scenarios.md. Money is in the site's currency,
-energy in kWh, power in kW. Worked examples by hand: tests/envs/test_tariff.py.
+Sources and rates: `gridhash.config_tariff`, docs/reference/parameters.md. Money is in the site's
+currency, energy in kWh, power in kW. Worked examples by hand: tests/envs/test_tariff.py.
 """
 
 from gridhash.envs.jit import njit

@@ -153,7 +153,7 @@ def describe_faults(err: ValidationError) -> str:
     for fault in faults:
         if fault["type"] == "too_short" and fault["loc"] in inside:
             continue
-        key = ".".join(str(part) for part in fault["loc"]) or "site"
+        key = ".".join(str(part) for part in fault["loc"]) or "file"
         if fault["type"] == "extra_forbidden":
             lines.append(f"unknown key {key}: remove it or correct its spelling")
         elif fault["type"] == "missing":

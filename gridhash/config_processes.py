@@ -174,14 +174,14 @@ class IrradianceProcess(Block):
     pv_peak_kw: float | None = Field(default=None, gt=0.0, description="panels behind the meter")
     pv_tilt: float = Field(default=20.0, ge=0.0, le=90.0, description="degrees from level")
     pv_azimuth: float = Field(default=180.0, ge=0.0, le=360.0, description="180 looks south")
-    site_kw: float | None = Field(default=None, gt=0.0, description="nameplate power of the site")
+    contract_power_kw: float | None = Field(default=None, gt=0.0, description="of the site")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.clear_share + self.broken_share >= 1.0:
             raise ValueError("clear_share + broken_share must be below 1")
-        if (self.pv_peak_kw is None) != (self.site_kw is None):
-            raise ValueError("give both pv_peak_kw and site_kw, or neither")
+        if (self.pv_peak_kw is None) != (self.contract_power_kw is None):
+            raise ValueError("give both pv_peak_kw and contract_power_kw, or neither")
         return self
 
 
@@ -189,7 +189,7 @@ class BasePointProcess(Block):
     """Base points: holds, ramps and jumps, each feasible at the ramp limit."""
 
     ramp_frac_per_min: float = Field(
-        default=0.2, gt=0.0, le=10.0, description="of nameplate; assumed"
+        default=0.2, gt=0.0, le=10.0, description="of contract power; assumed"
     )
     zero_share: float = Field(default=0.15, ge=0.0, le=1.0, description="of the targets; assumed")
     full_share: float = Field(default=0.35, ge=0.0, le=1.0, description="of the targets; assumed")

@@ -140,7 +140,7 @@ class Range(Block):
 
 
 class RandomisationConfig(Block):
-    """What varies from draw to draw of `gridhash.envs.open_scenario.randomised`; absent: nothing.
+    """What varies from draw to draw of `gridhash.envs.named_scenario.randomised`; absent: nothing.
 
     A drawn hashprice is the mean of the span: a path in the trace keeps its shape.
     """

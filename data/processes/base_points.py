@@ -27,7 +27,7 @@ def with_base_points(trace: Trace, settings: BasePointProcess, *, seed: int) -> 
     notice_s = trace.period_s if settings.notice_s is None else settings.notice_s
     note = (
         f"holds of {settings.mean_hold_min:g} min on average, ramps and jumps within "
-        f"{settings.ramp_frac_per_min:g} of nameplate a minute, targets zero "
+        f"{settings.ramp_frac_per_min:g} of contract power a minute, targets zero "
         f"{settings.zero_share:g} and full {settings.full_share:g} of the time, notice "
         f"{notice_s} s, seed {seed}"
     )

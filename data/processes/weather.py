@@ -166,7 +166,7 @@ def with_pv(trace: Trace, settings: IrradianceProcess) -> Trace:
     DataError
         If the trace lacks `ghi_w_per_m2` or `outdoor_temp_c`.
     """
-    if settings.pv_peak_kw is None or settings.site_kw is None:
+    if settings.pv_peak_kw is None or settings.contract_power_kw is None:
         return trace
     system = PvSystem(
         latitude=settings.latitude,
@@ -175,7 +175,7 @@ def with_pv(trace: Trace, settings: IrradianceProcess) -> Trace:
         tilt=settings.pv_tilt,
         azimuth=settings.pv_azimuth,
     )
-    result = with_behind_meter_pv(trace, system, site_kw=settings.site_kw)
+    result = with_behind_meter_pv(trace, system, site_kw=settings.contract_power_kw)
     drawn = [
         name
         for name in ("ghi_w_per_m2", "outdoor_temp_c")

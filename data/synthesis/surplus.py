@@ -19,7 +19,8 @@ Array = npt.NDArray[np.float64]
 
 NOON_SLOT = 24
 FULL_SURPLUS_MW = 500.0
-"""Curtailed power of the area from which on the site may take all it wants; assumed."""
+"""Curtailed power of the area from which on the site may take all it wants; assumed:
+a hundred times the model site, since others want some of it too."""
 
 MAX_PROBABILITY = 0.97
 

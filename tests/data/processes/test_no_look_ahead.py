@@ -28,7 +28,9 @@ SETTINGS = ProcessSettings(
     timezone=ZONE,
     weather=WeatherProcess(climate="fukuoka"),
     demand=DemandProcess(area="kyushu"),
-    irradiance=IrradianceProcess(latitude=33.6, longitude=130.4, pv_peak_kw=900.0, site_kw=4500.0),
+    irradiance=IrradianceProcess(
+        latitude=33.6, longitude=130.4, pv_peak_kw=900.0, contract_power_kw=4500.0
+    ),
     pause_orders=PauseOrderProcess(per_year=150.0, months=MONTHS),
     dr_down=DrDownProcess(per_year=100.0, most_per_year=100, months=MONTHS),
     dr_up=DrUpProcess(call_probability=0.9, months=MONTHS),
