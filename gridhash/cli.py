@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from gridhash import __version__, cli_data, cli_scenarios
-from gridhash.errors import GridhashError
+from gridhash.errors import ConfigError, GridhashError
 from gridhash.terminal import console, errors, screen
 
 app = typer.Typer(
@@ -81,10 +81,19 @@ def _options(
     )
 
 
-def _request(**values: Any) -> Any:
+def _request(*, site: str | None, **values: Any) -> Any:
+    """Return what options ask for; raise ConfigError if the site is a scenario."""
+    from gridhash.config import preset_names
+    from gridhash.config_scenario import is_scenario
     from gridhash.envs.open_scenario import ScenarioRequest
 
-    return ScenarioRequest(**values)
+    if site is not None and site not in preset_names() and is_scenario(site):
+        raise ConfigError(
+            f"--site {site}: that is a scenario, and --site takes a preset "
+            f"({', '.join(preset_names())}) or a site file; a scenario is played from Python, "
+            "see docs/scenarios/README.md"
+        )
+    return ScenarioRequest(site=site, **values)
 
 
 @app.command()

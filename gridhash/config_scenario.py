@@ -281,6 +281,17 @@ def scenario_names() -> list[str]:
     return sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml"))
 
 
+def is_scenario(name_or_path: str | Path) -> bool:
+    """Return whether this names a scenario of the package, or a file that is one, not a site."""
+    if str(name_or_path) in scenario_names():
+        return True
+    try:
+        values, _ = _read(name_or_path)
+    except ConfigError:
+        return False
+    return not {"based_on", "trace"}.isdisjoint(values)
+
+
 def load_scenario_config(name_or_path: str | Path) -> ScenarioConfig:
     """Read a scenario of the package by name or a scenario file by path.
 
@@ -313,10 +324,6 @@ def _with_parents(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
     """Return what a file says over what the scenarios that it is based on say."""
     result = dict(values)
     parent = values.get("based_on")
-    if parent is not None and "name" not in values:
-        raise ConfigError(
-            f'{origin}: a scenario that is based on {parent} needs a name of its own: name = "Mine"'
-        )
     for _ in range(MAX_DEPTH):
         if parent is None:
             return result
@@ -327,6 +334,7 @@ def _with_parents(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
         except ConfigError as err:
             raise ConfigError(f"{origin}: based_on: {err}") from err
         grandparent = below.pop("based_on", None)
+        below.pop("name", None)  # each has its own
         # A site or a source of one's own replaces the parent's with all that belongs to it.
         if "site" in result:
             below.pop("site", None)

@@ -188,6 +188,18 @@ def test_wrong_values_are_one_error(
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("command", ["train", "evaluate", "demo"])
+def test_a_scenario_is_no_site(run_cli: RunCli, tmp_path: Path, command: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "Mine"\nbased_on = "JapanPilot"\n', "utf-8")
+
+    for scenario in ("JapanPilot", path):
+        error = run_cli(command, "--site", scenario).error
+        assert f"--site {scenario}: that is a scenario, and --site takes a preset (europe" in error
+        assert "see docs/scenarios/README.md" in error
+    assert os.listdir(tmp_path) == ["mine.toml"]
+
+
 def test_an_unknown_key_of_a_site_file_or_of_settings_is_one_error(
     run_cli: RunCli, tmp_path: Path
 ) -> None:

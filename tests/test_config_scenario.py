@@ -100,7 +100,7 @@ def test_a_file_that_is_based_on_a_scenario_has_a_name_of_its_own(tmp_path: Path
     path = tmp_path / "mine.toml"
     path.write_text('based_on = "SpotJapan"\n', encoding="utf-8")
 
-    with pytest.raises(ConfigError, match="needs a name of its own"):
+    with pytest.raises(ConfigError, match="missing key name: add it"):
         load_scenario_config(path)
 
 
