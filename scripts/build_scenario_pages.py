@@ -10,8 +10,10 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
@@ -21,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "scenarios"
 RESULTS = ROOT / "docs" / "results" / "scenarios.json"
 MINUTE_S = 60
+LEVELS = "load_levels"
 POLICY_WORDS = {
     "always_on": "always on",
     "break_even_on_off": "on/off at break-even",
@@ -130,7 +133,7 @@ def page(config: ScenarioConfig, entry: Mapping[str, Any] | None) -> str:
         "",
         f"**Uncertain when it is decided:** {config.value.uncertain}",
         "",
-        *result_lines(entry),
+        *result_lines(entry, site.timezone),
         "## What is synthetic",
         "",
         *(f"- {text}" for text in config.value.synthetic or ("nothing",)),
@@ -174,7 +177,9 @@ def page(config: ScenarioConfig, entry: Mapping[str, Any] | None) -> str:
         "|---|---|---|",
         *(f"| {one.figure} | {one.mark} | {one.source} |" for one in config.figures),
     ]
-    if site.figures:
+    # A preset says of its load_levels why they are on/off: not so where work levels are used.
+    inherited = [one for one in site.figures if not site.use_work_levels or one.figure != LEVELS]
+    if inherited:
         preset = config.site_preset or site.name
         lines += [
             "",
@@ -182,18 +187,19 @@ def page(config: ScenarioConfig, entry: Mapping[str, Any] | None) -> str:
             "",
             "| figure | mark | source |",
             "|---|---|---|",
-            *(f"| {one.figure} | {one.mark} | {one.source} |" for one in site.figures),
+            *(f"| {one.figure} | {one.mark} | {one.source} |" for one in inherited),
         ]
     return "\n".join(lines) + "\n"
 
 
-def result_lines(entry: Mapping[str, Any] | None) -> list[str]:
-    """Return the table of what policies earned."""
+def result_lines(entry: Mapping[str, Any] | None, timezone: str) -> list[str]:
+    """Return the table of what policies earned; its first day is local."""
     if entry is None:
         return []
+    start = datetime.fromisoformat(entry["start"]).astimezone(ZoneInfo(timezone))
     return [
         f"Played over {entry['days']:g} days of the synthetic test span, from "
-        f"{entry['start'][:10]}; profit in {entry['currency']}:",
+        f"{start.date()}; profit in {entry['currency']}:",
         "",
         "| policy | profit | share of full load | fleet starts |",
         "|---|---|---|---|",

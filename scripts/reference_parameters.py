@@ -3,7 +3,7 @@
 import inspect
 import re
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, time
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -63,7 +63,33 @@ PURE_NUMBERS = frozenset(
     }
 )  # fmt: skip
 """Ratios, counts, calendar numbers: keys whose number has no unit."""
+KEY_CELLS = ("type", "unit", "default", "bounds", "meaning")
+"""What the table of a block says of each key."""
 DEGREES = frozenset({"latitude", "longitude", "pv_azimuth", "pv_tilt"})
+OR_INHERITED = "**required**, or inherited"
+FILE_KEYS: Mapping[str, Mapping[str, Mapping[str, str]]] = {
+    "ScenarioConfig": {
+        "based_on": {
+            "meaning": "scenario, or path of a scenario file, from which all is inherited that this "
+            "file does not say, but the name"
+        },
+        "site": {
+            "type": "text | table",
+            "default": OR_INHERITED,
+            "meaning": "name of a preset or path of a site file, or the whole site as a table",
+        },
+        "overrides": {
+            "type": "table",
+            "default": "absent",
+            "meaning": "keys of a site file, merged over the site; `[overrides.groups]` changes every "
+            "group alike, `[[overrides.groups]]` replaces them all; another `rig` brings all that its "
+            "catalogue entry supplies, keys beside it count first",
+        },
+        "site_preset": {"meaning": "filled in by the loader where `site` is text"},
+        **{key: {"default": OR_INHERITED} for key in ("title", "description", "trace", "value")},
+    }
+}
+"""By block what its file says otherwise than the model that it becomes, a scenario's by merging."""
 
 
 def unit_of(name: str) -> str | None:
@@ -122,20 +148,26 @@ def walk(
 
 
 def keys_table(model: type[BaseModel]) -> list[str]:
-    """Return the table of a block's own keys as lines of Markdown."""
-    lines = ["| key | type | unit | default | bounds | meaning |", "|---|---|---|---|---|---|"]
-    for name, field in model.model_fields.items():
-        number = is_number(field.annotation)
-        cells = (
-            f"`{name}`",
-            type_text(field.annotation),
-            unit_of(name) or "" if number else "",
-            default_text(field),
-            bounds_text(field),
-            description_of(field),
-        )
-        lines.append(row_text(cells))
-    return lines
+    """Return the table of a block's own keys, as a file has them, as lines of Markdown."""
+    rows = {name: key_cells(name, field) for name, field in model.model_fields.items()}
+    for name, cells in FILE_KEYS.get(model.__name__, {}).items():
+        rows[name] = {**rows.get(name, dict.fromkeys(KEY_CELLS, "")), **cells}
+    return table(
+        ("key", *KEY_CELLS),
+        [(f"`{name}`", *(cells[cell] for cell in KEY_CELLS)) for name, cells in rows.items()],
+    )
+
+
+def key_cells(name: str, field: FieldInfo) -> dict[str, str]:
+    """Return what the table of a block says of a key, by `KEY_CELLS`."""
+    texts = (
+        type_text(field.annotation),
+        unit_of(name) or "" if is_number(field.annotation) else "",
+        default_text(field),
+        bounds_text(field),
+        description_of(field),
+    )
+    return dict(zip(KEY_CELLS, texts, strict=True))
 
 
 def row_text(cells: tuple[str, ...]) -> str:
