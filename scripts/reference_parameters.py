@@ -70,8 +70,8 @@ OR_INHERITED = "**required**, or inherited"
 FILE_KEYS: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "ScenarioConfig": {
         "based_on": {
-            "meaning": "scenario, or path of a scenario file, from which all is inherited that this "
-            "file does not say, but the name"
+            "meaning": "scenario, or path of a scenario file, from which all is inherited that "
+            "this file does not say, but the name"
         },
         "site": {
             "type": "text | table",
@@ -81,9 +81,9 @@ FILE_KEYS: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         "overrides": {
             "type": "table",
             "default": "absent",
-            "meaning": "keys of a site file, merged over the site; `[overrides.groups]` changes every "
-            "group alike, `[[overrides.groups]]` replaces them all; another `rig` brings all that its "
-            "catalogue entry supplies, keys beside it count first",
+            "meaning": "keys of a site file, merged over the site; `[overrides.groups]` changes "
+            "every group alike, `[[overrides.groups]]` replaces them all; another `rig` brings all "
+            "that its catalogue entry supplies, keys beside it count first",
         },
         "site_preset": {"meaning": "filled in by the loader where `site` is text"},
         **{key: {"default": OR_INHERITED} for key in ("title", "description", "trace", "value")},

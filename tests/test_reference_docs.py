@@ -42,6 +42,19 @@ def test_committed_pages_are_those_of_the_tables(pages: dict[str, str]) -> None:
     assert not old, f"docs/reference: {old} differ from the code; run {COMMAND} and commit"
 
 
+def test_the_scenario_file_has_overrides_and_inherits_all_but_its_name(
+    pages: dict[str, str],
+) -> None:
+    _, section = pages["parameters.md"].split("## Scenario file")
+    rows = [line.split(" | ") for line in section.split("###")[0].splitlines() if "| `" in line]
+    default = {row[0].strip("| `"): row[3] for row in rows}
+
+    assert default["name"] == "**required**"
+    assert default["overrides"] == "absent"
+    inherited = {key for key, text in default.items() if text == "**required**, or inherited"}
+    assert inherited == {"title", "description", "site", "trace", "value"}
+
+
 def test_every_key_says_what_it_means_and_every_number_in_which_unit(
     scripts: dict[str, ModuleType],
 ) -> None:

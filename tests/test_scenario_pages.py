@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "scripts"
 
 PLAYED = {
-    "start": "2025-04-01T00:00:00+00:00",
+    "start": "2025-03-31T15:00:00+00:00",
     "days": 30.0,
     "currency": "JPY",
     "policies": [
@@ -58,11 +58,21 @@ def test_a_page_gives_every_source_and_what_is_synthetic(build_scenario_pages: M
     assert "Played over" not in page
 
 
+def test_no_page_says_on_off_of_rigs_with_work_levels(build_scenario_pages: ModuleType) -> None:
+    for config in map(load_scenario_config, scenario_names()):
+        page = build_scenario_pages.page(config, None)
+        setting = page[page.index("## Setting") : page.index("### Trace")]
+        if max(len(config.site.levels_of(group)) for group in config.site.groups) > 1:
+            assert "on/off" not in setting, config.name
+            assert "load_levels | assumed | on/off only" not in page, config.name
+
+
 def test_a_page_shows_figures_best_first_and_the_bound(
     build_scenario_pages: ModuleType,
 ) -> None:
     page = build_scenario_pages.page(load_scenario_config("SpotJapan"), PLAYED)
 
+    assert "from 2025-04-01; profit in JPY" in page, "the local day"
     assert page.index("| level rule | 2,000,000 | 50.0% | 12 |") < page.index("| always on |")
     assert "| bound, all prices known | 3,000,000 |" in page
 
