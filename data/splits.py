@@ -46,10 +46,6 @@ class Span:
         """Return both instants in UTC."""
         return f"{self.start:%Y-%m-%dT%H:%MZ} … {self.end:%Y-%m-%dT%H:%MZ}"
 
-    def __contains__(self, instant: datetime) -> bool:
-        """Return whether an aware instant lies inside."""
-        return bool(self.start <= pd.Timestamp(instant) < self.end)
-
     @property
     def length(self) -> timedelta:
         """Time from start to end."""
@@ -105,10 +101,6 @@ class Split:
         """Return one part of a trace; raise TimeGridError if the trace does not cover it."""
         span: Span = getattr(self, role)
         return trace.between(span.start, span.end)
-
-    def role_of(self, instant: datetime) -> Role | None:
-        """Return the part in which an instant lies; None inside an embargo or outside."""
-        return next((role for role in _ROLES if instant in getattr(self, role)), None)
 
 
 def years(first: int, last: int, *, calendar: Calendar, timezone: str) -> Span:

@@ -244,18 +244,6 @@ def with_surplus_from_price(trace: Trace, *, at_most_per_kwh: float) -> Trace:
     return _with_surplus(trace, surplus, trace.available_at["price_per_kwh"], note)
 
 
-def surplus_given_price(trace: Trace, *, at_most_per_kwh: float) -> tuple[float, float]:
-    """Return P(surplus | price at most this) and P(price at most this | surplus); NaN if never."""
-    is_surplus = trace.column(SURPLUS) > 0.0
-    is_cheap = trace.column("price_per_kwh") <= at_most_per_kwh
-    n_both = float(np.count_nonzero(is_surplus & is_cheap))
-    n_cheap, n_surplus = np.count_nonzero(is_cheap), np.count_nonzero(is_surplus)
-    return (
-        n_both / n_cheap if n_cheap else float("nan"),
-        n_both / n_surplus if n_surplus else float("nan"),
-    )
-
-
 def _with_surplus(trace: Trace, surplus: Array, known: pd.DatetimeIndex, note: str) -> Trace:
     result = trace.with_columns({SURPLUS: surplus}, available_at={SURPLUS: known})
     return replace(result, notes=(*result.notes, note))

@@ -4,7 +4,6 @@ Load fraction p is power per nameplate power. The line is e(p)/e(1) = a + b p wi
 that the hash rate p / (a + b p) is concave; measured tables are joined by straight lines.
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -69,46 +68,3 @@ def tilted_hashrate(
     load = power_w / nameplate_w
     efficiency = load * nameplate_ths / hashrate_ths + tilt * (load - 1.0)
     return nameplate_ths * load / efficiency
-
-
-def off_ratio(a: float, b: float, lowest_load: float) -> float:
-    """Return the price, per break-even at nameplate, above which standing still pays [1].
-
-    A rig at its lowest load uses a + b p of the energy per hash at nameplate, so it earns up to
-    1 / (a + b p) times the break-even price.
-    """
-    return 1.0 / (a + b * lowest_load)
-
-
-def best_load(
-    price_ratio: float, a: float, b: float, lowest_load: float, highest_load: float
-) -> float:
-    """Return the load fraction that earns most at a price, without start costs [0-1].
-
-    Closed form p* = (sqrt(a/r) - a) / b with r = `price_ratio`, all-in price per break-even at
-    nameplate: the root of d/dp [p / (a + b p) - r p]. Zero above `off_ratio`, full load where
-    energy costs nothing.
-    """
-    if price_ratio > off_ratio(a, b, lowest_load):
-        return 0.0
-    if price_ratio <= 0.0 or b == 0.0:  # without a slope, every load is as efficient
-        return highest_load
-    return min(max((math.sqrt(a / price_ratio) - a) / b, lowest_load), highest_load)
-
-
-def best_level(
-    value_per_phs_h: float,
-    price_per_kwh: float,
-    levels_kw: Sequence[float],
-    levels_phs: Sequence[float],
-) -> int | None:
-    """Return the level that earns most per hour, or None where standing still does.
-
-    Maximises value * hash rate - price * power over the levels of a rig.
-    """
-    margins = [
-        value_per_phs_h * phs - price_per_kwh * kw
-        for kw, phs in zip(levels_kw, levels_phs, strict=True)
-    ]
-    best = int(np.argmax(margins))
-    return best if margins[best] > 0.0 else None

@@ -99,10 +99,6 @@ class Store:
         """Return what the manifest says of a dataset."""
         return self._dataset(self.manifest(), dataset)
 
-    def trace_info(self, name: str) -> TraceRecord:
-        """Return what the manifest says of a trace."""
-        return self._trace(self.manifest(), name)
-
     def read(
         self,
         dataset: str,

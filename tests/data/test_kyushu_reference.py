@@ -13,7 +13,7 @@ import pytest
 from gridhash.data.join import JoinColumn, Part, join
 from gridhash.data.readers.price_trace import price_trace
 from gridhash.data.source_table import Origin, SourceTable
-from gridhash.data.surplus import surplus_given_price, with_area_surplus
+from gridhash.data.surplus import with_area_surplus
 from gridhash.data.trace import Trace
 
 ZONE = "Asia/Tokyo"
@@ -174,5 +174,6 @@ def test_price_is_an_imperfect_proxy(kyushu: Trace, hours: pd.DataFrame) -> None
     assert round(own["price"][~curtailed].mean(), 2) == 14.07
     # The hours above take the mean price of both halves; by half hours it is much the same.
     span = kyushu.between(pd.Timestamp(2021, 1, 1, tz=ZONE), pd.Timestamp(2024, 1, 1, tz=ZONE))
-    of_cheap, of_surplus = surplus_given_price(span, at_most_per_kwh=0.5)
-    assert (round(of_cheap, 2), round(of_surplus, 2)) == (0.65, 0.69)
+    is_surplus, is_cheap = span.column("surplus_frac") > 0.0, span.column("price_per_kwh") <= 0.5
+    both = (is_surplus & is_cheap).sum()
+    assert (round(both / is_cheap.sum(), 2), round(both / is_surplus.sum(), 2)) == (0.65, 0.69)

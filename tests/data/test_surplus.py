@@ -14,7 +14,6 @@ from gridhash.data.surplus import (
     CurtailmentOrder,
     PvSystem,
     read_orders,
-    surplus_given_price,
     with_area_surplus,
     with_behind_meter_pv,
     with_curtailment_orders,
@@ -204,6 +203,6 @@ def test_kyushus_price_is_the_proxy_that_the_module_says(reference_data: Path) -
         period_s=3600,
     )
     joined = with_area_surplus(joined, site_kw=4500.0, area_share=1e-3)
-    of_cheap, of_surplus = surplus_given_price(joined, at_most_per_kwh=0.5)
-    assert round(of_cheap, 2) == 0.69
-    assert round(of_surplus, 2) == 0.66
+    is_surplus, is_cheap = joined.column("surplus_frac") > 0.0, prices <= 0.5
+    assert round((is_surplus & is_cheap).sum() / is_cheap.sum(), 2) == 0.69
+    assert round((is_surplus & is_cheap).sum() / is_surplus.sum(), 2) == 0.66

@@ -96,7 +96,7 @@ def test_missing_file_is_found(full: Store) -> None:
 
 
 def test_damaged_trace_is_found(full: Store) -> None:
-    path = full.folder.path / full.trace_info("t").partition.file
+    path = full.folder.path / full.manifest().traces["t"].partition.file
     path.write_bytes(b"")
 
     assert [problem.name for problem in verify(full)] == ["t"]
