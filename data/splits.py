@@ -6,7 +6,7 @@ still share information. Between any two spans lies an embargo.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import combinations
 from typing import Literal, Self
 
