@@ -45,6 +45,90 @@ KNOWN_WORDS = {
 }
 
 
+HOW_TO = """\
+`gridhash scenarios JapanPilot --picture day.png` draws a day of one: prices, power, temperatures,
+events and money under the rule that earns most.
+
+## A scenario of one's own
+
+A file may be `based_on` a scenario, or on another file, and say only what differs, but always its
+own `name`. `[overrides]` is merged into the site, and `[overrides.groups]` changes every group
+alike; another `rig` brings all that [its catalogue entry](../reference/rigs.md) supplies, and what
+stands beside it counts first. Every key: [parameters](../reference/parameters.md#scenario-file).
+
+```toml
+name = "HydroTwo"
+based_on = "SpotJapan"
+title = "Other rigs on Japanese spot prices"
+description = "As SpotJapan with Antminer S21 Hyd at two load levels, other adders and a levy."
+
+[overrides]
+description = "537 Antminer S21 Hyd in four loops; Kyushu"
+figures = []  # those of the preset speak of its rigs
+
+[overrides.limits]
+contract_power_kw = 3000.0
+
+[overrides.market]
+adders_per_kwh = 1.3
+
+[overrides.tariff]
+renewable_levy_per_kwh = 4.18
+
+[overrides.groups]
+rig = "S21-Hyd"
+load_levels = [0.7, 1.0]
+```
+
+Saved as `mine.toml` it is opened by its path. Without `rows` every day of the data is drawn, the
+test span included: give `rows=spans.train`.
+
+```python
+import gymnasium
+import gridhash.envs.registration
+from gridhash.config_scenario import load_scenario_config
+from gridhash.envs.named_scenario import open_named_scenario, randomised, row_spans
+
+config = load_scenario_config("mine.toml")  # or "JapanPilot"
+scenario = open_named_scenario(config, seed=1)
+spans = row_spans(scenario, config.spans)
+env = gymnasium.make(
+    "gridhash/MiningSite-v0", scenario=scenario, rows=spans.train, **config.episode.model_dump()
+)
+variants = randomised(config, 2, seed=0, days=14)  # other prices, hashprice, adders, ...
+```
+
+## Judging a model of one's own
+
+Any model that was trained on `env`, here by Stable-Baselines3, is played over the test span beside
+a rule, once and without a break; both see and pay the same.
+
+```python
+from dataclasses import dataclass
+from stable_baselines3 import PPO
+from gridhash.agents.roster import build_policy
+from gridhash.envs.action import ActionKind
+from gridhash.training.play import play
+
+@dataclass
+class Learned:
+    model: PPO
+    name: str = "mine"
+    action_kind: ActionKind = ActionKind.SHADOW_PRICE  # that of env
+
+    def act(self, observation):
+        return self.model.predict(observation, deterministic=True)[0].astype(float)
+
+model = PPO("MlpPolicy", env, n_steps=64, batch_size=64, device="cpu").learn(64)  # 64: a sketch
+first, last = spans.test
+week = first, first + 7 * 48  # half-hours; (first, last) judges on all of the span
+for policy in (Learned(model), build_policy("level_rule", scenario.site)):
+    print(policy.name, round(play(scenario, policy, week).profit), scenario.site.currency)
+```
+"""
+"""How a scenario is used; a test runs the blocks."""
+
+
 def pages(results: Mapping[str, Any]) -> dict[str, str]:
     """Return every page by file name."""
     configs = [load_scenario_config(name) for name in scenario_names()]
@@ -77,23 +161,7 @@ def overview(configs: list[ScenarioConfig], results: Mapping[str, Any]) -> str:
         )
     lines += [
         "",
-        "```python",
-        "import gymnasium",
-        "import gridhash.envs.registration",
-        "from gridhash.config_scenario import load_scenario_config",
-        "from gridhash.envs.named_scenario import open_named_scenario, randomised, row_spans",
-        "",
-        'config = load_scenario_config("JapanPilot")  # or the path of a file of your own',
-        "scenario = open_named_scenario(config, seed=1)",
-        "spans = row_spans(scenario, config.spans)",
-        "env = gymnasium.make(config.env_id, scenario=scenario, rows=spans.train)",
-        "variants = randomised(config, 16, seed=0)  # other prices, hashprice, adders, ...",
-        "```",
-        "",
-        "A file of one's own may be `based_on` one of these and say only what differs; "
-        "`[overrides]` is merged into the site, and `[overrides.groups]` changes every group "
-        "alike.",
-        "",
+        HOW_TO,
         "Made by `python scripts/build_scenario_pages.py`; figures by "
         "`python scripts/scenario_value.py`.",
     ]

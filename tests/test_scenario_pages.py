@@ -2,7 +2,9 @@
 
 import importlib
 import json
+import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gridhash.cli import app
-from gridhash.config_scenario import load_scenario_config, scenario_names
+from gridhash.config_scenario import load_scenario_config, parse_scenario, scenario_names
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "scripts"
@@ -75,6 +77,37 @@ def test_a_page_shows_figures_best_first_and_the_bound(
     assert "from 2025-04-01; profit in JPY" in page, "the local day"
     assert page.index("| level rule | 2,000,000 | 50.0% | 12 |") < page.index("| always on |")
     assert "| bound, all prices known | 3,000,000 |" in page
+
+
+def blocks(language: str) -> list[str]:
+    """Return the blocks of a language in the overview."""
+    text = (ROOT / "docs" / "scenarios" / "README.md").read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_file_of_the_overview_is_a_scenario() -> None:
+    (text,) = blocks("toml")
+    config = parse_scenario(tomllib.loads(text), origin="docs/scenarios/README.md")
+
+    assert config.site.max_rig_kw == pytest.approx(537 * 5.36)
+    assert {group.load_levels for group in config.site.groups} == {(0.7, 1.0)}
+    assert config.site.tariff.renewable_levy_per_kwh == 4.18
+
+
+def test_the_python_of_the_overview_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("stable_baselines3")
+    (file,) = blocks("toml")
+    (tmp_path / "mine.toml").write_text(file, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "overview"}
+    for block in blocks("python"):
+        exec(compile(block, "docs/scenarios/README.md", "exec"), names)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["mine", "level_rule"]
+    assert all(line.endswith(" JPY") for line in lines)
 
 
 def test_the_command_lists_every_scenario_and_shows_one() -> None:
