@@ -43,7 +43,11 @@ class CoolingConfig(SparseBlock):
     fan_min_speed_frac: float = Field(ge=0, le=1, description="slowest speed, and draught when off")
     pump_kw: float = Field(ge=0, description="all pumps of the group at full flow")
     pump_idle_flow_frac: float = Field(ge=0, le=1, description="flow while no rig runs")
-    coolant_setpoint_c: float = Field(ge=-20, le=80, description="fans hold the loop here")
+    coolant_setpoint_c: float = Field(
+        ge=-20,
+        le=80,
+        description="fans hold the loop here, within what the group's `rig` may be at",
+    )
     chip_derate_c: float = Field(ge=20, le=120, description="above this, power is limited")
     chip_trip_c: float = Field(ge=20, le=120, description="at this, the group stops")
     coolant_restart_c: float = Field(ge=-20, le=80, description="a tripped group may start below")
@@ -228,6 +232,19 @@ class RigGroupConfig(SparseBlock):
             raise ValueError(f"standby_w {self.standby_w} is not below the lowest running level")
         if (self.power_per_k is None) != (self.power_reference_c is None):
             raise ValueError("power_per_k and power_reference_c must be given together")
+        return self
+
+    @model_validator(mode="after")
+    def _check_inlet(self) -> Self:
+        if self.rig is None:
+            return self
+        model, setpoint_c = load_rig(self.rig), self.cooling.coolant_setpoint_c
+        if not model.coolant_in_min_c <= setpoint_c <= model.coolant_in_max_c:
+            raise ValueError(
+                f"cooling.coolant_setpoint_c {setpoint_c:g} lies outside the inlet of rig "
+                f"{self.rig}, {model.coolant_in_min_c:g} … {model.coolant_in_max_c:g} °C: set the "
+                "loop within it, or name another rig"
+            )
         return self
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from gridhash.config import RigGroupConfig, load_site, parse_site
 from gridhash.errors import ConfigError
@@ -189,6 +190,21 @@ def test_faults_are_named(values: dict[str, Any], message: str) -> None:
 
     with pytest.raises(ConfigError, match=re.compile(message, re.DOTALL)):
         parse_site(site, origin="test")
+
+
+def test_a_loop_keeps_within_the_inlet_that_its_rig_bears() -> None:
+    """An S21 takes in 0 … 40 °C, an S21 Hyd 5 … 50; a site's own rig is bound by no model."""
+    cooling = group_of("S21").cooling.model_dump()
+    hot, cold = ({"cooling": cooling | {"coolant_setpoint_c": c}} for c in (40.5, 4.5))
+
+    assert group_of("S21", cooling=cooling | {"coolant_setpoint_c": 40.0}).rig == "S21"
+    assert group_of("S21-Hyd", **hot).cooling.coolant_setpoint_c == 40.5
+    with pytest.raises(ValidationError, match=r"_c 40.5 lies .* rig S21, 0 … 40 °C: set the loop"):
+        group_of("S21", **hot)
+    with pytest.raises(ValidationError, match=r"_c 4.5 lies .* rig S21-Hyd, 5 … 50 °C: set the"):
+        group_of("S21-Hyd", **cold)
+    own = load_site("texas_air").groups[0].model_dump()
+    assert RigGroupConfig.model_validate(own | hot).rig is None
 
 
 def test_unknown_rig_is_an_error_that_lists_the_known() -> None:
