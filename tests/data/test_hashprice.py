@@ -47,6 +47,15 @@ def test_negative_height_is_refused() -> None:
         subsidy_btc(-1)
 
 
+def test_the_formula_gives_the_printed_quote_within_its_rounded_inputs() -> None:
+    """Late November 2025: difficulty 152 T, fees 1 % of the subsidy, 91,000 USD; Luxor: 38.2."""
+    subsidy = 3.125
+    hashprice = expected_hashprice(*np.array([[152e12], [subsidy], [0.01 * subsidy], [91_000.0]]))
+
+    assert hashprice.round(1).tolist() == [38.0]
+    assert hashprice == pytest.approx(38.2, rel=0.01)
+
+
 def test_at_144_blocks_a_day_expected_and_realised_agree() -> None:
     difficulty, price, fees = np.array([1e14]), np.array([60_000.0]), np.array([0.1])
     phs = difficulty * 2**32 / 600 / 1e15
