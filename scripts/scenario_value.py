@@ -182,6 +182,8 @@ def wear_table(results: dict[str, Any]) -> list[str]:
     ]
     for name, entry in results.items():
         played = {one["name"]: one for one in entry["policies"]}
+        if "wear_cycles_per_year" not in played[COLUMNS[0]]:
+            continue  # played before wear was counted
         cells = [
             f"{played[policy]['wear_cycles_per_year']:,.1f} ({played[policy]['fleet_starts']:,.0f})"
             for policy in COLUMNS

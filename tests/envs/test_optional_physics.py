@@ -110,6 +110,28 @@ def test_hotter_air_never_leaves_chips_cooler_or_fans_slower(play: Play) -> None
         assert np.all(np.diff(fans) >= -1e-9)
 
 
+def test_air_and_immersion_reject_to_the_dry_bulb_however_dry_the_air(play: Play) -> None:
+    """At 36 °C the loop settles at dry bulb + heat / UA, above the setpoint; a tower does not."""
+    for kind in ("dry_cooler", "air", "immersion"):
+        sites = play(36.0, cooling={"kind": kind}, humidity=0.2)
+        for _ in range(60):
+            kw = sites.step(FULL).record[0, KW]
+        full = float(sites.scenario.params.heat_rejection_kw_per_k[0])
+        assert 36.0 + kw / full > 40.0
+        assert sites.state.coolant_c[0, 0] == pytest.approx(36.0 + kw / full, abs=1e-3)
+    wet = play(36.0, cooling=WET, humidity=0.2)
+    for _ in range(60):
+        wet.step(FULL)
+    assert wet.state.coolant_c[0, 0] == pytest.approx(40.0, abs=0.05)
+
+
+def test_power_over_a_warm_day_of_an_air_cooled_rig() -> None:
+    """A T21 drew 7.3 % more over a day: 0.4 %/K over 18.25 K; far below, half at the least."""
+    assert temperature_power_frac(68.25, 0.004, 50.0) == pytest.approx(1.073)
+    assert temperature_power_frac(50.0, 0.004, 50.0) == 1.0
+    assert temperature_power_frac(-200.0, 0.004, 50.0) == 0.5
+
+
 def test_hot_chips_draw_more_and_heat_still_closes(play: Play) -> None:
     sites = play(30.0, group={"power_per_k": 0.0025, "power_reference_c": 50.0})
     for _ in range(20):
