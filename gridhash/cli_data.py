@@ -249,7 +249,7 @@ def join(
         bool, typer.Option("--prefer-first", help="Where sources disagree take the first.")
     ] = False,
     site_kw: Annotated[
-        float | None, typer.Option("--site-kw", help="Nameplate power of the site [kW].")
+        float | None, typer.Option("--site-kw", help="Contract power of the site [kW].")
     ] = None,
     surplus_share: Annotated[
         float | None,
