@@ -110,6 +110,7 @@ from gridhash.agents.roster import build_policy
 from gridhash.envs.action import ActionKind
 from gridhash.training.play import play
 
+
 @dataclass
 class Learned:
     model: PPO
@@ -118,6 +119,7 @@ class Learned:
 
     def act(self, observation):
         return self.model.predict(observation, deterministic=True)[0].astype(float)
+
 
 model = PPO("MlpPolicy", env, n_steps=64, batch_size=64, device="cpu").learn(64)  # 64: a sketch
 first, last = spans.test
