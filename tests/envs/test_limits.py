@@ -137,7 +137,9 @@ def sites(
             "limits.ramp_down_kw_per_min": 1.5 * 134 * 8.064 / 5,
         },
     )
-    return make_sites(make_scenario(site, columns={"outdoor_temp_c": 20.0}), 1, action_kind=1)
+    return make_sites(
+        make_scenario(site, columns={"outdoor_temp_c": 20.0}), 1, action_kind=ActionKind.POWER
+    )
 
 
 def test_upward_ramp_cuts_the_worst_groups_first(sites: BatchedSite) -> None:
