@@ -2,16 +2,19 @@
 
 An intent is committed, durable against loss of power, before its command is sent; so whatever a
 rig was told stands here. Write-ahead logging with ``synchronous=FULL``; a second process may read
-while the first writes. Rows are never changed: the file itself refuses it.
+from the instant at which the file appears, while the first writes. Rows are never changed: the
+file itself refuses it.
 """
 
 import math
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
@@ -94,10 +97,10 @@ class Journal:
         self.read_only = read_only
         try:
             self._db = self._connect()
-        except sqlite3.Error as err:
+        except (OSError, sqlite3.Error) as err:
             raise JournalError(f"the journal {self.path} cannot be opened: {err}") from err
         try:
-            self._check_or_create()
+            self._check()
         except sqlite3.Error as err:
             self._db.close()
             raise JournalError(f"{self.path} is no gridhash journal: {err}") from err
@@ -258,16 +261,15 @@ class Journal:
         else:
             if not self.path.parent.is_dir():
                 raise JournalError(f"there is no folder {self.path.parent} for the journal")
+            if not self.path.exists():
+                _make(self.path)
             database = sqlite3.connect(self.path, isolation_level=None)
         database.row_factory = sqlite3.Row
         return database
 
-    def _check_or_create(self) -> None:
+    def _check(self) -> None:
         self._db.execute("PRAGMA busy_timeout = 5000")
         names = {row["name"] for row in self._db.execute("SELECT name FROM sqlite_master")}
-        if not names and not self.read_only:
-            self._create()
-            return
         if "meta" not in names:
             raise JournalError(f"{self.path} is no gridhash journal: choose another file")
         text = self._db.execute("SELECT format_version FROM meta").fetchone()[0]
@@ -279,23 +281,37 @@ class Journal:
         if not self.read_only:
             self._db.execute("PRAGMA synchronous = FULL")
 
-    def _create(self) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.execute("CREATE TABLE meta (format_version INTEGER NOT NULL)")
-        self._db.execute("INSERT INTO meta VALUES (?)", (FORMAT_VERSION,))
-        for table, columns in TABLES.items():
-            self._db.execute(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, {columns})")
-            for verb in ("UPDATE", "DELETE"):
-                self._db.execute(
-                    f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} BEGIN "
-                    "SELECT RAISE(ABORT, 'the journal is append-only'); END"
-                )
-        self._db.execute("CREATE INDEX changes_of_rig ON changes (rig_id)")
-        self._db.execute("CREATE INDEX results_of_intent ON results (intent_id)")
-        self._db.execute("CREATE INDEX verifications_of_intent ON verifications (intent_id)")
-        self._db.commit()
+
+def _make(path: Path) -> None:
+    """Make an empty journal that is whole as soon as it has its name; keep one that is there.
+
+    Made in place, a reader would find a file without tables, and would lock out its maker.
+    """
+    with TemporaryDirectory(prefix=f"{path.name}-", dir=path.parent) as folder:
+        made = Path(folder) / path.name
+        with closing(sqlite3.connect(made, isolation_level=None)) as database:
+            _create_tables(database)
+        with suppress(FileExistsError):
+            os.link(made, path)
+
+
+def _create_tables(database: sqlite3.Connection) -> None:
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("BEGIN IMMEDIATE")
+    database.execute("CREATE TABLE meta (format_version INTEGER NOT NULL)")
+    database.execute("INSERT INTO meta VALUES (?)", (FORMAT_VERSION,))
+    for table, columns in TABLES.items():
+        database.execute(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, {columns})")
+        for verb in ("UPDATE", "DELETE"):
+            database.execute(
+                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} BEGIN "
+                "SELECT RAISE(ABORT, 'the journal is append-only'); END"
+            )
+    database.execute("CREATE INDEX changes_of_rig ON changes (rig_id)")
+    database.execute("CREATE INDEX results_of_intent ON results (intent_id)")
+    database.execute("CREATE INDEX verifications_of_intent ON verifications (intent_id)")
+    database.commit()
 
 
 def _known(table: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from gridhash.serving import journal as journal_module
 from gridhash.serving.findings import Cause
 from gridhash.serving.journal import FORMAT_VERSION, Journal, JournalError, Row
 
@@ -104,6 +105,26 @@ def test_another_process_reads_while_one_writes(tmp_path: Path) -> None:
     assert seen.stdout.strip() == "1"
 
 
+def test_a_journal_is_whole_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader or a second maker comes at the worst moment: when the tables were just made."""
+    path, create_tables = tmp_path / "journal.sqlite", journal_module._create_tables
+
+    def interrupted(database: sqlite3.Connection) -> None:
+        create_tables(database)
+        with pytest.raises(JournalError, match="there is no journal"):
+            Journal(path, read_only=True)
+        monkeypatch.undo()
+        with Journal(path) as other:
+            begin(other)
+
+    monkeypatch.setattr(journal_module, "_create_tables", interrupted)
+    with Journal(path) as journal:
+        assert journal.count("runs") == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["journal.sqlite"]
+
+
 def test_a_finished_journal_is_read_without_writing(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     with Journal(path) as journal:
@@ -133,8 +154,10 @@ def test_files_that_are_no_journal_are_refused(tmp_path: Path) -> None:
     stranger = sqlite3.connect(other)
     stranger.execute("CREATE TABLE things (id INTEGER)")
     stranger.close()
+    empty = tmp_path / "empty.sqlite"
+    empty.touch()
 
-    for path in (text, other):
+    for path in (text, other, empty):
         with pytest.raises(JournalError, match="is no gridhash journal"):
             Journal(path)
     with pytest.raises(JournalError, match="there is no journal"):
