@@ -40,11 +40,11 @@ CACHED_TRACES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowSpans:
-    """Rows [first, last) of a scenario that teach, choose and judge; an embargo apart."""
+class Spans:
+    """Rows [first, last) of a scenario that teach, choose and judge; disjoint, in this order."""
 
     train: Rows
-    validation: Rows
+    validate: Rows
     test: Rows
 
 
@@ -139,7 +139,7 @@ def randomised(
     return variants
 
 
-def row_spans(scenario: Scenario, settings: SpansConfig) -> RowSpans:
+def row_spans(scenario: Scenario, settings: SpansConfig) -> Spans:
     """Return what teaches, what chooses and what judges, as rows of a scenario.
 
     Boundaries are local midnights of the site. Each part but the last loses the embargo at its
@@ -177,9 +177,7 @@ def row_spans(scenario: Scenario, settings: SpansConfig) -> RowSpans:
         first = scenario.row_at(span.start)
         return first, first + round(span.length.total_seconds() / trace.period_s)
 
-    return RowSpans(
-        train=rows(split.train), validation=rows(split.validation), test=rows(split.test)
-    )
+    return Spans(train=rows(split.train), validate=rows(split.validation), test=rows(split.test))
 
 
 def _config_of(scenario: str | Path | ScenarioConfig) -> ScenarioConfig:

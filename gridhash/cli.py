@@ -28,6 +28,14 @@ app.command()(cli_scenarios.scenarios)
 TRAINING_MODULES = {"torch", "stable_baselines3", "sb3_contrib", "tensorboard"}
 """What only the extra `train` installs."""
 
+ScenarioName = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[SCENARIO]",
+        help="Scenario (see `gridhash scenarios`) or its file, instead of --site and --prices.",
+        show_default=False,
+    ),
+]
 Site = Annotated[
     str | None, typer.Option("--site", help="Preset (see `gridhash sites`) or site file.")
 ]
@@ -81,8 +89,11 @@ def _options(
     )
 
 
-def _request(*, site: str | None, **values: Any) -> Any:
-    """Return what options ask for; raise ConfigError if the site is a scenario."""
+def _request(*, site: str | None, scenario: str | None = None, **values: Any) -> Any:
+    """Return what is asked for: a scenario's name, or a site and prices.
+
+    Raises ConfigError if the site is a scenario, or options stand beside a scenario.
+    """
     from gridhash.config import preset_names
     from gridhash.config_scenario import is_scenario
     from gridhash.envs.open_scenario import ScenarioRequest
@@ -90,9 +101,19 @@ def _request(*, site: str | None, **values: Any) -> Any:
     if site is not None and site not in preset_names() and is_scenario(site):
         raise ConfigError(
             f"--site {site}: that is a scenario, and --site takes a preset "
-            f"({', '.join(preset_names())}) or a site file; a scenario is played from Python, "
-            "see docs/scenarios/README.md"
+            f"({', '.join(preset_names())}) or a site file; `gridhash train` and `gridhash "
+            "evaluate` take a scenario without --site"
         )
+    if scenario is not None:
+        given = {"site": site, **values}
+        beside = [name for name, value in given.items() if value is not None and value is not False]
+        if beside:
+            options = " ".join(f"--{name.replace('_', '-')}" for name in beside)
+            raise ConfigError(
+                f"the scenario {scenario} brings its own site and prices: leave out {options}, or "
+                f'write a scenario file with based_on = "{scenario}"'
+            )
+        return scenario
     return ScenarioRequest(site=site, **values)
 
 
@@ -114,6 +135,7 @@ def sites() -> None:
 
 @app.command()
 def train(
+    scenario: ScenarioName = None,
     out: Annotated[Path, typer.Option("--out", help="Run folder.")] = Path("runs/train"),
     site: Site = None,
     prices: Prices = None,
@@ -140,11 +162,12 @@ def train(
 
     Clones the day-ahead plan on the training span, improves the clone with PPO, and keeps the
     policy that earns most on the validation span. The held-out span is not looked at. Without
-    --site and --prices that is the embedded sample: Netherlands day-ahead 2018.
+    SCENARIO, --site and --prices that is the embedded sample: Netherlands day-ahead 2018.
     """
     from gridhash.training.train import train_policy
 
     request = _request(
+        scenario=scenario,
         site=site,
         prices=prices,
         area=area,
@@ -170,6 +193,7 @@ def train(
 
 @app.command()
 def evaluate(
+    scenario: ScenarioName = None,
     bundle: Annotated[
         list[Path] | None, typer.Option("--bundle", help="Bundle of a learned policy; repeatable.")
     ] = None,
@@ -194,11 +218,13 @@ def evaluate(
 ) -> None:
     """Play every policy over the held-out span, beside the perfect-foresight bound.
 
-    Without --site and --prices that is the embedded sample: Netherlands day-ahead 2018.
+    Without SCENARIO, --site and --prices that is the embedded sample: Netherlands day-ahead
+    2018.
     """
     from gridhash.training.compare import evaluate_policies
 
     request = _request(
+        scenario=scenario,
         site=site,
         prices=prices,
         area=area,

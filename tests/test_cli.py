@@ -196,8 +196,18 @@ def test_a_scenario_is_no_site(run_cli: RunCli, tmp_path: Path, command: str) ->
     for scenario in ("JapanPilot", path):
         error = run_cli(command, "--site", scenario).error
         assert f"--site {scenario}: that is a scenario, and --site takes a preset (europe" in error
-        assert "see docs/scenarios/README.md" in error
+        assert "`gridhash evaluate` take a scenario without --site" in error
     assert os.listdir(tmp_path) == ["mine.toml"]
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_a_scenario_stands_alone(run_cli: RunCli, tmp_path: Path, command: str) -> None:
+    beside = run_cli(command, "JapanPilot", "--start-cost", "0", "--work-levels").error
+    assert "the scenario JapanPilot brings its own site and prices: leave out" in beside
+    assert "--start-cost --work-levels" in beside
+    assert "fixes its spans" in run_cli(command, "JapanPilot", "--test-from", "2025-05-01").error
+    assert "JapanPilott; scenarios: BasePoint" in run_cli(command, "JapanPilott").error
+    assert os.listdir(tmp_path) == []
 
 
 def test_an_unknown_key_of_a_site_file_or_of_settings_is_one_error(
@@ -434,11 +444,11 @@ def test_the_version_is_told(run_cli: RunCli) -> None:
 
 
 def test_evaluate_prints_json_and_nothing_else(run_cli: RunCli, tmp_path: Path) -> None:
-    prices = write_smard(tmp_path / "prices.csv", smard_rows(date(2018, 6, 4), 23))
+    prices = write_smard(tmp_path / "prices.csv", smard_rows(date(2018, 6, 4), 39))
 
     run = run_cli(
         *("evaluate", "--prices", prices, "--out", "out", "--json"),
-        *("--validate-from", "2018-06-13", "--test-from", "2018-06-20"),
+        *("--validate-from", "2018-06-21", "--test-from", "2018-07-06"),
     )
 
     assert run.code == 0, run.err

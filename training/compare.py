@@ -11,12 +11,12 @@ from gridhash.agents.bundle import load_bundle
 from gridhash.agents.policy import Policy
 from gridhash.agents.roster import baseline_policies
 from gridhash.agents.signing import read_public_key
-from gridhash.envs.open_scenario import ScenarioRequest, open_scenario
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import ConfigError
 from gridhash.training.evaluate import Evaluation, evaluate, results_dict, write_results
+from gridhash.training.opened import Named, open_for_training
 from gridhash.training.report import write_report
-from gridhash.training.spans import Spans, spans_by_date
+from gridhash.training.spans import Spans
 from gridhash.training.tables import score_table
 
 RESULTS_NAME = "results.json"
@@ -24,7 +24,7 @@ REPORT_NAME = "report.html"
 
 
 def evaluate_policies(
-    request: ScenarioRequest,
+    request: Named,
     *,
     bundles: Sequence[Path],
     key: Path | None,
@@ -45,8 +45,8 @@ def evaluate_policies(
     """
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file: --out names a folder for results and report")
-    scenario = open_scenario(request)
-    spans = spans_by_date(scenario, validate_from=validate_from, test_from=test_from)
+    opened = open_for_training(request, validate_from=validate_from, test_from=test_from)
+    scenario, spans = opened.scenario, opened.spans
     learned: list[Policy] = []
     if bundles:
         if key is None:

@@ -1,23 +1,16 @@
 """Which part of a trace teaches, which chooses and which judges."""
 
 import datetime
-from dataclasses import dataclass
 
 import pandas as pd
 
+from gridhash.data.splits import MIN_EMBARGO
+from gridhash.envs.named_scenario import Rows, Spans
 from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.errors import DataError
+from gridhash.units import SECONDS_PER_DAY
 
-Rows = tuple[int, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spans:
-    """Rows [first, last) of a scenario; disjoint, in this order."""
-
-    train: Rows
-    validate: Rows
-    test: Rows
+__all__ = ["Rows", "Spans", "ending_before", "spans_by_date"]
 
 
 def spans_by_date(
@@ -25,8 +18,9 @@ def spans_by_date(
 ) -> Spans:
     """Return the spans that begin at local dates; 8/12 and 9/12 of the trace where not given.
 
-    Each boundary is a local midnight of the site. For a calendar year the default is January to
-    August, September, October to December.
+    Each boundary is a local midnight of the site; what teaches and what chooses lose the embargo
+    of `gridhash.data.splits` at their end. For a calendar year the default is January to August,
+    September, October to December.
 
     Raises
     ------
@@ -37,14 +31,20 @@ def spans_by_date(
     first = scenario.first_row
     validate = _boundary(scenario, validate_from, 8, zone)
     test = _boundary(scenario, test_from, 9, zone)
-    spans = Spans(train=(first, validate), validate=(validate, test), test=(test, scenario.n_rows))
+    embargo = round(MIN_EMBARGO.total_seconds() / scenario.trace.period_s)
+    spans = Spans(
+        train=(first, validate - embargo),
+        validate=(validate, test - embargo),
+        test=(test, scenario.n_rows),
+    )
     for name in ("train", "validate", "test"):
         low, high = getattr(spans, name)
-        days = (high - low) * scenario.trace.period_s / 86400.0
+        days = (high - low) * scenario.trace.period_s / SECONDS_PER_DAY
         if days < 7:
+            embargoed = "" if name == "test" else f" without an embargo of {MIN_EMBARGO.days}"
             raise DataError(
-                f"the span to {name} holds {max(days, 0):.1f} days of {scenario.trace.source}; at "
-                "least 7 are needed: give a longer file or other dates"
+                f"the span to {name} holds {max(days, 0):.1f} days of {scenario.trace.source}"
+                f"{embargoed}; at least 7 are needed: give a longer file or other dates"
             )
     return spans
 

@@ -26,14 +26,14 @@ from gridhash.agents.day_ahead_dp import DayAheadDP
 from gridhash.agents.numpy_policy import MlpPolicy
 from gridhash.agents.rules import LevelRule
 from gridhash.agents.signing import generate_key, read_key
-from gridhash.envs.open_scenario import ScenarioRequest, open_scenario
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import TrainingError
 from gridhash.training import checkpoint
 from gridhash.training.config import TrainingConfig, load_training_config
 from gridhash.training.learner import POLICY_NAME, Learner
+from gridhash.training.opened import Named, open_for_training
 from gridhash.training.play import play
-from gridhash.training.spans import Rows, Spans, ending_before, spans_by_date
+from gridhash.training.spans import Rows, Spans, ending_before
 
 KEY_NAME = "signing-key.pem"
 CURVE_NAME = "training-curve.csv"
@@ -52,7 +52,7 @@ class TrainingResult:
 
 
 def train_policy(
-    request: ScenarioRequest,
+    request: Named,
     *,
     folder: Path,
     settings: Path | None,
@@ -70,9 +70,8 @@ def train_policy(
         If the folder holds another run, or `resume` finds none.
     """
     config = load_training_config(settings, seed=seed)
-    scenario = open_scenario(request)
-    spans = spans_by_date(scenario, validate_from=validate_from, test_from=test_from)
-    return train_on(scenario, spans, config, folder, resume=resume, console=console)
+    opened = open_for_training(request, validate_from=validate_from, test_from=test_from)
+    return train_on(opened.scenario, opened.spans, config, folder, resume=resume, console=console)
 
 
 def train_on(

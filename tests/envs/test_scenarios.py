@@ -122,10 +122,10 @@ def test_spans_are_disjoint_with_an_embargo_and_the_test_is_the_end(name: str) -
     embargo_rows = settings.embargo_days * DAY_S / scenario.trace.period_s
 
     assert spans.train[0] >= scenario.first_row
-    assert spans.validation[0] - spans.train[1] >= embargo_rows
-    assert spans.test[0] - spans.validation[1] >= embargo_rows
+    assert spans.validate[0] - spans.train[1] >= embargo_rows
+    assert spans.test[0] - spans.validate[1] >= embargo_rows
     assert spans.test[1] == scenario.n_rows
-    for first, last in (spans.train, spans.validation, spans.test):
+    for first, last in (spans.train, spans.validate, spans.test):
         assert (last - first) * scenario.trace.period_s >= 14 * DAY_S
         local = scenario.trace.starts[first].tz_convert(scenario.site.timezone)
         assert (local.hour, local.minute) == (0, 0)

@@ -21,12 +21,12 @@ def test_a_calendar_year_is_cut_at_the_local_first_of_september_and_october(
     assert _starts(scenario, spans.test) == pd.Timestamp("2018-10-01", tz=ZONE)
 
 
-def test_the_spans_are_disjoint_and_leave_no_row_after_the_first_day(scenario: Scenario) -> None:
+def test_the_spans_are_disjoint_and_an_embargo_apart(scenario: Scenario) -> None:
     spans = spans_by_date(scenario)
 
     assert spans.train[0] == scenario.first_row
-    assert spans.train[1] == spans.validate[0]
-    assert spans.validate[1] == spans.test[0]
+    assert spans.validate[0] - spans.train[1] == 8 * 24
+    assert spans.test[0] - spans.validate[1] == 8 * 24
     assert spans.test[1] == scenario.n_rows
     assert spans.train[0] < spans.train[1] < spans.validate[1] < spans.test[1]
 
@@ -50,8 +50,8 @@ def test_a_date_outside_the_data_is_refused_naming_the_data(scenario: Scenario) 
 
 
 def test_a_span_of_less_than_a_week_is_refused_by_name(scenario: Scenario) -> None:
-    with pytest.raises(DataError, match=r"the span to validate holds 3\.0 days"):
-        spans_by_date(scenario, validate_from="2018-09-01", test_from="2018-09-04")
+    with pytest.raises(DataError, match=r"validate holds 3\.0 days .* without an embargo of 8"):
+        spans_by_date(scenario, validate_from="2018-09-01", test_from="2018-09-12")
 
 
 def test_dates_in_the_wrong_order_are_refused(scenario: Scenario) -> None:

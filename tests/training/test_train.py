@@ -55,7 +55,7 @@ learning_rate = 1e-3
 max_kl_to_clone = 1e6
 episode_days = 0.25
 """
-START, VALIDATE, TEST, END = "2018-01-08", "2018-01-29", "2018-02-05", "2018-02-12"
+START, VALIDATE, TEST, END = "2018-01-08", "2018-02-06", "2018-02-21", "2018-03-01"
 
 
 def console() -> Console:
