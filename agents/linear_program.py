@@ -36,8 +36,6 @@ class Solution:
     upper_bound: float
     """What no solution exceeds: weak duality, evaluated here from the solver's row duals."""
     columns: Floats
-    row_duals: Floats
-    """What one more unit on the right of each row earns."""
 
 
 class LinearProgram:
@@ -145,7 +143,6 @@ class LinearProgram:
             upper_bound=self._constant
             - (_least(dual, row_lower, row_upper) + _least(reduced, lower, upper)),
             columns=x,
-            row_duals=-dual,
         )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reference_day_decisions import day_actions_of, day_decision_lines
+from reference_metrics import metric_lines
 from reference_parameters import blocks_of, keys_table, paragraphs, summary, table, walk
 
 from gridhash.config import SiteConfig, load_site, preset_names
@@ -377,6 +378,7 @@ def pages() -> dict[str, str]:
         "parameters.md": parameters_page(),
         "rigs.md": rigs_page(),
         "processes.md": processes_page(),
+        "metrics.md": page("Metrics", *metric_lines()),
     }
 
 

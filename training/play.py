@@ -4,18 +4,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from gridhash.agents.policy import Policy
+from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.columns import OUTDOOR, PRICE, SURPLUS
 from gridhash.envs.kernel import RECORD
 from gridhash.envs.ledger import LEDGER_NAMES
 from gridhash.envs.scenario import Scenario
+from gridhash.training.liability import peaks_of, remaining_liability
 from gridhash.training.spans import Rows
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all)."""
+SHADOW_PRICE_COLUMN = "shadow_price_per_kwh"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,14 +29,21 @@ class PolicyRun:
     name: str
     frame: pd.DataFrame
     """One row per dispatch interval, indexed by its start in UTC: market, ledger, power, heat."""
+    liability: float = 0.0
+    """What the play leaves to be paid after its end, see `training.liability` [currency]."""
+
+    @property
+    def ledger_profit(self) -> float:
+        """Sum of the ledger over the span [currency]."""
+        return float(self.frame["profit"].sum())
 
     @property
     def profit(self) -> float:
-        """Profit of the whole span [currency]."""
-        return float(self.frame["profit"].sum())
+        """Profit of the whole span, what it leaves to be paid later charged [currency]."""
+        return self.ledger_profit - self.liability
 
     def daily_profit(self, timezone: str) -> pd.Series:
-        """Return the profit of each local day [currency]."""
+        """Return the profit of each local day as it was booked [currency]."""
         index = pd.DatetimeIndex(self.frame.index).tz_convert(timezone)
         daily: pd.Series = self.frame["profit"].groupby(index.date).sum()
         return daily
@@ -46,7 +57,10 @@ def play(
     running_frac: float = 0.0,
     progress: Progress | None = None,
 ) -> PolicyRun:
-    """Play `policy` once over `rows`, from a fleet at rest.
+    """Play `policy` once over `rows`, from a fleet at rest and the site file's accounts.
+
+    Every play of a span so begins with the same peaks of the months before. A policy that acts by
+    shadow price also leaves its trace, `shadow_price_per_kwh_GROUP` [currency/kWh].
 
     Raises
     ------
@@ -65,13 +79,17 @@ def play(
         ),
     )
     sites.start_at(first, running_frac=running_frac)
+    opened = peaks_of(sites)
     ledger = np.empty((n_steps, len(LEDGER_NAMES)))
     record = np.empty((n_steps, len(RECORD)))
     profit = np.empty(n_steps)
     groups = np.empty((n_steps, scenario.n_groups, 3))
+    actions = np.empty((n_steps, scenario.n_groups))
     observation = sites.observe()
     for step in range(n_steps):
-        output = sites.step(policy.act(observation))
+        action = policy.act(observation)
+        output = sites.step(action)
+        actions[step] = action[0, : scenario.n_groups]
         observation = output.observation
         ledger[step] = output.ledger[0]
         record[step] = output.record[0]
@@ -95,7 +113,8 @@ def play(
             f"{what}_{group.name}": groups[:, g, k]
             for g, group in enumerate(site.groups)
             for k, what in enumerate(("setpoint_kw", "coolant_temp_c", "chip_temp_c"))
-        },
+        }
+        | shadow_prices(scenario, policy.action_kind, actions),
         index=pd.date_range(
             scenario.trace.frame.index[first],
             periods=n_steps,
@@ -103,4 +122,20 @@ def play(
             name="start",
         ),
     )
-    return PolicyRun(name=policy.name, frame=frame)
+    return PolicyRun(name=policy.name, frame=frame, liability=remaining_liability(sites, opened))
+
+
+def shadow_prices(
+    scenario: Scenario, kind: ActionKind, actions: npt.NDArray[np.float64]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return what a kWh was worth to a policy above its price, by column; none of other kinds.
+
+    `actions` is (steps, G).
+    """
+    if kind is not ActionKind.SHADOW_PRICE:
+        return {}
+    scaled = np.clip(actions, -1.0, 1.0) * scenario.params.shadow_scale_per_kwh
+    return {
+        f"{SHADOW_PRICE_COLUMN}_{group.name}": scaled[:, g]
+        for g, group in enumerate(scenario.site.groups)
+    }
