@@ -23,20 +23,34 @@ it holds even if the solver stopped early.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from gridhash.agents.bound_months import add_months, month_windows, settles_by_month
+from gridhash.agents.bound_months import (
+    MonthWindow,
+    add_months,
+    month_windows,
+    settles_by_month,
+)
 from gridhash.agents.bound_programs import add_programs
-from gridhash.agents.bound_tariff import Window, add_tariff
+from gridhash.agents.bound_tariff import Energy, add_tariff
+from gridhash.agents.bound_window import scenario_window
 from gridhash.agents.day_ahead_dp import settled_price_per_kwh
 from gridhash.agents.linear_program import LinearProgram, Solution
 from gridhash.agents.rig_class import RigClass, rig_classes
+from gridhash.agents.rig_program import (
+    Intervals,
+    RigColumns,
+    RigStart,
+    SiteRows,
+    add_rigs,
+    equal_intervals,
+)
 from gridhash.envs.batched_site import START_COOLANT_C
 from gridhash.envs.columns import OUTDOOR, PAUSE, SURPLUS, WET_BULB
-from gridhash.envs.parameters import SiteParameters
+from gridhash.envs.parameters import Ints, SiteParameters
 from gridhash.envs.scenario import Scenario
 from gridhash.envs.thermal import temperature_power_frac
 from gridhash.errors import DataError
@@ -135,10 +149,39 @@ def perfect_foresight_bound(
     return Bound(rows=rows, windows=tuple(windows))
 
 
+@dataclass(frozen=True)
+class WindowProgram:
+    """The program of one window, and where in it to find what."""
+
+    program: LinearProgram
+    intervals: Intervals
+    balance: Ints
+    """(T,) rows whose multiplier is what a kilowatt of site power costs."""
+    energy: Energy
+    classes: list[RigClass]
+    rigs: list[RigColumns]
+    """Of each class."""
+    months: MonthWindow | None
+    """What `gridhash.agents.bound_months` adds to; None without tariff and programs."""
+
+
 def solve_window(
     scenario: Scenario, rows: tuple[int, int], *, opened_at: int | None = None
 ) -> Solution:
     """Solve the program of one window; `opened_at` as `gridhash.agents.bound_months.add_months`."""
+    built = window_program(scenario, rows)
+    if built.months is not None:
+        add_months(built.program, built.months, built.energy, opened_at)
+    return built.program.solve()
+
+
+def window_program(
+    scenario: Scenario, rows: tuple[int, int], *, starts: Sequence[RigStart] | None = None
+) -> WindowProgram:
+    """Return the program of one window without what months settle.
+
+    `starts` is the state of each class of `rig_classes` before the window; free where None.
+    """
     params, programs = scenario.params, scenario.programs
     row = np.repeat(np.arange(*rows), scenario.steps_per_row)
     market = scenario.market[row]  # constant within a settlement period
@@ -154,7 +197,6 @@ def solve_window(
         pays_to_burn = np.ones(n, dtype=np.bool_)
     paused = market[:, PAUSE] > 0.0
     hottest_c, coldest_c = _extreme_temperatures(scenario, rows, classes)
-    minimum_up_holds = ~paused & _minimum_up_holds(params, hottest_c)
     program = LinearProgram()
     cooling_kw = float((params.fan_kw + params.pump_kw + params.freeze_heater_kw).sum())
     most_kw = params.max_rig_kw * max(rigs.hot_frac for rigs in classes) + cooling_kw
@@ -172,31 +214,28 @@ def solve_window(
         paused, min(params.rig_cap_kw, programs.pause_rig_cap_kw), params.rig_cap_kw
     )
     may_exceed_cap = params.max_rig_kw > rig_cap_kw.min()
-    contract = program.add_rows(n, upper=rig_cap_kw) if may_exceed_cap else None
-    for rigs in classes:
-        rigs.add_to(
-            program,
-            market=market,
-            hours=hours,
-            balance=balance,
-            contract=contract,
-            minimum_up_holds=minimum_up_holds,
-            pays_to_burn=pays_to_burn,
-            coldest_c=coldest_c,
-        )
+    site_rows = SiteRows(
+        balance=balance,
+        contract=program.add_rows(n, upper=rig_cap_kw) if may_exceed_cap else None,
+        minimum_up_holds=~paused & _minimum_up_holds(params, hottest_c),
+        pays_to_burn=pays_to_burn,
+        coldest_c=np.full(n, coldest_c),
+    )
+    intervals = equal_intervals(n, hours)
+    before: Sequence[RigStart | None] = [None] * len(classes) if starts is None else starts
+    columns = [
+        add_rigs(program, rigs, intervals, market, site_rows, start)
+        for rigs, start in zip(classes, before, strict=True)
+    ]
+    energy = Energy(imported=imported, from_surplus=from_surplus)
+    months = None
     if programs.present:
-        window = Window(
-            scenario=scenario,
-            rows=rows,
-            market=market,
-            row=row,
-            hours=hours,
-            most_kw=min(most_kw, params.contract_power_kw),
-        )
+        site_kw = min(most_kw, params.contract_power_kw)
+        window = scenario_window(scenario, rows, intervals.hours, site_kw)
         energy = add_tariff(program, window, imported, from_surplus, balance)
         add_programs(program, window, energy)
-        add_months(program, window, energy, opened_at)
-    return program.solve()
+        months = MonthWindow(scenario, rows, window)
+    return WindowProgram(program, intervals, balance, energy, classes, columns, months)
 
 
 def _extreme_temperatures(

@@ -10,6 +10,7 @@
 - Capacity contribution: exact. Bias penalty: exact for months that lie wholly in the window.
 """
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +19,7 @@ from gridhash.agents.bound_tariff import Energy, Window, planned_kw
 from gridhash.agents.linear_program import LinearProgram
 from gridhash.envs.columns import MONTH
 from gridhash.envs.parameters import Ints
+from gridhash.envs.program_parameters import ProgramParameters
 from gridhash.envs.scenario import Scenario
 
 
@@ -45,8 +47,43 @@ def month_windows(
     return windows
 
 
+@dataclass(frozen=True)
+class MonthWindow:
+    """A window of a scenario: settlement periods [first, last), equal intervals."""
+
+    scenario: Scenario
+    rows: tuple[int, int]
+    window: Window
+
+    @property
+    def programs(self) -> ProgramParameters:
+        """Tariff and programs of the site."""
+        return self.window.programs
+
+    @property
+    def most_kw(self) -> float:
+        """No site power is above it."""
+        return self.window.most_kw
+
+    @property
+    def n_intervals(self) -> int:
+        """Dispatch intervals."""
+        return len(self.window.market)
+
+    @property
+    def first_step(self) -> int:
+        """Dispatch intervals from the start of a metering period to the start of the window."""
+        return self.programs.metering_offset + self.rows[0] * self.scenario.steps_per_row
+
+    def intervals_of(self, rows: Ints) -> Ints:
+        """Return the intervals of some rows of the scenario, (len(rows), steps per row)."""
+        steps = self.scenario.steps_per_row
+        intervals: Ints = np.add.outer((rows - self.rows[0]) * steps, np.arange(steps))
+        return intervals
+
+
 def add_months(
-    program: LinearProgram, window: Window, energy: Energy, opened_at: int | None
+    program: LinearProgram, window: MonthWindow, energy: Energy, opened_at: int | None
 ) -> None:
     """Add demand charge, capacity contribution and bias penalty.
 
@@ -75,15 +112,36 @@ def add_months(
                 _add_bias(program, window, energy, rows[own])
 
 
-def _add_peak(program: LinearProgram, window: Window, energy: Energy, number: int) -> Ints:
+def add_peak_price(
+    program: LinearProgram, window: MonthWindow, energy: Energy, *, billed_kw: float
+) -> None:
+    """Charge what a mean above `billed_kw` costs in this month and all later ones it is billed in.
+
+    For plans, which know the peaks so far; the window's metering periods alone are looked at.
+    """
+    programs = window.programs
+    months = 1.0 + (programs.ratchet_months - 1) * programs.ratchet_frac
+    above = program.add_columns(
+        1, lower=0.0, upper=window.most_kw, gain=-programs.demand_charge_per_kw * months
+    )
+    metering = programs.metering_steps
+    starts = np.arange(-window.first_step % metering, window.n_intervals - metering + 1, metering)
+    if not starts.size:
+        return
+    below = program.add_rows(starts.size, lower=-billed_kw)
+    program.add_entries(below, np.repeat(above, starts.size), 1.0)
+    intervals = (starts[:, None] + np.arange(metering)).ravel()
+    for columns in energy.metered:
+        program.add_entries(np.repeat(below, metering), columns[intervals], -1.0 / metering)
+
+
+def _add_peak(program: LinearProgram, window: MonthWindow, energy: Energy, number: int) -> Ints:
     """Return the column of a month's highest mean in the metering periods of the window."""
     programs, calendar = window.programs, window.scenario.exogenous.calendar
     steps = window.scenario.steps_per_row
-    n = len(window.market)
     metering = programs.metering_steps
-    first_step = programs.metering_offset + window.rows[0] * steps
-    starts = np.arange(-first_step % metering, n - metering + 1, metering)
-    ends_in = calendar[window.row[starts + metering - 1], MONTH]
+    starts = np.arange(-window.first_step % metering, window.n_intervals - metering + 1, metering)
+    ends_in = calendar[window.rows[0] + (starts + metering - 1) // steps, MONTH]
     starts = starts[ends_in == number]
     peak = program.add_columns(1, lower=0.0, upper=window.most_kw)
     if starts.size:
@@ -97,7 +155,7 @@ def _add_peak(program: LinearProgram, window: Window, energy: Energy, number: in
 
 def _add_bill(
     program: LinearProgram,
-    window: Window,
+    window: MonthWindow,
     peaks: dict[int, Ints],
     number: int,
     *,
@@ -125,10 +183,11 @@ def _add_bill(
             program.add_entries(above, peak, -1.0 if other == number else -frac)
 
 
-def _add_bias(program: LinearProgram, window: Window, energy: Energy, rows: Ints) -> None:
+def _add_bias(program: LinearProgram, window: MonthWindow, energy: Energy, rows: Ints) -> None:
     """Fine the net deviation of a month beyond what is tolerated."""
-    programs, hours = window.programs, window.hours
-    plan_kwh = float(planned_kw(window.scenario)[rows].sum()) * window.period_hours
+    programs = window.programs
+    hours = window.window.row_hours / window.scenario.steps_per_row
+    plan_kwh = float(planned_kw(window.scenario)[rows].sum()) * window.window.row_hours
     tolerated_kwh = programs.bias_limit_frac * plan_kwh
     intervals = window.intervals_of(rows).ravel()
     most_kwh = window.most_kw * hours * intervals.size + plan_kwh

@@ -18,21 +18,17 @@ Tariff: `gridhash.agents.bound_tariff`.
 
 import numpy as np
 
-from gridhash.agents.bound_tariff import Energy, Window, add_sums, last_of_slot
+from gridhash.agents.bound_tariff import Energy, Window
 from gridhash.agents.linear_program import LinearProgram
 from gridhash.envs.columns import (
     BASE_POINT,
-    DAY,
     DEPLOYED,
     HELD_PRICE,
     INCREASE_CALL,
     PAUSE,
     REDUCTION_CALL,
-    RULE_LOAD,
-    SLOT,
 )
 from gridhash.envs.parameters import Floats, Ints
-from gridhash.envs.programs import BASELINE_DAYS
 
 
 def add_programs(program: LinearProgram, window: Window, energy: Energy) -> None:
@@ -51,75 +47,61 @@ def add_programs(program: LinearProgram, window: Window, energy: Energy) -> None
 
 
 def _add_reduction(program: LinearProgram, window: Window, energy: Energy) -> None:
-    programs, hours = window.programs, window.period_hours
+    programs = window.programs
     committed_kw, most_kw = programs.committed_kw, window.most_kw
-    n = len(window.market)
-    program.add_constant(n * window.hours * committed_kw * programs.capacity_pay_per_kw_h)
-    rows = window.rows_where(REDUCTION_CALL)
+    program.add_constant(float(window.hours.sum()) * committed_kw * programs.capacity_pay_per_kw_h)
+    called = window.of_periods(REDUCTION_CALL) > 0.0
     if programs.has_pause:
-        rows = rows[window.scenario.market[rows, PAUSE] <= 0.0]
-    if not rows.size:
+        called &= window.of_periods(PAUSE) <= 0.0
+    periods = np.flatnonzero(called)
+    if not periods.size:
         return
-    baseline_kw = np.full(rows.size, most_kw)
-    if programs.baseline_by_rule:
-        baseline_kw = np.minimum(baseline_kw, window.scenario.market[rows, RULE_LOAD])
+    hours = window.period_hours[periods]
+    baseline_kw = np.minimum(window.baseline_kw[periods], most_kw)
     top_kw = np.minimum(committed_kw, baseline_kw)
     # Concave hull of min(max(baseline - load, 0), committed) over all loads.
     full_kw = baseline_kw - top_kw
     slope = (top_kw - np.maximum(baseline_kw - most_kw, 0.0)) / np.maximum(most_kw - full_kw, 1e-9)
     delivered = program.add_columns(
-        rows.size, lower=0.0, upper=top_kw, gain=programs.reduction_pay_per_kwh * hours
+        periods.size, lower=0.0, upper=top_kw, gain=programs.reduction_pay_per_kwh * hours
     )
-    hull = program.add_rows(rows.size, upper=top_kw + slope * full_kw)
+    hull = program.add_rows(periods.size, upper=top_kw + slope * full_kw)
     program.add_entries(hull, delivered, 1.0)
-    steps = window.scenario.steps_per_row
-    intervals = window.intervals_of(rows)
-    for columns in energy.metered:
-        program.add_entries(
-            np.repeat(hull, steps), columns[intervals.ravel()], np.repeat(slope / steps, steps)
-        )
+    window.add_means(program, hull, energy.metered, periods, slope)
     due_kw = programs.reduction_tolerance_frac * committed_kw
     missing = program.add_columns(
-        rows.size, lower=0.0, upper=due_kw, gain=-programs.reduction_penalty_per_kwh * hours
+        periods.size, lower=0.0, upper=due_kw, gain=-programs.reduction_penalty_per_kwh * hours
     )
-    enough = program.add_rows(rows.size, lower=due_kw)
+    enough = program.add_rows(periods.size, lower=due_kw)
     program.add_entries(enough, missing, 1.0)
     program.add_entries(enough, delivered, 1.0)
 
 
 def _add_increase(program: LinearProgram, window: Window, energy: Energy) -> None:
-    programs, scenario = window.programs, window.scenario
-    rows = window.rows_where(INCREASE_CALL)
-    if not rows.size:
+    programs, baseline = window.programs, window.increase_baseline
+    periods = np.flatnonzero(window.of_periods(INCREASE_CALL) > 0.0)
+    if not periods.size:
         return
-    steps = scenario.steps_per_row
+    known_kw = np.minimum(baseline.known_kw[periods], window.most_kw)
     more = program.add_columns(
-        rows.size,
+        periods.size,
         lower=0.0,
-        upper=min(programs.increase_max_kw, window.most_kw),
-        gain=programs.increase_pay_per_kwh * window.period_hours,
+        upper=np.minimum(programs.increase_max_kw, window.most_kw - known_kw),
+        gain=programs.increase_pay_per_kwh * window.period_hours[periods],
     )
-    # max(load - baseline, 0) lies below the load, and below full power less the baseline.
-    below_load = program.add_rows(rows.size, upper=0.0)
+    # max(load - baseline, 0) lies below the chord from no load to full power, and below full power
+    # less what of the baseline the window decides.
+    below_load = program.add_rows(periods.size, upper=0.0)
     program.add_entries(below_load, more, 1.0)
-    add_sums(program, below_load, energy.metered, window.intervals_of(rows), -1.0 / steps)
-    above = program.add_rows(rows.size, upper=window.most_kw)
+    slope = (window.most_kw - known_kw) / window.most_kw
+    window.add_means(program, below_load, energy.metered, periods, -slope)
+    above = program.add_rows(periods.size, upper=window.most_kw - known_kw)
     program.add_entries(above, more, 1.0)
-    calendar, history = scenario.exogenous.calendar, scenario.exogenous.history_rows
-    last_rows = last_of_slot(scenario)
-    for row, limit in zip(rows, above, strict=True):
-        slot = calendar[row, SLOT]
-        days = history[calendar[row, DAY] - calendar[0, DAY]]
-        for first, times in zip(*np.unique(days, return_counts=True), strict=True):
-            past = first + slot
-            inside = max(window.rows[0], scenario.first_row) <= past < row
-            if not inside or last_rows[past] != past:
-                continue
-            if calendar[past, DAY] != calendar[first, DAY] or calendar[past, SLOT] != slot:
-                continue
-            intervals = window.intervals_of(np.array([past]))
-            share = times / (BASELINE_DAYS * steps)
-            add_sums(program, np.array([limit]), energy.metered, intervals, share)
+    number = np.zeros(len(window.first), dtype=np.int64)
+    number[periods] = above
+    window.add_means(
+        program, number[baseline.period], energy.metered, baseline.past, baseline.share
+    )
 
 
 def _add_excess(
@@ -130,7 +112,7 @@ def _add_excess(
     *,
     sign: float,
     limit_kw: float | Floats,
-    penalty: float,
+    penalty: Floats,
     columns: Ints | None = None,
 ) -> Ints:
     """Add columns of at least sign x site power less a limit at some intervals, at a penalty."""
@@ -145,9 +127,10 @@ def _add_excess(
 
 
 def _add_pause(program: LinearProgram, window: Window, energy: Energy) -> None:
-    programs, hours = window.programs, window.hours
+    programs = window.programs
     at = np.flatnonzero(window.market[:, PAUSE] > 0.0)
-    program.add_constant(at.size * hours * programs.pause_pay_per_h)
+    hours = window.hours[at]
+    program.add_constant(float(hours.sum()) * programs.pause_pay_per_h)
     if at.size:
         _add_excess(
             program,
@@ -166,10 +149,10 @@ def _add_held(program: LinearProgram, window: Window, energy: Energy) -> None:
     Missing falls from all that is held at idle power to nothing; no site draws less than idle,
     unless rigs fail: then the line starts at zero power.
     """
-    programs, hours, held_kw = window.programs, window.hours, window.programs.held_kw
-    program.add_constant(float(window.market[:, HELD_PRICE].sum()) * held_kw * hours)
+    programs, held_kw = window.programs, window.programs.held_kw
+    program.add_constant(float(window.market[:, HELD_PRICE] @ window.hours) * held_kw)
     at = np.flatnonzero(window.market[:, DEPLOYED] <= 0.0)
-    fails = bool((window.scenario.params.repair_per_h > 0.0).any())
+    fails = bool((window.params.repair_per_h > 0.0).any())
     least_kw = 0.0 if fails else programs.idle_kw
     enough_kw = programs.idle_kw + held_kw
     slope = held_kw / (enough_kw - least_kw)
@@ -180,7 +163,7 @@ def _add_held(program: LinearProgram, window: Window, energy: Energy) -> None:
         at,
         sign=-1.0,
         limit_kw=-enough_kw,
-        penalty=slope * programs.held_penalty_per_kw_h * hours,
+        penalty=slope * programs.held_penalty_per_kw_h * window.hours[at],
     )
 
 

@@ -15,6 +15,7 @@ Programs: `gridhash.agents.bound_programs`.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -30,46 +31,87 @@ from gridhash.envs.columns import (
     SLOT,
     TRANSMISSION_WEIGHT,
 )
-from gridhash.envs.parameters import Floats, Ints
+from gridhash.envs.parameters import Floats, Ints, SiteParameters
 from gridhash.envs.program_parameters import ProgramParameters
 from gridhash.envs.scenario import Scenario
 
 
 @dataclass(frozen=True)
-class Window:
-    """Settlement periods [first, last) of a scenario, by dispatch interval: T of them."""
+class IncreaseBaseline:
+    """What the baseline of calls to consume is at least."""
 
-    scenario: Scenario
-    rows: tuple[int, int]
+    known_kw: Floats
+    """(P,) the part of it that no decision of the window changes."""
+    period: Ints
+    """(n,) a period with a call …"""
+    past: Ints
+    """(n,) … an earlier period whose mean load counts in its baseline …"""
+    share: Floats
+    """(n,) … with this share."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """What tariff and programs need to know of T intervals in P settlement periods.
+
+    Of a scenario, made by `gridhash.agents.bound`; of a plan on forecasts, by
+    `gridhash.agents.plan_program`, whose later periods may be several of the market's in one.
+    """
+
+    params: SiteParameters
+    programs: ProgramParameters
     market: Floats
     """(T, …) market array, constant within a settlement period."""
-    row: Ints
-    """(T,) row of each interval."""
-    hours: float
-    """Of a dispatch interval."""
+    hours: Floats
+    """(T,) length of each interval."""
+    period: Ints
+    """(T,) number of the settlement period that each lies in, rising from 0."""
+    row_hours: float
+    """Of a settlement period of the market."""
     most_kw: float
     """No site power is above it."""
+    day: Ints
+    """(T,) number of the day that each lies in, for quotas, rising from 0."""
+    quota_kwh: Floats
+    """(days,) surplus that may still be drawn in each day."""
+    plan_kwh: Floats
+    """(P,) nominated energy of each period less what is imported already; NaN where unknown."""
+    baseline_kw: Floats
+    """(P,) the most that the baseline of a call to reduce can be in each period."""
+    increase_baseline: IncreaseBaseline
+    """Of calls to consume."""
 
-    @property
-    def programs(self) -> ProgramParameters:
-        """Tariff and programs of the site."""
-        return self.scenario.programs
+    @cached_property
+    def first(self) -> Ints:
+        """(P,) first interval of each period."""
+        return np.flatnonzero(np.diff(self.period, prepend=-1))
 
-    @property
-    def period_hours(self) -> float:
-        """Of a settlement period."""
-        return self.hours * self.scenario.steps_per_row
+    @cached_property
+    def period_hours(self) -> Floats:
+        """(P,) length of each period as far as it lies in the window."""
+        return np.asarray(np.bincount(self.period, self.hours), dtype=np.float64)
 
-    def intervals_of(self, rows: Ints) -> Ints:
-        """Return the intervals of some rows of the scenario, (len(rows), steps per row)."""
-        steps = self.scenario.steps_per_row
-        intervals: Ints = np.add.outer((rows - self.rows[0]) * steps, np.arange(steps))
-        return intervals
+    def of_periods(self, column: int) -> Floats:
+        """Return a market column by period, (P,)."""
+        return np.asarray(self.market[self.first, column])
 
-    def rows_where(self, column: int) -> Ints:
-        """Return the rows of the window in which a market column is above zero."""
-        first, last = self.rows
-        return first + np.flatnonzero(self.scenario.market[first:last, column] > 0.0)
+    def add_means(
+        self,
+        program: LinearProgram,
+        rows: Ints,
+        columns: tuple[Ints, ...],
+        periods: Ints,
+        value: float | Floats,
+    ) -> None:
+        """Add columns to rows by their mean over periods, one period and value for each row."""
+        counts = np.bincount(self.period, minlength=len(self.first))[periods]
+        which = np.repeat(np.arange(len(rows)), counts)
+        offset = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        interval = self.first[periods][which] + offset
+        share = self.hours[interval] / self.period_hours[periods][which]
+        share = share * np.broadcast_to(value, len(rows))[which]
+        for one in columns:
+            program.add_entries(rows[which], one[interval], share)
 
 
 @dataclass(frozen=True)
@@ -109,20 +151,10 @@ def add_tariff(
         _add_purchase(program, window, energy)
     weight = market[:, TRANSMISSION_WEIGHT] + market[:, CAPACITY_WEIGHT]
     for columns in energy.metered:
-        program.add_gain(columns, -weight / window.scenario.steps_per_row)
+        program.add_gain(columns, -weight * window.hours / window.row_hours)
     if programs.balancing:
         _add_imbalance(program, window, energy)
     return energy
-
-
-def add_sums(
-    program: LinearProgram, rows: Ints, columns: tuple[Ints, ...], intervals: Ints, value: float
-) -> None:
-    """Add columns at the intervals (len(rows), k) of each row to it, times a value."""
-    for one in columns:
-        program.add_entries(
-            np.repeat(rows, intervals.shape[1]).astype(np.int64), one[intervals.ravel()], value
-        )
 
 
 def _add_panels(program: LinearProgram, window: Window, energy: Energy, balance: Ints) -> Energy:
@@ -135,24 +167,21 @@ def _add_panels(program: LinearProgram, window: Window, energy: Energy, balance:
         gain=-hours * own_price,
     )
     program.add_entries(balance, used, -1.0)
-    program.add_constant(float(given_kw.sum()) * hours * programs.export_price_per_kwh)
+    program.add_constant(float(given_kw @ hours) * programs.export_price_per_kwh)
     return Energy(imported=energy.imported, from_surplus=energy.from_surplus, from_panels=used)
 
 
 def _add_quota(program: LinearProgram, window: Window, energy: Energy) -> None:
-    day = window.scenario.exogenous.calendar[window.row, DAY]
-    _, index = np.unique(day, return_inverse=True)
-    most_kw = window.programs.surplus_quota_kwh / window.hours
-    days = program.add_rows(int(index.max()) + 1, upper=most_kw)
-    program.add_entries(days[index], energy.from_surplus, 1.0)
+    days = program.add_rows(len(window.quota_kwh), upper=window.quota_kwh)
+    program.add_entries(days[window.day], energy.from_surplus, window.hours)
 
 
 def _add_purchase(program: LinearProgram, window: Window, energy: Energy) -> None:
     programs, hours = window.programs, window.hours
     volume_kw, spot = programs.purchase_kw, window.market[:, PRICE]
     resale = np.maximum(spot - programs.resale_fee_per_kwh, 0.0)
-    paid = len(spot) * volume_kw * programs.purchase_price_per_kwh
-    program.add_constant((volume_kw * float(resale.sum()) - paid) * hours)
+    paid = volume_kw * programs.purchase_price_per_kwh
+    program.add_constant(float((volume_kw * resale - paid) @ hours))
     sells = spot >= 0.0
     used = program.add_columns(
         len(spot),
@@ -169,21 +198,23 @@ def _add_purchase(program: LinearProgram, window: Window, energy: Energy) -> Non
 
 
 def _add_imbalance(program: LinearProgram, window: Window, energy: Energy) -> None:
-    """Pay the plan at spot and the rest at imbalance prices; the spot price of import is undone."""
-    scenario, hours = window.scenario, window.period_hours
-    rows = np.arange(*window.rows)
-    market = scenario.market
-    planned_kwh = planned_kw(scenario)[rows] * hours
-    short, surplus = market[rows, IMBALANCE_SHORTAGE], market[rows, IMBALANCE_SURPLUS]
-    program.add_constant(-float(planned_kwh @ market[rows, PRICE]))
-    program.add_gain(energy.imported, window.hours * window.market[:, PRICE])
+    """Pay the plan at spot and the rest at imbalance prices; the spot price of import is undone.
+
+    Periods whose plan is not known yet pay spot for all.
+    """
+    known = np.flatnonzero(~np.isnan(window.plan_kwh))
+    planned_kwh, hours = window.plan_kwh[known], window.period_hours[known]
+    short = window.of_periods(IMBALANCE_SHORTAGE)[known]
+    surplus = window.of_periods(IMBALANCE_SURPLUS)[known]
+    program.add_constant(-float(planned_kwh @ window.of_periods(PRICE)[known]))
+    undone = ~np.isnan(window.plan_kwh)[window.period]
+    program.add_gain(energy.imported, undone * window.hours * window.market[:, PRICE])
 
     most_kwh = window.most_kw * hours
-    n_rows = len(rows)
-    more = program.add_columns(n_rows, lower=0.0, upper=most_kwh)
-    less = program.add_columns(n_rows, lower=0.0, upper=planned_kwh)
-    deviation = program.add_rows(n_rows, lower=planned_kwh, upper=planned_kwh)
-    add_sums(program, deviation, (energy.imported,), window.intervals_of(rows), window.hours)
+    more = program.add_columns(len(known), lower=0.0, upper=most_kwh + np.maximum(-planned_kwh, 0))
+    less = program.add_columns(len(known), lower=0.0, upper=np.maximum(planned_kwh, 0.0))
+    deviation = program.add_rows(len(known), lower=planned_kwh, upper=planned_kwh)
+    window.add_means(program, deviation, (energy.imported,), known, hours)
     program.add_entries(deviation, more, -1.0)
     program.add_entries(deviation, less, 1.0)
     # cost = short * more - surplus * less, and where that is not convex in import, its chord.

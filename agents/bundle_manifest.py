@@ -15,12 +15,14 @@ from pydantic import (
     model_validator,
 )
 
+from gridhash.agents.bundle_files import FORECAST_FILE, MAX_FORECAST_FILES, WEIGHTS
 from gridhash.agents.numpy_policy import ACTION_HIGH, OutputKind
 from gridhash.config import SiteConfig
 from gridhash.envs.action import ActionKind, action_hash
 from gridhash.envs.observation import observation_table, table_hash
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 1 knew no tables, forecasters, verdicts and earlier keys; it is read as without any."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 PRICE_COLUMN = "price_ratio_"
@@ -107,7 +109,14 @@ class RuleSpec(Entry):
     parameters: dict[str, float] = {}
 
 
-PolicySpec = Annotated[MlpSpec | RuleSpec, Field(discriminator="kind")]
+class TableSpec(Entry):
+    """A table policy by name; its arrays lie in ``policy.safetensors``."""
+
+    kind: Literal["table"] = "table"
+    table: Name
+
+
+PolicySpec = Annotated[MlpSpec | RuleSpec | TableSpec, Field(discriminator="kind")]
 
 
 class DataSpan(Entry):
@@ -131,6 +140,47 @@ class Provenance(Entry):
     torch_version: Annotated[str, Field(max_length=64)] | None = None
 
 
+class Gain(Entry):
+    """A difference of profit with its 95 % interval [currency]."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+class Verdict(Entry):
+    """Whether the policy may command rigs, and the figures that say so.
+
+    Written by `gridhash.training.promotion`; money in the site's currency.
+    """
+
+    deployable: bool
+    reason: str
+    judged_at: AwareDatetime
+    data: DataSpan
+    site_sha256: Sha256
+    """Of the site file that the policies were played on."""
+    policy_profit: float
+    rule: RuleSpec
+    """The tuned rule that earned most."""
+    rule_profits: dict[str, float] = Field(min_length=1)
+    over_rule: Gain | None
+    """Profit above the best rule, paired by day; None if the policy is that rule."""
+    bound: float | None = None
+    """What nobody could have exceeded; None if it was not reckoned."""
+
+    @model_validator(mode="after")
+    def _check_figures(self) -> Self:
+        if self.rule.rule not in self.rule_profits:
+            raise ValueError(f"rule_profits lacks the best rule, {self.rule.rule}")
+        if self.deployable and self.over_rule is not None and self.over_rule.low <= 0.0:
+            raise ValueError(
+                "deployable is true although over_rule.low is not above zero: the figures "
+                "contradict it"
+            )
+        return self
+
+
 class Versions(Entry):
     """What the bundle was written with."""
 
@@ -142,7 +192,7 @@ class Versions(Entry):
 class Manifest(Entry):
     """The signed part of a bundle; every other file is bound to it by its checksum."""
 
-    format_version: Literal[1] = 1
+    format_version: Literal[1, 2] = 2
     name: Name
     created_at: AwareDatetime
     policy: PolicySpec
@@ -157,16 +207,20 @@ class Manifest(Entry):
     site_sha256: Sha256
     provenance: Provenance
     versions: Versions
-    files: dict[str, Sha256] = Field(max_length=1)
+    verdict: Verdict | None = None
+    files: dict[str, Sha256] = Field(max_length=1 + MAX_FORECAST_FILES)
     key_id: str
+    earlier_keys: tuple[str, ...] = Field(default=(), max_length=64)
+    """Who had signed it before, oldest first."""
 
     @model_validator(mode="after")
     def _check_agreement(self) -> Self:
-        expected = {"policy.safetensors"} if isinstance(self.policy, MlpSpec) else set()
-        if set(self.files) != expected:
+        own = set() if isinstance(self.policy, RuleSpec) else {WEIGHTS}
+        found_own = {name for name in self.files if not FORECAST_FILE.fullmatch(name)}
+        if found_own != own:
             raise ValueError(
-                f"a policy of kind {self.policy.kind} has the files {sorted(expected)}; "
-                f"found {sorted(self.files)}"
+                f"a policy of kind {self.policy.kind} has the files {sorted(own)}; "
+                f"found {sorted(found_own)}"
             )
         if isinstance(self.policy, MlpSpec):
             found = (self.policy.n_features, self.policy.n_groups)
@@ -177,6 +231,17 @@ class Manifest(Entry):
                     f"{wanted[0]} features and {wanted[1]} groups"
                 )
         return self
+
+    @property
+    def deployable(self) -> bool:
+        """Whether the policy has earned to command rigs; see `Verdict`."""
+        return self.verdict is not None and self.verdict.deployable
+
+    @property
+    def forecasters(self) -> tuple[str, ...]:
+        """Names of the forecasters in the bundle, sorted."""
+        found = (FORECAST_FILE.fullmatch(name) for name in self.files)
+        return tuple(sorted({match[1] for match in found if match is not None}))
 
 
 def site_hash(site: SiteConfig) -> str:

@@ -36,6 +36,8 @@ class Solution:
     upper_bound: float
     """What no solution exceeds: weak duality, evaluated here from the solver's row duals."""
     columns: Floats
+    row_duals: Floats
+    """What one more unit on the right of each row earns."""
 
 
 class LinearProgram:
@@ -143,6 +145,7 @@ class LinearProgram:
             upper_bound=self._constant
             - (_least(dual, row_lower, row_upper) + _least(reduced, lower, upper)),
             columns=x,
+            row_duals=-dual,
         )
 
 

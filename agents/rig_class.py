@@ -1,16 +1,12 @@
-"""Rigs that are the same, as columns and rows of the bound's linear program."""
+"""Rigs that are the same, with what the linear programs need to know of them."""
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from gridhash.agents.day_ahead_dp import first_like
-from gridhash.agents.linear_program import LinearProgram
-from gridhash.envs.columns import OUTDOOR, REVENUE, WET_BULB
 from gridhash.envs.parameters import Floats, Ints, SiteParameters
 from gridhash.envs.thermal import temperature_power_frac
-from gridhash.units import HOURS_PER_DAY
 
 
 @dataclass(frozen=True)
@@ -49,6 +45,11 @@ class RigClass:
     power_reference_c: float = 0.0
     chip_rise_k_per_kw: float = 0.0
     """What a running chip is hotter than the loop after one interval, per its power [K/kW]."""
+    groups: tuple[int, ...] = ()
+    """Numbers of the groups that the rigs stand in."""
+    lost_hash_h: float = 0.0
+    """Hashing at the top level that a start costs beside `start_cost` [h], where programs leave
+    out the ages of a start."""
     hot_frac: float = 1.0
     """Power just below the temperature trip per power named."""
 
@@ -57,24 +58,29 @@ class RigClass:
         """Power of a rig at its top level with the hottest chip."""
         return float(self.level_kw[-1] * self.hot_frac)
 
-    def cold_fracs(self, coldest_c: float) -> Floats:
+    def cold_fracs(self, coldest_c: Floats) -> Floats:
         """Return the least power by age per power named, nothing being colder than `coldest_c`.
 
-        As many as there are ages of a start, and one for older rigs. A chip that has run for an
-        interval is hotter than the loop by its heat through its thermal resistance, as far as
-        that settles within the interval (`gridhash.envs.thermal`).
+        (A, T) for T temperatures and the A - 1 ages of a start and older rigs. A chip that has run
+        for an interval is hotter than the loop by its heat through its thermal resistance, as far
+        as that settles within the interval (`gridhash.envs.thermal`).
         """
-        frac = np.ones(len(self.power_frac) + 1)
+        frac = np.ones((len(self.power_frac) + 1, len(coldest_c)))
         if self.power_per_k > 0.0:
-            frac[0] = temperature_power_frac(coldest_c, self.power_per_k, self.power_reference_c)
-            rise_k = self.chip_rise_k_per_kw * self.level_kw[0] * frac[0]
+            frac[0] = self._power_fracs(coldest_c)
+            rise_k = self.chip_rise_k_per_kw * self.level_kw[0] * frac[0].min()
             for age in range(1, len(frac)):
-                frac[age] = temperature_power_frac(
-                    coldest_c + self.power_frac[age - 1] * rise_k,
-                    self.power_per_k,
-                    self.power_reference_c,
-                )
+                frac[age] = self._power_fracs(coldest_c + self.power_frac[age - 1] * rise_k)
         return frac
+
+    def _power_fracs(self, chip_c: Floats) -> Floats:
+        """Return `temperature_power_frac` of chips, (T,)."""
+        return np.array(
+            [
+                temperature_power_frac(one_c, self.power_per_k, self.power_reference_c)
+                for one_c in chip_c
+            ]
+        )
 
     def sink(self, outdoor_c: Floats, wet_bulb_c: Floats) -> tuple[Floats, Floats]:
         """Return what heat is rejected to [°C] and the share of heat rejection that is there.
@@ -86,169 +92,6 @@ class RigClass:
         sprays = outdoor_c >= self.spray_off_below_c
         share = np.where(sprays, 1.0, self.spray_off_rejection_frac)
         return np.where(sprays, wet_bulb_c, outdoor_c), share
-
-    def add_to(
-        self,
-        program: LinearProgram,
-        *,
-        market: Floats,
-        hours: float,
-        balance: Ints,
-        contract: Ints | None,
-        minimum_up_holds: npt.NDArray[np.bool_],
-        pays_to_burn: npt.NDArray[np.bool_],
-        coldest_c: float,
-    ) -> None:
-        """Add columns and rows for T intervals to a program.
-
-        Adds power to the rows `balance` (and rig power to `contract`), (T,) each. No chip and no
-        loop is ever colder than `coldest_c`.
-        """
-        n, n_rigs = len(market), self.n_rigs
-        value = hours / HOURS_PER_DAY * market[:, REVENUE]
-        running = program.add_columns(n, lower=0.0, upper=n_rigs)
-        starts = program.add_columns(n, lower=0.0, upper=n_rigs, gain=-self.start_cost)
-        plain = self.power_per_k == 0.0 and not self.fails
-        heat = program.add_columns(
-            n,
-            lower=n_rigs * self.standby_kw if plain else 0.0,
-            upper=n_rigs * self.most_heat_kw,
-        )
-        cooling = program.add_columns(
-            n, lower=0.0, upper=n_rigs * (self.fan_kw[1] + self.pump_kw[1] + self.heater_kw)
-        )
-        total = program.add_rows(n, lower=0.0, upper=0.0)
-        program.add_entries(total, running, -1.0)
-        idle_kw = n_rigs * self.standby_kw
-        heating = program.add_rows(n, lower=-idle_kw, upper=-idle_kw)
-        program.add_entries(heating, heat, -1.0)
-        warmth = self._add_warmth(program, heating, n)
-        if self.fails:
-            absent = program.add_columns(n, lower=0.0, upper=n_rigs)
-            program.add_entries(heating, absent, -self.standby_kw)
-            present = program.add_rows(n, upper=n_rigs)
-            program.add_entries(present, running, 1.0)
-            program.add_entries(present, absent, 1.0)
-
-        cold_fracs = self.cold_fracs(coldest_c)
-        n_start = len(self.power_frac)
-        by_age: list[list[Ints]] = []
-        for age in range(n_start + 1):
-            power_frac = self.power_frac[age] if age < n_start else 1.0
-            hash_frac = self.hash_frac[age] if age < n_start else 1.0
-            own = []
-            for kw, phs in zip(self.level_kw, self.level_phs, strict=True):
-                at_level = program.add_columns(
-                    n, lower=0.0, upper=n_rigs, gain=value * (hash_frac * phs)
-                )
-                program.add_entries(total, at_level, 1.0)
-                cold_kw = kw * cold_fracs[age]
-                program.add_entries(heating, at_level, power_frac * (cold_kw - self.standby_kw))
-                if warmth is not None:
-                    most_kw = kw * self.hot_frac
-                    program.add_entries(warmth, at_level, power_frac * (cold_kw - most_kw))
-                if contract is not None:
-                    program.add_entries(contract, at_level, kw)
-                own.append(at_level)
-            by_age.append(own)
-        program.add_entries(balance, heat, 1.0)
-        program.add_entries(balance, cooling, 1.0)
-        self._add_starts(program, running, starts, by_age)
-        if not self.fails:
-            self._add_minimum_times(program, running, starts, minimum_up_holds)
-        sink_c, wetted = self.sink(market[:, OUTDOOR], market[:, WET_BULB])
-        self._add_cooling(program, sink_c, wetted, running, heat, cooling, pays_to_burn)
-
-    def _add_warmth(self, program: LinearProgram, heating: Ints, n: int) -> Ints | None:
-        """Add what hot chips draw more than the coldest; return the rows that limit it."""
-        if self.power_per_k == 0.0:
-            return None
-        extra = program.add_columns(n, lower=0.0, upper=self.n_rigs * self.most_heat_kw)
-        program.add_entries(heating, extra, 1.0)
-        warmth = program.add_rows(n, upper=0.0)
-        program.add_entries(warmth, extra, 1.0)
-        return warmth
-
-    def _add_starts(
-        self, program: LinearProgram, running: Ints, starts: Ints, by_age: list[list[Ints]]
-    ) -> None:
-        """Add that rigs run only after a start, and pass through every age of it."""
-        n = len(running)
-        if len(by_age) > 1:
-            equal = program.add_rows(n, lower=0.0, upper=0.0)
-            program.add_entries(equal, starts, -1.0)
-            for at_level in by_age[0]:
-                program.add_entries(equal, at_level, 1.0)
-        if len(by_age) <= 2:
-            rise = program.add_rows(n - 1, upper=0.0)
-            program.add_entries(rise, running[1:], 1.0)
-            program.add_entries(rise, running[:-1], -1.0)
-            program.add_entries(rise, starts[1:], -1.0)
-            return
-        for age in range(1, len(by_age)):
-            grow = program.add_rows(n - 1, upper=0.0)
-            for at_level in by_age[age]:
-                program.add_entries(grow, at_level[1:], 1.0)
-            sources = [*by_age[age - 1], *(by_age[age] if age == len(by_age) - 1 else [])]
-            for at_level in sources:
-                program.add_entries(grow, at_level[:-1], -1.0)
-
-    def _add_minimum_times(
-        self,
-        program: LinearProgram,
-        running: Ints,
-        starts: Ints,
-        minimum_up_holds: npt.NDArray[np.bool_],
-    ) -> None:
-        """Add minimum down and up time as in Rajan and Takriti (2005), IBM report RC23628.
-
-        A rig that ran `lock` intervals ago has not started since, since it would have had to stop
-        and wait; and a rig that started within the last `lock` intervals still runs. What happened
-        before the window is not known and not asked for.
-        """
-        n = len(running)
-        lock = max(1, self.n_down_lock)
-        if n > lock:
-            stopped = program.add_rows(n - lock, upper=self.n_rigs)
-            program.add_entries(stopped, running[: n - lock], 1.0)
-            for k in range(lock):
-                program.add_entries(stopped, starts[lock - k : n - k], 1.0)
-        # Nothing stopped a rig by force while it was bound to run.
-        forced = np.concatenate([np.zeros(1), np.cumsum(~minimum_up_holds)])
-        since = np.maximum(np.arange(n) + 1 - self.n_up_lock, 0)
-        at = np.flatnonzero(forced[1:] == forced[since])
-        if at.size and self.n_up_lock > 1:
-            held = program.add_rows(at.size, upper=0.0)
-            program.add_entries(held, running[at], -1.0)
-            for k in range(min(self.n_up_lock, n)):
-                early = at >= k
-                program.add_entries(held[early], starts[at[early] - k], 1.0)
-
-    def _add_cooling(
-        self,
-        program: LinearProgram,
-        sink_c: Floats,
-        wetted: Floats,
-        running: Ints,
-        heat: Ints,
-        cooling: Ints,
-        pays_to_burn: npt.NDArray[np.bool_],
-    ) -> None:
-        """Bound fans and pumps from below, and from above where burning energy pays."""
-        n, n_rigs = len(heat), self.n_rigs
-        pump_slope = self.pump_kw[0] - self.pump_idle_kw
-        for intercept, slope in self.fan_tangents(sink_c, wetted):
-            low = program.add_rows(n, lower=n_rigs * (intercept + self.pump_idle_kw))
-            program.add_entries(low, cooling, 1.0)
-            program.add_entries(low, heat, -slope)
-            program.add_entries(low, running, -pump_slope)
-        which = np.flatnonzero(pays_to_burn)
-        if which.size:
-            intercept, slope = self.fan_chord(sink_c[which], wetted[which])
-            most_kw = intercept + (self.pump_kw[1] + self.heater_kw)
-            high = program.add_rows(which.size, upper=n_rigs * most_kw)
-            program.add_entries(high, cooling[which], 1.0)
-            program.add_entries(high, heat[which], -slope)
 
     def fan_tangents(self, sink_c: Floats, wetted: Floats) -> list[tuple[Floats, Floats]]:
         """Return lines (intercept, slope) below the fan power of a rig over its heat [kW].
@@ -342,6 +185,7 @@ def _rig_class(params: SiteParameters, groups: Ints) -> RigClass:
 
     rejection = params.heat_rejection_kw_per_k[groups]
     return RigClass(
+        groups=tuple(int(k) for k in groups),
         n_rigs=float(n_rigs.sum()),
         level_kw=params.level_kw[g, :n_levels],
         level_phs=params.level_phs[g, :n_levels],

@@ -204,7 +204,7 @@ async def _run_day(
     console: Console,
 ) -> DayResult:
     trusted = [read_public_key(training.public_key)]
-    policy, _ = load_bundle(training.bundle, site=site, trusted_keys=trusted)
+    policy = load_bundle(training.bundle, site=site, trusted_keys=trusted).policy
     # What a site would hold: some days of history and what is published; the observation never
     # reads further, and the trace ends soon after the day.
     start, end = pd.Timestamp(day.start), pd.Timestamp(day.start) + pd.Timedelta(days=1)

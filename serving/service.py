@@ -8,7 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gridhash.agents.bundle import MANIFEST, load_bundle
+from gridhash.agents.bundle import load_bundle
+from gridhash.agents.bundle_files import MANIFEST
 from gridhash.agents.bundle_manifest import Manifest, site_changes
 from gridhash.agents.policy import Policy
 from gridhash.agents.signing import read_public_key
@@ -121,7 +122,7 @@ def prepare(
     scenario = open_scenario(request)
     listed = read_rig_list(rigs)
     site = site_of_rigs(scenario.site, listed, rigs)
-    policy, manifest = load_bundle(bundle, site=site, trusted_keys=[read_public_key(key)])
+    policy, manifest, _ = load_bundle(bundle, site=site, trusted_keys=[read_public_key(key)])
     market = market_now(build_scenario(site, scenario.trace), clock.now(), replay_from=replay_from)
     if mode is Mode.LIVE and market.is_replay:
         for rig in listed:

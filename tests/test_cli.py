@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from gridhash import __version__
-from gridhash.agents.bundle import WEIGHTS, write_bundle
+from gridhash.agents.bundle import write_bundle
+from gridhash.agents.bundle_files import WEIGHTS
 from gridhash.agents.bundle_manifest import Provenance, RuleSpec
 from gridhash.agents.numpy_policy import MlpPolicy, mlp_shapes
 from gridhash.agents.signing import SigningKey, generate_key

@@ -120,16 +120,16 @@ def test_every_dependency_is_pinned_and_no_index_is_named() -> None:
     pins = [line for line in text.splitlines() if line and not line.startswith("#")]
 
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
-    assert declared("train", "drivers", "dev") - {normalised(pin) for pin in pins} == set()
+    assert declared("train", "drivers", "onnx", "dev") - {normalised(pin) for pin in pins} == set()
 
 
 @pytest.mark.parametrize(
     ("folders", "extras"),
     [
-        (("gridhash", "data", "envs", "agents"), ()),
+        (("gridhash", "data", "envs", "agents"), ("onnx",)),
         (("training",), ("train",)),
         (("serving",), ("drivers",)),
-        (("tests", "benchmarks", "scripts"), ("train", "drivers", "dev")),
+        (("tests", "benchmarks", "scripts"), ("train", "drivers", "onnx", "dev")),
     ],
 )
 def test_every_import_is_a_declared_dependency(

@@ -52,7 +52,7 @@ def evaluate_policies(
         if key is None:
             raise ConfigError("--bundle needs --key: the .pub file of the key that signed it")
         trusted = [read_public_key(key)]
-        learned = [load_bundle(p, site=scenario.site, trusted_keys=trusted)[0] for p in bundles]
+        learned = [load_bundle(p, site=scenario.site, trusted_keys=trusted).policy for p in bundles]
     quiet = Console(stderr=True) if as_json else console
     evaluation = compare(scenario, spans, learned, quiet)
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,8 +5,10 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +44,12 @@ def save_forecaster(forecaster: Forecaster, folder: Path) -> None:
     """
     if folder.exists():
         raise FileFormatError(f"{folder} exists already; choose another folder or remove it")
-    if not isinstance(forecaster, _FORECASTERS):
-        raise FileFormatError(f"{type(forecaster).__name__} has no file format")
+    files = forecaster_files(forecaster)
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        content = _encode(forecaster, unfinished)
-        text = json.dumps(content, allow_nan=False)
-        manifest = {"format": FORMAT, "sha256": _sha256(text), "content": content}
-        (unfinished / MANIFEST).write_text(json.dumps(manifest, allow_nan=False), encoding="utf-8")
+        for name, content in files.items():
+            (unfinished / name).write_bytes(content)
         os.replace(unfinished, folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -64,23 +63,64 @@ def load_forecaster(folder: Path) -> Forecaster:
     FileFormatError
         If a file is missing, damaged, or of another format.
     """
-    path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as err:
+        names = [path for path in folder.iterdir() if is_forecaster_file(path.name)]
+        files = {path.name: path.read_bytes() for path in names}
+    except OSError as err:
+        raise FileFormatError(f"{folder / MANIFEST}: no readable forecaster: {err}") from err
+    return read_forecaster(files, folder)
+
+
+def is_forecaster_file(name: str) -> bool:
+    """Return whether a file of this name may be part of a forecaster's folder."""
+    return name == MANIFEST or re.fullmatch(r"model_[0-9]{2,4}\.txt", name) is not None
+
+
+def forecaster_files(forecaster: Forecaster) -> dict[str, bytes]:
+    """Return the files of a forecaster by name.
+
+    Raises
+    ------
+    FileFormatError
+        If it is of a kind that has no file format.
+    """
+    if not isinstance(forecaster, _FORECASTERS):
+        raise FileFormatError(f"{type(forecaster).__name__} has no file format")
+    files: dict[str, bytes] = {}
+    content = _encode(forecaster, files)
+    text = json.dumps(content, allow_nan=False)
+    manifest = {"format": FORMAT, "sha256": _sha256(text), "content": content}
+    return {MANIFEST: json.dumps(manifest, allow_nan=False).encode(), **files}
+
+
+def read_forecaster(files: Mapping[str, bytes], origin: Path) -> Forecaster:
+    """Return the forecaster that its files hold; `origin` is their folder, for messages.
+
+    Raises
+    ------
+    FileFormatError
+        If a file is missing, damaged, or of another format.
+    """
+    path = origin / MANIFEST
+    try:
+        manifest = json.loads(files[MANIFEST].decode())
+    except KeyError:
+        raise FileFormatError(f"{path}: no readable forecaster: the file is missing") from None
+    except (ValueError, RecursionError) as err:
         raise FileFormatError(f"{path}: no readable forecaster: {err}") from err
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise FileFormatError(f"{path}: it is not a forecaster of format {FORMAT}; train it again")
     content = manifest.get("content")
     if _sha256(json.dumps(content)) != manifest.get("sha256"):
         raise FileFormatError(f"{path}: its content does not match its checksum: it is damaged")
-    forecaster = _decode(content, folder)
+    forecaster = _decode(content, files, origin)
     if not isinstance(forecaster, _FORECASTERS):
         raise FileFormatError(f"{path}: it holds {type(forecaster).__name__}, no forecaster")
     return forecaster
 
 
-def _encode(value: object, folder: Path) -> Any:
+def _encode(value: object, files: dict[str, bytes]) -> Any:
+    """Return a value as JSON; models become files of their own."""
     match value:
         case pd.Timestamp():
             return {"instant": value.isoformat()}
@@ -89,56 +129,50 @@ def _encode(value: object, folder: Path) -> Any:
         case float():
             return value if math.isfinite(value) else {"float": repr(value)}
         case tuple():
-            return [_encode(item, folder) for item in value]
+            return [_encode(item, files) for item in value]
         case dict():
-            return {"map": {key: _encode(item, folder) for key, item in value.items()}}
+            return {"map": {key: _encode(item, files) for key, item in value.items()}}
         case np.ndarray():
             return {"array": value.tolist(), "dtype": str(value.dtype)}
         case lgb.Booster():
-            return _encode_model(value, folder)
+            text = value.model_to_string()
+            name = f"model_{len(files):02}.txt"
+            files[name] = text.encode()
+            return {"model": name, "sha256": _sha256(text)}
         case _ if type(value).__name__ in _TYPES and dataclasses.is_dataclass(value):
             fields = {
-                field.name: _encode(getattr(value, field.name), folder)
+                field.name: _encode(getattr(value, field.name), files)
                 for field in dataclasses.fields(value)
             }
             return {"type": type(value).__name__, "fields": fields}
     raise FileFormatError(f"{type(value).__name__} has no file format")
 
 
-def _encode_model(booster: lgb.Booster, folder: Path) -> dict[str, str]:
-    text = booster.model_to_string()
-    name = f"model_{len(list(folder.iterdir())):02}.txt"
-    (folder / name).write_bytes(text.encode())
-    return {"model": name, "sha256": _sha256(text)}
-
-
-def _decode(value: Any, folder: Path) -> Any:
+def _decode(value: Any, files: Mapping[str, bytes], origin: Path) -> Any:
     match value:
         case list():
-            return tuple(_decode(item, folder) for item in value)
+            return tuple(_decode(item, files, origin) for item in value)
         case {"instant": text}:
             return pd.Timestamp(text)
         case {"float": text}:
             return float(text)
         case {"map": items}:
-            return {key: _decode(item, folder) for key, item in items.items()}
+            return {key: _decode(item, files, origin) for key, item in items.items()}
         case {"array": items, "dtype": dtype}:
             return np.array(items, dtype=dtype)
         case {"model": name, "sha256": digest}:
-            return _decode_model(folder / Path(name).name, digest)
+            return _decode_model(files.get(name), digest, origin / str(name))
         case {"type": name, "fields": fields}:
             kind = _TYPES.get(name)
             if kind is None:
-                raise FileFormatError(f"{folder}: unknown type {name}; update gridhash")
-            return kind(**{key: _decode(item, folder) for key, item in fields.items()})
+                raise FileFormatError(f"{origin}: unknown type {name}; update gridhash")
+            return kind(**{key: _decode(item, files, origin) for key, item in fields.items()})
     return value
 
 
-def _decode_model(path: Path, digest: str) -> lgb.Booster:
-    try:
-        data = path.read_bytes()
-    except OSError as err:
-        raise FileFormatError(f"{path}: the model is missing: {err}") from err
+def _decode_model(data: bytes | None, digest: str, path: Path) -> lgb.Booster:
+    if data is None:
+        raise FileFormatError(f"{path}: the model is missing")
     text = data.decode(errors="replace")
     if _sha256(text) != digest:
         raise FileFormatError(f"{path}: it does not match its checksum: it is damaged")

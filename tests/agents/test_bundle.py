@@ -4,7 +4,6 @@ import ast
 import hashlib
 import json
 import os
-import random
 import shutil
 import stat
 import subprocess
@@ -19,7 +18,7 @@ import pytest
 import safetensors
 import safetensors.numpy
 
-import gridhash.agents.bundle as bundle_module
+import gridhash.agents.bundle_files as bundle_files
 from gridhash.agents.bundle import describe_bundle, load_bundle, write_bundle
 from gridhash.agents.bundle_manifest import DataSpan, Manifest, Provenance, RuleSpec
 from gridhash.agents.numpy_policy import MlpPolicy, mlp_shapes
@@ -92,7 +91,7 @@ def sign_again(path: Path, key: SigningKey, change: Callable[[dict[str, Any]], N
     change(manifest)
     text = json.dumps(manifest).encode()
     (path / "manifest.json").write_bytes(text)
-    (path / "manifest.sig").write_bytes(bundle_module._sign(text, key))
+    (path / "manifest.sig").write_bytes(bundle_files.sign(text, key))
 
 
 def replace_weights(path: Path, key: SigningKey, content: bytes) -> None:
@@ -108,7 +107,7 @@ def test_a_bundle_acts_bit_for_bit_as_the_policy_it_was_made_of(
     path = write(tmp_path, key, seed=3)
     observations = np.random.default_rng(4).standard_normal((500, N_FEATURES)).astype(np.float32)
 
-    loaded, manifest = load_bundle(path, site=SITE, trusted_keys=[key.public])
+    loaded, manifest, _ = load_bundle(path, site=SITE, trusted_keys=[key.public])
 
     assert loaded.act(observations).tobytes() == policy.act(observations).tobytes()
     assert loaded.action_kind is ActionKind.SHADOW_PRICE
@@ -136,7 +135,7 @@ def test_a_write_that_fails_leaves_nothing(
         if len(written) == 3:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(bundle_module, "_write_durably", fail_at_the_third)
+    monkeypatch.setattr(bundle_files, "_write_durably", fail_at_the_third)
 
     with pytest.raises(BundleError, match="No space left"):
         write(tmp_path, key)
@@ -180,28 +179,6 @@ def test_a_policy_of_other_shapes_is_not_written(tmp_path: Path, key: SigningKey
             provenance=PROVENANCE,
         )
     assert list(tmp_path.iterdir()) == []
-
-
-def test_no_mutation_of_a_byte_is_accepted(bundle: Path, key: SigningKey) -> None:
-    load(bundle, key)
-    rng = random.Random(20260901)
-    originals = {path: path.read_bytes() for path in sorted(bundle.iterdir())}
-    accepted = []
-    for k in range(2_000):
-        path = list(originals)[k % len(originals)]
-        content = bytearray(originals[path])
-        at = rng.randrange(len(content))
-        content[at] ^= rng.randrange(1, 256)
-        path.write_bytes(content)
-        try:
-            load(bundle, key)
-            accepted.append((path.name, at))
-        except BundleError:
-            pass  # the only error that may come
-        path.write_bytes(originals[path])
-
-    assert accepted == []
-    load(bundle, key)  # restored, it is accepted again
 
 
 def test_no_mutation_of_the_signature_file_is_accepted(bundle: Path, key: SigningKey) -> None:
@@ -279,7 +256,7 @@ def test_what_is_no_bundle_folder_is_named(tmp_path: Path, key: SigningKey) -> N
 def test_large_files_are_refused_before_they_are_read_whole(
     bundle: Path, key: SigningKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, cap in bundle_module.MAX_BYTES.items():
+    for name, cap in bundle_files.MAX_BYTES.items():
         content = (bundle / name).read_bytes()
         with (bundle / name).open("r+b") as file:
             file.truncate(2 * cap)  # sparse: no such space is used
@@ -452,7 +429,10 @@ def swap_two_features(manifest: dict[str, Any]) -> None:
         (set_at("action.kind", "power"), "low of the action"),
         (set_at("action.sha256", "0" * 64), "action table of kind shadow_price differs"),
         (set_at("action.kind", "torque"), "action.kind"),
-        (set_at("format_version", 2), "format_version is 2; this gridhash reads version 1"),
+        (
+            set_at("format_version", 3),
+            "format_version is 3; .* reads versions 1 to 2: update gridhash",
+        ),
         (set_at("key_id", "ed25519:0"), "names key ed25519:0 but"),
         (set_at("surprise", 1), "unknown key surprise"),
         (set_at("provenance.scores", {"a": "high"}), "provenance.scores.a"),
@@ -481,7 +461,7 @@ def test_a_signed_manifest_that_is_no_manifest_is_refused(
     bundle: Path, key: SigningKey, text: bytes
 ) -> None:
     (bundle / "manifest.json").write_bytes(text)
-    (bundle / "manifest.sig").write_bytes(bundle_module._sign(text, key))
+    (bundle / "manifest.sig").write_bytes(bundle_files.sign(text, key))
 
     with pytest.raises(BundleError, match=r"manifest\.json"):
         load(bundle, key)
@@ -494,7 +474,10 @@ def test_signed_weights_that_are_no_network_are_refused(bundle: Path, key: Signi
     cases = [
         (good | {"layer.0.weight": nan}, r"layer\.0\.weight holds nan at \(3, 4\)"),
         (good | {"output.bias": good["output.bias"][:-1]}, r"output\.bias has shape \(3,\)"),
-        (good | {"output.bias": good["output.bias"].astype(np.float16)}, "F16; expected F32"),
+        (
+            good | {"output.bias": good["output.bias"].astype(np.float16)},
+            "F16; expected one of F64, F32",
+        ),
         (good | {"extra": good["output.bias"]}, "array extra is unknown"),
         ({k: v for k, v in good.items() if k != "output.bias"}, r"output\.bias is missing"),
         (good | {"normalise.scale": 0 * good["normalise.scale"]}, "above zero"),
@@ -591,7 +574,7 @@ def test_a_bundle_states_the_kind_of_its_action(
         tmp_path, policy, name="kinds", site=SITE, key=key, created_at=CREATED_AT,
         provenance=PROVENANCE,
     )  # fmt: skip
-    loaded, manifest = load_bundle(path, site=SITE, trusted_keys=[key.public])
+    loaded, manifest, _ = load_bundle(path, site=SITE, trusted_keys=[key.public])
     assert manifest.action.kind == kind.name.lower()
     assert (manifest.action.low, manifest.action.high) == (kind.low, 1.0)
     assert loaded.action_kind is kind
@@ -640,7 +623,7 @@ load_bundle(Path(sys.argv[1]), site=site, trusted_keys=[key])  # imports what is
 executed = []
 watched = {"exec", "compile", "import", "pickle.find_class", "os.system", "subprocess.Popen"}
 sys.addaudithook(lambda event, args: executed.append((event, args)) if event in watched else None)
-policy, manifest = load_bundle(Path(sys.argv[1]), site=site, trusted_keys=[key])
+policy, manifest, _ = load_bundle(Path(sys.argv[1]), site=site, trusted_keys=[key])
 policy.act(np.zeros((1, len(manifest.observation.features)), dtype=np.float32))
 assert not executed, executed
 heavy = {"torch", "stable_baselines3", "sb3_contrib", "joblib", "dill"}
@@ -665,10 +648,21 @@ def test_loading_executes_nothing_and_needs_no_torch(bundle: Path, key: SigningK
     assert run.stdout == "ran night_owl\n"
 
 
+MODULES = (
+    "bundle",
+    "bundle_files",
+    "bundle_manifest",
+    "numpy_policy",
+    "rule_registry",
+    "signing",
+    "table_registry",
+)
+
+
 def test_no_module_of_the_bundle_imports_what_can_execute() -> None:
     # NumPy imports pickle and pandas cloudpickle for themselves, so sys.modules would not tell.
-    folder = Path(bundle_module.__file__).parent
-    for name in ("bundle", "bundle_manifest", "numpy_policy", "rule_registry", "signing"):
+    folder = Path(bundle_files.__file__).parent
+    for name in MODULES:
         tree = ast.parse((folder / f"{name}.py").read_text())
         imported = {
             alias.name.split(".")[0]

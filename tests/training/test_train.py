@@ -15,10 +15,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from gridhash.agents.bundle import WEIGHTS, load_bundle
-from gridhash.agents.bundle_manifest import Manifest
+from gridhash.agents.bundle import LoadedBundle, load_bundle
+from gridhash.agents.bundle_files import WEIGHTS
 from gridhash.agents.day_ahead_dp import DayAheadDP
-from gridhash.agents.policy import Policy
 from gridhash.agents.rules import LevelRule
 from gridhash.agents.signing import read_public_key
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
@@ -89,13 +88,13 @@ def run(
 
 
 @pytest.fixture(scope="module")
-def loaded(run: Run, four_weeks: Scenario) -> tuple[Policy, Manifest]:
+def loaded(run: Run, four_weeks: Scenario) -> LoadedBundle:
     key = read_public_key(run.result.public_key)
     return load_bundle(run.result.bundle, site=four_weeks.site, trusted_keys=[key])
 
 
 def test_the_bundle_acts_as_the_policy_that_was_trained(
-    run: Run, loaded: tuple[Policy, Manifest], four_weeks: Scenario
+    run: Run, loaded: LoadedBundle, four_weeks: Scenario
 ) -> None:
     sites = BatchedSite(four_weeks, 64, EpisodeRules(episode_days=1.0))
     sites.draw_starts(np.arange(64), np.random.default_rng(0))
@@ -107,7 +106,7 @@ def test_the_bundle_acts_as_the_policy_that_was_trained(
 
 
 def test_the_bundle_says_how_it_came_about(
-    loaded: tuple[Policy, Manifest],
+    loaded: LoadedBundle,
     four_weeks: Scenario,
     four_week_spans: Spans,
     tiny_training: TrainingConfig,
