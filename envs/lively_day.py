@@ -1,20 +1,17 @@
-"""Which days of a scenario can be played whole, and on which of them most happens."""
+"""Which days of a scenario can be played whole, and which of them shows most."""
 
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from gridhash.envs import columns as c
 from gridhash.envs.day_view import SPANS
-from gridhash.envs.observation import BREAK_EVEN
 from gridhash.envs.parameters import Floats, Ints
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import DataError
-
-MOST_SWING = 4.0
-"""Price range of a day, per break-even, beyond which more of it is not livelier."""
 
 
 class Days(NamedTuple):
@@ -75,36 +72,43 @@ def local_date(number: int) -> date:
 
 
 def lively_day(scenario: Scenario, *, days_before: int = 0) -> date:
-    """Return the day on which most happens, the first of equals.
+    """Return the day that shows most of what a scenario is about, the first of equals.
 
-    Of the days that have `days_before` playable days before them, if there are any.
-    A point for each kind of event, for a price on both sides of the break-even, and for offered
-    surplus; and up to a point each for the price's range per break-even (at most `MOST_SWING`),
-    for the energy of own panels and for how much they waver.
+    Of the days that have `days_before` playable days before them, if there are any. Points are
+
+    - one for each kind of event, and up to one more if the level rule alone would not do what it
+      asks for;
+    - one for offered surplus;
+    - up to one for a load, by the level rule and the events, that is high for half of the day and
+      low for the other, so for prices on both sides of the break-even;
+    - up to one each for surplus, and for energy of own panels and how much they waver while the
+      grid is too dear, in ratio to the day that has most.
     """
     days = playable_days(scenario)
     if days_before < len(days.number):
         days = Days(*(values[days_before:] for values in days))
     market = scenario.market
-    level = scenario.rows[:, BREAK_EVEN].astype(np.float64)
-    all_in = market[:, c.PRICE] + market[:, c.ADDER]
-    points = np.zeros(len(days.number))
+    load = market[:, c.RULE_LOAD] / max(float(market[:, c.RULE_LOAD].max()), 1e-9)
+    asked, score = load.copy(), np.zeros(len(days.number))
     for column, _ in SPANS:
-        points += _of_days(np.maximum, market[:, column], days) > 0.0
-    points += (_of_days(np.maximum, all_in - level, days) > 0.0) & (
-        _of_days(np.minimum, all_in - level, days) < 0.0
-    )
-    points += _of_days(np.maximum, market[:, c.SURPLUS], days) > 0.0
-    swing = _of_days(np.maximum, all_in, days) - _of_days(np.minimum, all_in, days)
-    points += np.minimum(swing / (MOST_SWING * np.median(level)), 1.0)
-    panels = market[:, c.PV]
-    for values in (panels, np.abs(np.diff(panels, prepend=panels[:1]))):
-        energy = _of_days(np.add, values, days)
-        points += energy / max(float(energy.max()), 1e-9)
-    return local_date(days.number[np.argmax(points)])
+        lasts = market[:, column] > 0.0
+        wanted = 1.0 if column == c.INCREASE_CALL else 0.0
+        asked[lasts] = wanted
+        rows = _sums(lasts, days)
+        unmet = np.abs(load - wanted) * lasts
+        score += (rows > 0) + _sums(unmet, days) / np.maximum(rows, 1)
+    spans = list(zip(days.first_row, days.end_row, strict=True))
+    spread = np.array([np.abs(asked[a:b] - asked[a:b].mean()).mean() for a, b in spans])
+    surplus, panels = market[:, c.SURPLUS], market[:, c.PV]
+    wavers = np.abs(np.diff(panels, prepend=panels[:1]))
+    score += np.sqrt(2.0 * spread) + (_sums(surplus, days) > 0.0)
+    for values in (surplus, panels * (1.0 - load), wavers * (1.0 - load)):
+        sums = _sums(values, days)
+        score += sums / max(float(sums.max()), 1e-9)
+    return local_date(days.number[np.argmax(score)])
 
 
-def _of_days(reduce: np.ufunc, values: Floats, days: Days) -> Floats:
-    return np.array(
-        [reduce.reduce(values[a:b]) for a, b in zip(days.first_row, days.end_row, strict=True)]
-    )
+def _sums(values: npt.NDArray[Any], days: Days) -> Floats:
+    """Return the sum over each day, (D,)."""
+    total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    return np.asarray(total[days.end_row] - total[days.first_row])

@@ -255,7 +255,8 @@ def draw_money(axes: Axes, view: DayView) -> None:
             _draw_sum(axes, x, amounts, name.replace("_", " "), *drawn[name], 1.4)
     if others := own[len(LINES) :]:
         rest = np.sum([view.lines[name] for name in others], axis=0)
-        _draw_sum(axes, x, rest, f"{len(others)} other lines", GREY, ":", 1.4)
+        label = others[0].replace("_", " ") if len(others) == 1 else f"{len(others)} other lines"
+        _draw_sum(axes, x, rest, label, GREY, ":", 1.4)
     _draw_sum(axes, x, view.profit, "profit", INK, "-", 2.8)
     handles, names = axes.get_legend_handles_labels()
     axes.legend(

@@ -64,6 +64,28 @@ def test_a_lively_day_has_what_quiet_days_lack(pilot: Scenario) -> None:
     assert lively_day(pilot, days_before=10_000) == lively_day(pilot)
 
 
+def test_a_lively_day_moves_the_fleet_and_its_events_ask_for_more() -> None:
+    """What was once drawn: a day of calls so dear that all rigs stood from morning to evening."""
+    scenario = open_named_scenario("JapanPilot")
+    row, end = rows_of_day(scenario, lively_day(scenario, days_before=27))
+    day = scenario.market[row:end]
+    load = day[:, c.RULE_LOAD] / scenario.site.limits.contract_power_kw
+    assert load.max() > 0.9
+    assert load.min() < 0.01
+    assert 0.2 < load.mean() < 0.8
+    assert (day[:, c.SURPLUS] > 0.0).any()
+    asks_down = (day[:, [c.PAUSE, c.REDUCTION_CALL]] > 0.0).any(axis=1)
+    assert (load[asks_down] > 0.1).any()
+
+
+def test_a_lively_day_of_panels_has_sun_while_the_grid_is_too_dear() -> None:
+    scenario = open_named_scenario("SolarSurplus", days=120)
+    row, end = rows_of_day(scenario, lively_day(scenario))
+    day = scenario.market[row:end]
+    dear = day[:, c.RULE_LOAD] < 0.01 * scenario.site.limits.contract_power_kw
+    assert day[dear, c.PV].sum() > 0.25 * day[:, c.PV].sum()
+
+
 def test_the_rule_of_the_picture_is_the_best_of_its_days(pilot: Scenario) -> None:
     played = play_day(pilot, date(2023, 4, 30))
     row, end = rows_of_day(pilot, played.day)
