@@ -49,8 +49,8 @@ class PlayRecord:
     def frame(self) -> pd.DataFrame:
         """Return a row per interval, oldest first, indexed by its start in UTC.
 
-        The columns of `gridhash.training.play.PolicyRun.frame`: market, profit, ledger, record,
-        and of each group the setpoint, the loop and the hottest chip at the end of the interval.
+        Columns: market, profit, ledger, record, and of each group the setpoint, the loop and the
+        hottest chip at the end of the interval.
         """
         n = min(self._kept, self.n_steps)
         order = np.arange(self._kept - n, self._kept) % self.n_steps

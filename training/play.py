@@ -10,9 +10,7 @@ import pandas as pd
 from gridhash.agents.policy import Policy
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
-from gridhash.envs.columns import OUTDOOR, PRICE, SURPLUS
-from gridhash.envs.kernel import RECORD
-from gridhash.envs.ledger import LEDGER_NAMES
+from gridhash.envs.play_record import PlayRecord
 from gridhash.envs.scenario import Scenario
 from gridhash.training.liability import peaks_of, remaining_liability
 from gridhash.training.spans import Rows
@@ -69,8 +67,7 @@ def play(
     """
     first, last = rows
     n_steps = (last - first) * scenario.steps_per_row
-    site = scenario.site
-    days = n_steps * site.dispatch_interval_s / 86400.0
+    days = n_steps * scenario.site.dispatch_interval_s / 86400.0
     sites = BatchedSite(
         scenario,
         1,
@@ -80,48 +77,17 @@ def play(
     )
     sites.start_at(first, running_frac=running_frac)
     opened = peaks_of(sites)
-    ledger = np.empty((n_steps, len(LEDGER_NAMES)))
-    record = np.empty((n_steps, len(RECORD)))
-    profit = np.empty(n_steps)
-    groups = np.empty((n_steps, scenario.n_groups, 3))
+    record = PlayRecord(scenario, n_steps)
     actions = np.empty((n_steps, scenario.n_groups))
     observation = sites.observe()
     for step in range(n_steps):
         action = policy.act(observation)
-        output = sites.step(action)
+        observation = sites.step(action).observation
         actions[step] = action[0, : scenario.n_groups]
-        observation = output.observation
-        ledger[step] = output.ledger[0]
-        record[step] = output.record[0]
-        profit[step] = output.profit[0]
-        groups[step, :, 0] = sites.state.setpoint_kw[0]
-        groups[step, :, 1] = sites.state.coolant_c[0]
-        groups[step, :, 2] = sites.state.summary[0, :, -1]
+        record.keep(sites)
         if progress is not None and step % 512 == 0:
             progress(step, n_steps)
-    market = np.repeat(scenario.market[first:last], scenario.steps_per_row, axis=0)
-    frame = pd.DataFrame(
-        {
-            "price_per_kwh": market[:, PRICE],
-            "surplus_kw": market[:, SURPLUS],
-            "outdoor_temp_c": market[:, OUTDOOR],
-            "profit": profit,
-        }
-        | {name: ledger[:, k] for k, name in enumerate(LEDGER_NAMES)}
-        | {name: record[:, k] for k, name in enumerate(RECORD) if name != "reference_profit"}
-        | {
-            f"{what}_{group.name}": groups[:, g, k]
-            for g, group in enumerate(site.groups)
-            for k, what in enumerate(("setpoint_kw", "coolant_temp_c", "chip_temp_c"))
-        }
-        | shadow_prices(scenario, policy.action_kind, actions),
-        index=pd.date_range(
-            scenario.trace.frame.index[first],
-            periods=n_steps,
-            freq=pd.Timedelta(seconds=site.dispatch_interval_s),
-            name="start",
-        ),
-    )
+    frame = record.frame().assign(**shadow_prices(scenario, policy.action_kind, actions))
     return PolicyRun(name=policy.name, frame=frame, liability=remaining_liability(sites, opened))
 
 
