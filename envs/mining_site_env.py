@@ -54,10 +54,12 @@ class MiningSiteEnv(gymnasium.Env[Any, Any]):
         ``gymnasium.wrappers.FlattenObservation`` joins them again, in the order of the keys.
 
     Reward
-        Ledger of the interval (hash revenue less energy, adders, surplus energy and start wear),
-        less the profit of the best static operating point of that instant if
-        `relative_reward`, per hash revenue of the full site. ``info["profit"]`` is in currency,
-        and ``info`` holds every line of the ledger and every column of the record by name.
+        ``(info["profit"] - info["demand_liability"] - info["reference_profit"]) / reward_scale``:
+        the signed sum of every line of the ledger; less what a new peak will cost in later months
+        by the ratchet of a demand charge, given back when they bill it; less the profit of the best
+        static operating point of that instant if `relative_reward`; per hash revenue of the full
+        site in one step. These are in currency, and ``info`` holds every line of
+        `gridhash.envs.ledger.LEDGER` and every column of the record by name.
 
     Site and data
         The id names both; ``gridhash/MiningSite-v0`` takes a `scenario`
