@@ -140,7 +140,9 @@ def test_work_levels_that_a_group_lacks_are_refused(values: dict[str, Any]) -> N
     edit(values, "use_work_levels", True)
     edit(values, "groups.0.optional_work_levels", [])
 
-    with pytest.raises(ConfigError, match="use_work_levels needs optional_work_levels in every"):
+    with pytest.raises(
+        ConfigError, match=r"loop_a has none: write optional_work_levels = \[1\.0\]"
+    ):
         parse_site(values, origin="x")
 
 
