@@ -1,7 +1,7 @@
 """A linear program as arrays, solved by HiGHS, with a value that needs no trust in the solver."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import highspy
 import numpy as np
@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 from gridhash.envs.parameters import Floats, Ints
 from gridhash.errors import SolverError
-
-Solver = Literal["simplex", "ipm"]
 
 _highs: Any = highspy  # its functions carry no types
 
@@ -92,7 +90,7 @@ class LinearProgram:
         """Add what is gained whatever the columns are."""
         self._constant += amount
 
-    def solve(self, *, solver: Solver = "simplex") -> Solution:
+    def solve(self) -> Solution:
         """Return the optimum.
 
         Raises
@@ -121,7 +119,7 @@ class LinearProgram:
         problem.a_matrix_.value_ = values
         highs: Any = _SilentHighs()  # type: ignore[no-untyped-call, unused-ignore]
         highs.setOptionValue("threads", 1)
-        highs.setOptionValue("solver", solver)
+        highs.setOptionValue("solver", "simplex")
         if highs.passModel(problem) == highspy.HighsStatus.kError:
             raise SolverError(
                 f"HiGHS refuses the model of {self._n_columns} columns and {self._n_rows} rows"

@@ -7,11 +7,6 @@ from gridhash.config_scenario import load_scenario_config, scenario_names
 SITE_ID = "gridhash/MiningSite-v0"
 
 
-def scenario_ids() -> list[str]:
-    """Return the ids of the scenarios that ship with the package."""
-    return [f"gridhash/{name}-v0" for name in scenario_names()]
-
-
 def register() -> None:
     """Register `SITE_ID` and every scenario for `gymnasium.make`; safe to call twice.
 

@@ -380,10 +380,7 @@ def test_a_program_without_solution_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("solver", ["simplex", "ipm"])
-def test_certificate_is_above_every_feasible_point_and_at_the_optimum(
-    seed: int, solver: Any
-) -> None:
+def test_certificate_is_above_every_feasible_point_and_at_the_optimum(seed: int) -> None:
     rng = np.random.default_rng(seed)
     a, gain = rng.uniform(0, 1, (6, 9)), rng.uniform(-0.2, 1, 9)
     program = LinearProgram()
@@ -391,7 +388,7 @@ def test_certificate_is_above_every_feasible_point_and_at_the_optimum(
     rows = program.add_rows(6, upper=1.5)
     program.add_entries(np.repeat(rows, 9), np.tile(x, 6), a.ravel())
 
-    solution = program.solve(solver=solver)
+    solution = program.solve()
 
     points = rng.uniform(0, 1, (2000, 9)) ** 3
     feasible = points[(points @ a.T <= 1.5).all(axis=1)]
