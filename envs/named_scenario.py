@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,27 +13,31 @@ import pandas as pd
 from gridhash.config import SiteConfig, parse_site
 from gridhash.config_processes import ProcessSettings
 from gridhash.config_scenario import (
-    DayAheadTrace,
-    MarketTrace,
     RandomisationConfig,
     Range,
     ScenarioConfig,
     SpansConfig,
+    load_scenario_config,
+)
+from gridhash.config_trace import (
+    DayAheadTrace,
+    MarketTrace,
+    ReferenceTrace,
     StoredTrace,
     SyntheticJapanTrace,
     TraceSource,
-    load_scenario_config,
 )
 from gridhash.data.processes.add import add_processes
 from gridhash.data.processes.common import LABEL
 from gridhash.data.processes.real_time import two_settlement_market
+from gridhash.data.reference import reference_trace
 from gridhash.data.splits import Span, Split
 from gridhash.data.synthetic import synthetic_japan
 from gridhash.data.synthetic_market import market_preset, synthetic_market
 from gridhash.data.trace import Trace, concat
 from gridhash.envs.open_scenario import ScenarioRequest, open_trace
 from gridhash.envs.scenario import Scenario, build_scenario
-from gridhash.errors import ConfigError
+from gridhash.errors import ConfigError, DataError
 from gridhash.units import DAYS_PER_YEAR, SECONDS_PER_DAY
 
 Rows = tuple[int, int]
@@ -46,6 +51,13 @@ class Spans:
     train: Rows
     validate: Rows
     test: Rows
+    parts: tuple[Rows, ...] = ()
+    """Of the test, each played from the state that the site begins with; see `test_parts`."""
+
+    @property
+    def test_parts(self) -> tuple[Rows, ...]:
+        """What is played and reported apart: fiscal years, say; the whole test where nothing is."""
+        return self.parts or (self.test,)
 
 
 def open_named_scenario(
@@ -117,7 +129,8 @@ def randomised(
     Parameters
     ----------
     new_prices
-        Draw prices and processes of each variant anew; where prices are not drawn, they stay.
+        Draw prices and processes of each variant anew; where prices are not drawn, they stay, and
+        processes are drawn around them.
 
     Raises
     ------
@@ -125,13 +138,14 @@ def randomised(
         If a drawn figure does not fit the site; narrow the range.
     """
     config = _config_of(scenario)
+    is_drawn_anew = new_prices and (config.is_synthetic or config.processes is not None)
     variants = []
     for stream in np.random.SeedSequence(seed).spawn(n):
         rng = np.random.default_rng(stream)
         trace_seed = int(rng.integers(2**31))
         trace = scenario_trace(
             config,
-            seed=trace_seed if new_prices and config.is_synthetic else None,
+            seed=trace_seed if is_drawn_anew else None,
             years=years,
             days=days,
         )
@@ -177,7 +191,17 @@ def row_spans(scenario: Scenario, settings: SpansConfig) -> Spans:
         first = scenario.row_at(span.start)
         return first, first + round(span.length.total_seconds() / trace.period_s)
 
-    return Spans(train=rows(split.train), validate=rows(split.validation), test=rows(split.test))
+    whole = rows(split.test)
+    parts: tuple[Rows, ...] = ()
+    if settings.test_parts_from:
+        borders = [scenario.row_at(pd.Timestamp(day, tz=zone)) for day in settings.test_parts_from]
+        if borders[0] <= whole[0]:
+            raise DataError(
+                f"test_parts_from {settings.test_parts_from[0]} must lie after the test begins, "
+                f"{split.test.start.tz_convert(zone).date()}"
+            )
+        parts = tuple(pairwise((whole[0], *borders, whole[1])))
+    return Spans(train=rows(split.train), validate=rows(split.validation), test=whole, parts=parts)
 
 
 def _config_of(scenario: str | Path | ScenarioConfig) -> ScenarioConfig:
@@ -191,7 +215,8 @@ def _of_length(source: TraceSource, years: int) -> TraceSource:
         return source.model_copy(update={"years": years})
     if isinstance(source, MarketTrace):
         return source.model_copy(update={"days": years * DAYS_PER_YEAR})
-    raise ConfigError(f"{source.prices} has the length it has: give no years")
+    what = source.series if isinstance(source, ReferenceTrace) else source.prices
+    raise ConfigError(f"{what} has the length it has: give no years")
 
 
 @lru_cache(maxsize=CACHED_TRACES)
@@ -203,6 +228,8 @@ def _drawn(source: TraceSource, processes: ProcessSettings | None) -> Trace:
 def _prices(source: TraceSource) -> Trace:
     if isinstance(source, StoredTrace):
         return open_trace(ScenarioRequest(prices=source.prices, area=source.area))
+    if isinstance(source, ReferenceTrace):
+        return reference_trace(source.series, area=source.area, start=source.start, end=source.end)
     if isinstance(source, SyntheticJapanTrace):
         return _japan(source)
     market = market_preset(source.market)

@@ -9,10 +9,10 @@ result is validated as any site, so that a fault names the key that is wrong. A 
 from collections.abc import Mapping
 from datetime import date
 from importlib import resources
-from itertools import product
+from itertools import pairwise, product
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -20,10 +20,18 @@ from gridhash.config import SiteConfig, load_site
 from gridhash.config_blocks import Block, FigureSource, describe_faults, parse_toml, read_toml
 from gridhash.config_merge import merged
 from gridhash.config_processes import ProcessSettings
+from gridhash.config_trace import (
+    JAPAN_PERIOD_S,
+    SERIES_PERIOD_S,
+    MarketTrace,
+    ReferenceTrace,
+    StoredTrace,
+    SyntheticJapanTrace,
+    TraceSource,
+)
 from gridhash.errors import ConfigError
 from gridhash.units import SECONDS_PER_DAY
 
-JAPAN_PERIOD_S = 1800
 MIN_EMBARGO_DAYS = 7.0
 TARIFF_BLOCKS = (
     "time_of_use",
@@ -50,59 +58,9 @@ HEARD_BY = {
 MAX_DEPTH = 4
 """How many scenarios may stand on each other."""
 
-
-class TraceConfig(Block):
-    """What every source of prices shares."""
-
-    seed: int = Field(default=0, ge=0, description="of everything that is drawn")
-
-
-class SyntheticJapanTrace(TraceConfig):
-    """Synthetic Japanese fiscal years of half-hours (`gridhash.data.synthetic`)."""
-
-    source: Literal["synthetic_japan"] = Field(description="this kind of trace")
-    area: str = Field(default="kyushu", description="one of nine Japanese areas")
-    fiscal_year_start: int = Field(default=2025, ge=2000, le=2099, description="of the first year")
-    years: int = Field(default=1, ge=1, le=20, description="how many fiscal years")
-    regime: Literal["usual", "crisis"] = Field(default="usual", description="of prices")
-    area_surplus: bool = Field(
-        default=True, description="whether the site may use what is curtailed"
-    )
-
-
-class MarketTrace(TraceConfig):
-    """Synthetic prices of another market, from a local day on."""
-
-    market: Literal["ercot", "vic", "nl"] = Field(description="whose prices are imitated")
-    period_s: Literal[300, 900, 3600] = Field(description="of the prices")
-    start: date = Field(description="first local day")
-    days: int = Field(ge=14, le=7305, description="how many")
-
-
-class DayAheadTrace(MarketTrace):
-    """Prices that are published the day before (`gridhash.data.synthetic_market`)."""
-
-    source: Literal["synthetic_day_ahead"] = Field(description="this kind of trace")
-
-
-class RealTimeTrace(MarketTrace):
-    """Real-time prices around a day-ahead price (`gridhash.data.processes.real_time`)."""
-
-    source: Literal["synthetic_real_time"] = Field(description="this kind of trace")
-
-
-class StoredTrace(TraceConfig):
-    """Prices that exist: an embedded sample, a trace of the store, or an official file."""
-
-    source: Literal["prices"] = Field(description="this kind of trace")
-    prices: str = Field(min_length=1, description="sample, trace of the store, or path")
-    area: str | None = Field(default=None, description="where the file holds several")
-
-
-TraceSource = Annotated[
-    SyntheticJapanTrace | DayAheadTrace | RealTimeTrace | StoredTrace,
-    Field(discriminator="source"),
-]
+REAL = "real"
+ON_REAL_SERIES = "@real"
+"""At the end of a scenario's name or path: with its table `real` merged over it."""
 
 
 class EpisodeConfig(Block):
@@ -171,6 +129,11 @@ class SpansConfig(Block):
     embargo_days: float = Field(
         default=8.0, ge=MIN_EMBARGO_DAYS, le=60, description="left out before each border"
     )
+    test_parts_from: tuple[date, ...] = Field(
+        default=(),
+        description="local days in the test from which it is played anew and reported apart",
+    )
+    exploratory: bool = Field(default=False, description="too short for a claim; results say so")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -179,6 +142,11 @@ class SpansConfig(Block):
         if self.test_from and self.validation_from and self.test_from <= self.validation_from:
             raise ValueError(
                 f"test_from {self.test_from} must come after validation_from {self.validation_from}"
+            )
+        borders = (*((self.test_from,) if self.test_from else ()), *self.test_parts_from)
+        if any(later <= earlier for earlier, later in pairwise(borders)):
+            raise ValueError(
+                f"test_from and test_parts_from must rise; found {', '.join(map(str, borders))}"
             )
         if self.train_share + self.validation_share >= 1.0:
             raise ValueError(
@@ -202,7 +170,9 @@ class ScenarioConfig(Block):
     """One scenario, read by `load_scenario_config`."""
 
     format_version: Literal[1] = Field(default=1, description="layout of the file")
-    name: str = Field(pattern=r"^[A-Z][A-Za-z0-9]*$", description="as in gridhash/NAME-v0")
+    name: str = Field(
+        pattern=rf"^[A-Z][A-Za-z0-9]*({ON_REAL_SERIES})?$", description="as in gridhash/NAME-v0"
+    )
     title: str = Field(min_length=1, description="for people")
     description: str = Field(min_length=1, description="for people")
     based_on: str | None = Field(default=None, description="scenario to take the rest from")
@@ -255,6 +225,8 @@ class ScenarioConfig(Block):
             return self.processes.period_s
         if isinstance(self.trace, MarketTrace):
             return self.trace.period_s
+        if isinstance(self.trace, ReferenceTrace):
+            return SERIES_PERIOD_S[self.trace.series]
         return JAPAN_PERIOD_S if isinstance(self.trace, SyntheticJapanTrace) else None
 
     @property
@@ -265,7 +237,7 @@ class ScenarioConfig(Block):
     @property
     def is_synthetic(self) -> bool:
         """Whether the prices themselves are drawn."""
-        return self.trace.source != "prices"
+        return not isinstance(self.trace, StoredTrace | ReferenceTrace)
 
     @property
     def programs(self) -> list[str]:
@@ -283,7 +255,8 @@ def scenario_names() -> list[str]:
 
 def is_scenario(name_or_path: str | Path) -> bool:
     """Return whether this names a scenario of the package, or a file that is one, not a site."""
-    if str(name_or_path) in scenario_names():
+    name_or_path = str(name_or_path).removesuffix(ON_REAL_SERIES)
+    if name_or_path in scenario_names():
         return True
     try:
         values, _ = _read(name_or_path)
@@ -292,8 +265,23 @@ def is_scenario(name_or_path: str | Path) -> bool:
     return not {"based_on", "trace"}.isdisjoint(values)
 
 
+def has_real_series(name_or_path: str | Path) -> bool:
+    """Return whether a scenario may be played on real series, by ``@real`` after its name.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such scenario, or its file is malformed.
+    """
+    values, origin = _read(name_or_path)
+    return REAL in _with_parents(values, origin)
+
+
 def load_scenario_config(name_or_path: str | Path) -> ScenarioConfig:
     """Read a scenario of the package by name or a scenario file by path.
+
+    With ``@real`` at the end, as in ``JapanPilot@real``, its table `real` is merged over it: the
+    same site on series that were measured, with spans of their own.
 
     Raises
     ------
@@ -301,11 +289,14 @@ def load_scenario_config(name_or_path: str | Path) -> ScenarioConfig:
         If there is no such scenario or file, the TOML is malformed, a key is unknown or a value
         is out of range; every fault of the file is listed.
     """
-    values, origin = _read(name_or_path)
-    return parse_scenario(values, origin=origin)
+    named = str(name_or_path)
+    values, origin = _read(named.removesuffix(ON_REAL_SERIES))
+    return parse_scenario(values, origin=origin, on_real_series=named.endswith(ON_REAL_SERIES))
 
 
-def parse_scenario(values: Mapping[str, Any], *, origin: str) -> ScenarioConfig:
+def parse_scenario(
+    values: Mapping[str, Any], *, origin: str, on_real_series: bool = False
+) -> ScenarioConfig:
     """Turn parsed TOML into a scenario; `origin` is named in errors.
 
     Raises
@@ -314,7 +305,12 @@ def parse_scenario(values: Mapping[str, Any], *, origin: str) -> ScenarioConfig:
         With one line per fault: key, what was found, what is expected.
     """
     try:
-        whole = _with_site(_with_parents(values, origin), origin)
+        whole = _with_parents(values, origin)
+        real = _table(whole, REAL, origin)
+        whole.pop(REAL, None)
+        if on_real_series:
+            whole = _on_real_series(whole, real, origin)
+        whole = _with_site(whole, origin)
         return ScenarioConfig.model_validate(whole)
     except ValidationError as err:
         raise ConfigError(f"{origin}: {describe_faults(err)}") from err
@@ -344,6 +340,17 @@ def _with_parents(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
         result = merged(below, result)
         parent = grandparent
     raise ConfigError(f"{origin}: more than {MAX_DEPTH} scenarios are based on each other")
+
+
+def _on_real_series(values: dict[str, Any], real: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """Return what a scenario says with its table `real` merged over it."""
+    if not real:
+        raise ConfigError(
+            f"{origin} has no table [real], which says on which real series it is played; leave "
+            f"out {ON_REAL_SERIES}, or add [real.trace] to a scenario file"
+        )
+    base = {key: value for key, value in values.items() if key != "trace" or key not in real}
+    return merged(base, real) | {"name": f"{values.get('name', '')}{ON_REAL_SERIES}"}
 
 
 def _with_site(values: dict[str, Any], origin: str) -> dict[str, Any]:

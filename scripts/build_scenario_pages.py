@@ -17,7 +17,14 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
-from gridhash.config_scenario import Range, ScenarioConfig, load_scenario_config, scenario_names
+from gridhash.config_scenario import (
+    ON_REAL_SERIES,
+    Range,
+    ScenarioConfig,
+    has_real_series,
+    load_scenario_config,
+    scenario_names,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "scenarios"
@@ -96,6 +103,20 @@ env = gymnasium.make(
     "gridhash/MiningSite-v0", scenario=scenario, rows=spans.train, **config.episode.model_dump()
 )
 variants = randomised(config, 2, seed=0, days=14)  # other prices, hashprice, adders, ...
+```
+
+## On real series
+
+`JapanPilot@real` is the same site on series that were measured, with spans of their own: FY2016 to
+FY2020 teach, FY2021 chooses, FY2022 and later judge, each fiscal year played anew; the hashprice
+stays that of the card. The table `[real]` of a scenario file is what is merged over it. The series
+are their publishers' and do not come with gridhash: `GRIDHASH_REFERENCE_DATA` names the folder that
+has them, an error says which are missing, and [docs/data.md](../data.md) how official files become
+a trace of one's own.
+
+```
+gridhash train JapanPilot@real
+gridhash evaluate JapanPilot@real
 ```
 
 ## Judging a model of one's own
@@ -208,6 +229,7 @@ def page(config: ScenarioConfig, entry: Mapping[str, Any] | None) -> str:
         "",
         *(f"- {text}" for text in config.value.synthetic or ("nothing",)),
         "",
+        *real_lines(config),
         "## Setting",
         "",
         "| what | value |",
@@ -260,6 +282,26 @@ def page(config: ScenarioConfig, entry: Mapping[str, Any] | None) -> str:
             *(f"| {one.figure} | {one.mark} | {one.source} |" for one in inherited),
         ]
     return "\n".join(lines) + "\n"
+
+
+def real_lines(config: ScenarioConfig) -> list[str]:
+    """Return what the scenario is on real series; nothing if it has none."""
+    if not has_real_series(config.name):
+        return []
+    real = load_scenario_config(f"{config.name}{ON_REAL_SERIES}")
+    return [
+        "## On real series",
+        "",
+        f"`{real.name}`. {real.description} The series are their publishers' and do not come with "
+        "gridhash: [where they are read](../../data/reference.py).",
+        "",
+        "Synthetic or derived there:",
+        "",
+        *(f"- {text}" for text in real.value.synthetic),
+        "",
+        *block_lines("Trace on real series", real.trace),
+        *block_lines("Spans on real series", real.spans),
+    ]
 
 
 def result_lines(entry: Mapping[str, Any] | None, timezone: str) -> list[str]:

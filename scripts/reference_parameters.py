@@ -85,6 +85,12 @@ FILE_KEYS: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             "every group alike, `[[overrides.groups]]` replaces them all; another `rig` brings all "
             "that its catalogue entry supplies, keys beside it count first",
         },
+        "real": {
+            "type": "table",
+            "default": "absent",
+            "meaning": "keys of this file, merged over it where `@real` follows the scenario's "
+            "name; another `trace` replaces the one that is there",
+        },
         "site_preset": {"meaning": "filled in by the loader where `site` is text"},
         **{key: {"default": OR_INHERITED} for key in ("title", "description", "trace", "value")},
     }
