@@ -72,15 +72,38 @@ def build_policy(name: str, site: SiteConfig) -> Policy:
     return POLICIES[name](site)
 
 
+def tuned_policy(
+    name: str,
+    scenario: Scenario,
+    training_rows: tuple[int, int],
+    *,
+    tuned: Mapping[str, Policy] | None = None,
+) -> Policy:
+    """Return one baseline, its parameters, if it has some, tuned on [first, last) rows.
+
+    Parameters
+    ----------
+    tuned
+        Baselines that are tuned already, for one whose search begins from others'.
+
+    Raises
+    ------
+    PolicyError
+        If no policy has this name.
+    """
+    if name == Hysteresis.name:
+        return tune_hysteresis(scenario, training_rows)
+    if name in GRIDS:
+        return tune(scenario, training_rows, POLICIES[name], GRIDS[name])
+    return build_policy(name, scenario.site)
+
+
 def baseline_policies(scenario: Scenario, training_rows: tuple[int, int]) -> dict[str, Policy]:
-    """Return the site's baselines by name, those with parameters tuned on [first, last) rows."""
-    site = scenario.site
+    """Return the site's baselines by name, those with parameters tuned on [first, last) rows.
+
+    Each may begin its search from those before it in `policy_names` (`tuned_policy`).
+    """
     policies: dict[str, Policy] = {}
-    for name in policy_names(site):
-        if name == Hysteresis.name:
-            policies[name] = tune_hysteresis(scenario, training_rows)
-        elif name in GRIDS:
-            policies[name] = tune(scenario, training_rows, POLICIES[name], GRIDS[name])
-        else:
-            policies[name] = build_policy(name, site)
+    for name in policy_names(scenario.site):
+        policies[name] = tuned_policy(name, scenario, training_rows, tuned=policies)
     return policies
