@@ -16,6 +16,7 @@ from gridhash.agents.start_stop_dp import decide, span_advantages
 from gridhash.config import SiteConfig
 from gridhash.envs.action import ActionKind
 from gridhash.envs.columns import ADDER, CARBON_COST, PRICE
+from gridhash.envs.observation import BREAK_EVEN
 from gridhash.envs.parameters import Floats, Ints, SiteParameters
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import ConfigError, DataError
@@ -173,6 +174,11 @@ def settled_price_per_kwh(scenario: Scenario) -> Floats:
     market = scenario.market
     levy = scenario.programs.levy_per_kwh
     return np.asarray(market[:, PRICE] + market[:, ADDER] + levy + market[:, CARBON_COST])
+
+
+def settled_price_ratio(scenario: Scenario) -> Floats:
+    """Return `settled_price_per_kwh` per break-even of the site in each row, (rows,)."""
+    return np.asarray(settled_price_per_kwh(scenario) / scenario.rows[:, BREAK_EVEN])
 
 
 def decision_advantages(scenario: Scenario, rows: tuple[int, int]) -> DecisionAdvantages:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from gridhash.agents.day_ahead_dp import DayAheadDP
 from gridhash.agents.policy import Policy
+from gridhash.agents.rule_registry import RULES
 from gridhash.agents.rules import (
     AlwaysOff,
     AlwaysOn,
@@ -11,8 +12,10 @@ from gridhash.agents.rules import (
     Hysteresis,
     LevelRule,
     LookAheadRule,
-    tune_hysteresis,
+    ShadowHysteresis,
+    ShadowLookAhead,
 )
+from gridhash.agents.rules_operator import CombinedRule, DemandResponseOnly, StaticSchedule
 from gridhash.agents.rules_programs import (
     BasePointFollower,
     CallResponder,
@@ -20,43 +23,57 @@ from gridhash.agents.rules_programs import (
     SurplusFollower,
     TimeOfUse,
 )
-from gridhash.agents.tuning import GRIDS, tune
+from gridhash.agents.start_stop_action import fitting_kind
+from gridhash.agents.stochastic_dp import NEVER, StochasticDP
+from gridhash.agents.stochastic_tuning import tune_stochastic_dp
+from gridhash.agents.tuning import FULL, Parameters, SearchBudget, tune, tune_schedule
 from gridhash.config import SiteConfig
+from gridhash.envs.action import ActionKind
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import PolicyError
 
 POLICIES: Mapping[str, Callable[[SiteConfig], Policy]] = {
     AlwaysOff.name: AlwaysOff,
     AlwaysOn.name: AlwaysOn,
+    StaticSchedule.name: StaticSchedule,
     BreakEvenOnOff.name: BreakEvenOnOff,
     LevelRule.name: LevelRule,
     Hysteresis.name: Hysteresis,
     LookAheadRule.name: LookAheadRule,
     DayAheadDP.name: DayAheadDP,
+    ShadowHysteresis.name: ShadowHysteresis,
+    ShadowLookAhead.name: ShadowLookAhead,
     TimeOfUse.name: TimeOfUse,
     SurplusFollower.name: SurplusFollower,
     PeakShaver.name: PeakShaver,
     CallResponder.name: CallResponder,
+    DemandResponseOnly.name: DemandResponseOnly,
     BasePointFollower.name: BasePointFollower,
+    CombinedRule.name: CombinedRule,
 }
-"""Name to policy with its default parameters, in the order of tables."""
+"""Name to policy with its default parameters, in the order of tables and of tuning."""
 
 
 def policy_names(site: SiteConfig) -> list[str]:
     """Return the policies that are worth comparing on a site, in the order of tables.
 
-    A rule for a block of tariff or programs where the site has it; a schedule and the follower of
-    surplus where it has any.
+    A rule for a block of tariff or programs where the site has it; a rule by shadow price where
+    the supply curve has a shape of its own; windows of the clock and the follower of surplus where
+    the site has any block. Last comes the stochastic dynamic program, which must be fitted.
     """
     tariff, programs = site.tariff, site.programs
+    reduces = programs.demand_reduction is not None
     has = {
         PeakShaver.name: bool(tariff.coincident_peaks) or tariff.demand_charge is not None,
-        CallResponder.name: programs.demand_reduction is not None,
+        CallResponder.name: reduces,
+        DemandResponseOnly.name: reduces or programs.pause_orders is not None,
         BasePointFollower.name: programs.base_point is not None,
     }
     has_any = tariff != type(tariff)() or programs != type(programs)()
     has |= dict.fromkeys((TimeOfUse.name, SurplusFollower.name), has_any)
-    return [name for name in POLICIES if has.get(name, True)]
+    shaped = fitting_kind(site) is ActionKind.SHADOW_PRICE
+    has |= dict.fromkeys((ShadowHysteresis.name, ShadowLookAhead.name), shaped)
+    return [*(name for name in POLICIES if has.get(name, True)), StochasticDP.name]
 
 
 def build_policy(name: str, site: SiteConfig) -> Policy:
@@ -67,6 +84,8 @@ def build_policy(name: str, site: SiteConfig) -> Policy:
     PolicyError
         If no policy has this name.
     """
+    if name == StochasticDP.name:
+        raise PolicyError(f"{name} is counted on training rows: use tuned_policy")
     if name not in POLICIES:
         raise PolicyError(f"no policy is called {name!r}; there are {', '.join(POLICIES)}")
     return POLICIES[name](site)
@@ -78,8 +97,12 @@ def tuned_policy(
     training_rows: tuple[int, int],
     *,
     tuned: Mapping[str, Policy] | None = None,
+    budget: SearchBudget = FULL,
 ) -> Policy:
     """Return one baseline, its parameters, if it has some, tuned on [first, last) rows.
+
+    Every rule with parameters gets the same `budget` of plays of the training span. The stochastic
+    dynamic program, which is no rule, is counted on it and shaves peaks as the combined rule does.
 
     Parameters
     ----------
@@ -91,19 +114,73 @@ def tuned_policy(
     PolicyError
         If no policy has this name.
     """
-    if name == Hysteresis.name:
-        return tune_hysteresis(scenario, training_rows)
-    if name in GRIDS:
-        return tune(scenario, training_rows, POLICIES[name], GRIDS[name])
+    tuned = tuned or {}
+    if name == StochasticDP.name:
+        peaks = peaks_of(tuned.get(CombinedRule.name), scenario.site)
+        return tune_stochastic_dp(scenario, training_rows, peaks=peaks)
+    if name == StaticSchedule.name:
+        return tune_schedule(scenario, training_rows, budget=budget)
+    if name in RULES and RULES[name].parameters:
+        maker = RULES[name]
+        known = combined_from(tuned) if name == CombinedRule.name else ()
+        return tune(
+            scenario, training_rows, maker.make, maker.parameters, budget=budget, known=known
+        )
     return build_policy(name, scenario.site)
 
 
-def baseline_policies(scenario: Scenario, training_rows: tuple[int, int]) -> dict[str, Policy]:
+def baseline_policies(
+    scenario: Scenario, training_rows: tuple[int, int], *, budget: SearchBudget = FULL
+) -> dict[str, Policy]:
     """Return the site's baselines by name, those with parameters tuned on [first, last) rows.
 
     Each may begin its search from those before it in `policy_names` (`tuned_policy`).
     """
     policies: dict[str, Policy] = {}
     for name in policy_names(scenario.site):
-        policies[name] = tuned_policy(name, scenario, training_rows, tuned=policies)
+        policies[name] = tuned_policy(name, scenario, training_rows, tuned=policies, budget=budget)
     return policies
+
+
+def peaks_of(combined: Policy | None, site: SiteConfig) -> tuple[float, float]:
+    """Return demand and month ratio from which a tuned combined rule stops; never without one."""
+    if isinstance(combined, CombinedRule) and site.tariff.coincident_peaks:
+        return float(combined.demand_ratio), float(combined.month_ratio)
+    return NEVER, NEVER
+
+
+def combined_from(tuned: Mapping[str, Policy]) -> list[Parameters]:
+    """Return where the search for a combined rule begins besides its defaults.
+
+    At the thresholds of the tuned rules that it combines, alone and with the peak shaver's.
+    """
+    space = RULES[CombinedRule.name].parameters
+    defaults = {name: one.default for name, one in space.items()}
+    by_price, by_worth = tuned.get(Hysteresis.name), tuned.get(LookAheadRule.name)
+    found: list[Parameters] = []
+    if isinstance(by_price, Hysteresis):
+        found.append(
+            defaults
+            | {
+                "start_ratio": float(by_price.start_ratio),
+                "stop_ratio": float(by_price.stop_ratio),
+            }
+        )
+    if isinstance(by_worth, LookAheadRule):
+        found.append(
+            defaults
+            | {
+                "start_ratio": space["start_ratio"].high,
+                "stop_ratio": space["stop_ratio"].low,
+                "start_worth": float(by_worth.start_worth),
+                "keep_worth": float(by_worth.keep_worth),
+            }
+        )
+    shaver = tuned.get(PeakShaver.name)
+    if isinstance(shaver, PeakShaver):
+        peaks = {
+            "demand_ratio": float(shaver.demand_ratio),
+            "month_ratio": float(shaver.month_ratio),
+        }
+        found += [{**one, **peaks} for one in found]
+    return found

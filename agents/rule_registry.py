@@ -1,7 +1,7 @@
-"""The rules that a bundle may name instead of bringing weights."""
+"""The rules that a bundle may name instead of bringing weights, and where they are tuned."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gridhash.agents.policy import Policy
 from gridhash.agents.rules import (
@@ -11,6 +11,15 @@ from gridhash.agents.rules import (
     Hysteresis,
     LevelRule,
     LookAheadRule,
+    ShadowHysteresis,
+    ShadowLookAhead,
+)
+from gridhash.agents.rules_operator import (
+    ALL_HOURS,
+    SCHEDULES,
+    CombinedRule,
+    DemandResponseOnly,
+    StaticSchedule,
 )
 from gridhash.agents.rules_programs import (
     BasePointFollower,
@@ -24,26 +33,72 @@ from gridhash.errors import BundleError, ConfigError
 
 
 @dataclass(frozen=True)
+class Range:
+    """Where the search looks for a parameter, and where it begins."""
+
+    low: float
+    high: float
+    default: float
+
+
+Space = Mapping[str, Range]
+"""Ranges by parameter."""
+
+
+@dataclass(frozen=True)
 class RuleMaker:
     """How a rule is made from a site and named numbers, all of which must be given."""
 
     make: Callable[..., Policy]
-    parameters: tuple[str, ...] = ()
+    parameters: Space = field(default_factory=dict)
 
+
+RATIOS = {"start_ratio": Range(0.5, 1.0, 0.9), "stop_ratio": Range(1.0, 3.0, 1.15)}
+WORTHS = {"start_worth": Range(-0.5, 0.9, 0.5), "keep_worth": Range(-0.8, 0.5, 0.0)}
+PEAKS = {"demand_ratio": Range(0.8, 1.02, 0.97), "month_ratio": Range(0.8, 1.02, 0.95)}
+CALLS = {"depth": Range(0.0, 1.5, 1.0), "lead_h": Range(0.0, 2.0, 0.25)}
 
 RULES: Mapping[str, RuleMaker] = {
     AlwaysOff.name: RuleMaker(AlwaysOff),
     AlwaysOn.name: RuleMaker(AlwaysOn),
+    StaticSchedule.name: RuleMaker(
+        StaticSchedule, dict.fromkeys(SCHEDULES, Range(0.0, ALL_HOURS, ALL_HOURS))
+    ),
     BreakEvenOnOff.name: RuleMaker(BreakEvenOnOff),
-    Hysteresis.name: RuleMaker(Hysteresis, ("start_ratio", "stop_ratio")),
     LevelRule.name: RuleMaker(LevelRule),
-    LookAheadRule.name: RuleMaker(LookAheadRule),
-    PeakShaver.name: RuleMaker(PeakShaver, ("demand_ratio", "month_ratio", "free_frac")),
-    CallResponder.name: RuleMaker(CallResponder, ("depth", "lead_h")),
-    SurplusFollower.name: RuleMaker(SurplusFollower, ("share", "least_frac")),
-    TimeOfUse.name: RuleMaker(TimeOfUse, ("from_hour", "to_hour", "weekends")),
-    BasePointFollower.name: RuleMaker(BasePointFollower, ("edge",)),
+    Hysteresis.name: RuleMaker(Hysteresis, RATIOS),
+    ShadowHysteresis.name: RuleMaker(ShadowHysteresis, RATIOS),
+    LookAheadRule.name: RuleMaker(LookAheadRule, WORTHS),
+    ShadowLookAhead.name: RuleMaker(ShadowLookAhead, WORTHS),
+    TimeOfUse.name: RuleMaker(
+        TimeOfUse,
+        {
+            "from_hour": Range(0.0, 24.0, 22.0),
+            "to_hour": Range(0.0, 24.0, 8.0),
+            "weekends": Range(0.0, 1.0, 1.0),
+        },
+    ),
+    SurplusFollower.name: RuleMaker(
+        SurplusFollower, {"share": Range(0.5, 1.3, 1.0), "least_frac": Range(0.0, 0.6, 0.05)}
+    ),
+    PeakShaver.name: RuleMaker(PeakShaver, {**PEAKS, "free_frac": Range(0.5, 1.0, 1.0)}),
+    CallResponder.name: RuleMaker(CallResponder, CALLS),
+    DemandResponseOnly.name: RuleMaker(DemandResponseOnly, CALLS),
+    BasePointFollower.name: RuleMaker(BasePointFollower, {"edge": Range(-1.0, 1.0, 0.0)}),
+    CombinedRule.name: RuleMaker(
+        CombinedRule,
+        {
+            "start_ratio": Range(0.5, 1.3, 0.9),
+            "stop_ratio": Range(0.9, 3.0, 1.15),
+            "ahead_weight": Range(0.0, 1.0, 0.0),
+            "start_worth": Range(-1.0, 0.9, -1.0),
+            "keep_worth": Range(-0.8, 1.0, 1.0),
+            **PEAKS,
+            "lead_h": Range(0.0, 4.0, 0.25),
+        },
+    ),
 }
+"""Every rule with the ranges in which `gridhash.agents.tuning` searches for its parameters."""
 
 
 def build_rule(rule: str, parameters: Mapping[str, float], *, site: SiteConfig) -> Policy:

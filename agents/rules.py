@@ -1,38 +1,45 @@
-"""Policies without a plan: always on, on/off at break-even, the level rule, hysteresis."""
+"""Policies without a plan: always on, on/off at break-even, the level rule, hysteresis.
 
-from collections.abc import Sequence
+Every parameter of a rule is a number, or an array (N,) with one number per site of the batch: so
+`gridhash.agents.tuning` plays all its candidates in one batch.
+"""
 
 import numpy as np
-import numpy.typing as npt
 
 from gridhash.agents.policy import ObservationReader, Observations
+from gridhash.agents.start_stop_action import StartStopAction
 from gridhash.config import SiteConfig
 from gridhash.envs.action import ActionKind
-from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.parameters import Floats
-from gridhash.envs.scenario import Scenario
 from gridhash.errors import ConfigError
 from gridhash.units import W_PER_KW
 
-START_RATIOS = (0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
-STOP_RATIOS = (1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0)
+Parameter = float | Floats
+"""One number, or one per site of the batch, (N,)."""
+
+
+def within(name: str, value: Parameter, low: float, high: float) -> Parameter:
+    """Return a rule's parameter.
+
+    Raises
+    ------
+    ConfigError
+        If it lies outside its range.
+    """
+    if not np.all((low <= np.asarray(value)) & (np.asarray(value) <= high)):
+        raise ConfigError(f"{name} must lie within {low:g} … {high:g}; found {value}")
+    return value
+
+
+def column(parameter: Parameter) -> Floats:
+    """Return a parameter so that it meets arrays of (N, G): (1,) or (N, 1)."""
+    return np.asarray(parameter, dtype=np.float64)[..., None]
 
 
 def nameplate_frac(reader: ObservationReader) -> Floats:
     """Return the nameplate power of each group per full power, at most 1: shape (G,)."""
     nameplate_kw = np.array([group.rig_power_w / W_PER_KW for group in reader.site.groups])
     return np.asarray(np.minimum(1.0, nameplate_kw / reader.params.level_kw[:, -1]))
-
-
-def power_without_starts(running_frac: Floats, load_frac: Floats, floor_frac: Floats) -> Floats:
-    """Return the action that keeps a share of rigs at a load without starting others.
-
-    Below full running the kernel spreads power over all rigs that may start, so that a share can
-    be held at the lowest level only; a group that runs entirely takes any load. All (N, G), per
-    full power of the group.
-    """
-    whole = running_frac > 1.0 - 1e-6
-    return np.where(whole, np.maximum(load_frac, floor_frac), running_frac * floor_frac)
 
 
 class AlwaysOn:
@@ -127,128 +134,86 @@ class Hysteresis:
     action_kind = ActionKind.POWER
 
     def __init__(
-        self, site: SiteConfig, *, start_ratio: float = 0.9, stop_ratio: float = 1.15
+        self, site: SiteConfig, *, start_ratio: Parameter = 0.9, stop_ratio: Parameter = 1.15
     ) -> None:
-        if not 0.0 < start_ratio <= 1.0 <= stop_ratio:
+        start, stop = np.asarray(start_ratio), np.asarray(stop_ratio)
+        if not np.all((start > 0.0) & (start <= 1.0) & (stop >= 1.0)):
             raise ConfigError(
-                f"hysteresis needs 0 < start_ratio <= 1 <= stop_ratio; found {start_ratio:g} and "
-                f"{stop_ratio:g}"
+                f"hysteresis needs 0 < start_ratio <= 1 <= stop_ratio; found {start_ratio} and "
+                f"{stop_ratio}"
             )
         self.start_ratio = start_ratio
         self.stop_ratio = stop_ratio
-        self._rule = _HysteresisRule(site)
+        self._reader = ObservationReader(site)
+        self._action = StartStopAction(self._reader, self.action_kind)
 
     def __repr__(self) -> str:
         """Return the parameters."""
-        return f"Hysteresis(start_ratio={self.start_ratio:g}, stop_ratio={self.stop_ratio:g})"
+        return (
+            f"{type(self).__name__}(start_ratio={self.start_ratio}, stop_ratio={self.stop_ratio})"
+        )
 
     def act(self, observation: Observations) -> Floats:
-        """Return the wanted power of every group."""
-        return self._rule.act(observation, self.start_ratio, self.stop_ratio)
+        """Return the action of every group."""
+        price = self._reader.value(observation, "price_ratio_000")[:, None]
+        # The price in units of each group's break-even at its lowest level.
+        price = price / self._action.lowest_ratio
+        keep, start = price <= column(self.stop_ratio), price < column(self.start_ratio)
+        return self._action(observation, keep, start)
+
+
+class ShadowHysteresis(Hysteresis):
+    """Hysteresis on the supply curve: it moves the shadow price only as far as it must.
+
+    Surplus, panels, base points and calls are answered as the level rule answers them; thresholds
+    are those of `Hysteresis`. It cannot hold a group through prices above about twice its
+    break-even, where a shadow price of -1 ends.
+    """
+
+    name = "shadow_hysteresis"
+    action_kind = ActionKind.SHADOW_PRICE
 
 
 class LookAheadRule:
     """Start or go on if it pays over the prices in the observation: no training, no solver.
 
     Reads the feature ``run_worth``: what running now is worth over stopping, in costs of a start,
-    by a plan of whole settlement periods without minimum times. A group that runs goes on above
-    0, one that stands starts above the cost of a start. The strongest rule on published prices.
+    by a plan of whole settlement periods without minimum times, as x / (1 + |x|). The strongest
+    rule on published prices.
+
+    Parameters
+    ----------
+    start_worth
+        A stopped group starts above this value of the feature; 0.5 is one cost of a start.
+    keep_worth
+        A running group goes on above this one.
+
+    Raises
+    ------
+    ConfigError
+        If a parameter is outside [-1, 1].
     """
 
     name = "look_ahead_rule"
     action_kind = ActionKind.POWER
-    START_WORTH = 0.5
-    """One cost of a start, x / (1 + |x|) of 1."""
 
-    def __init__(self, site: SiteConfig) -> None:
-        self._reader = reader = ObservationReader(site)
-        self._floor_frac = reader.params.level_kw[:, 0] / reader.params.level_kw[:, -1]
+    def __init__(
+        self, site: SiteConfig, *, start_worth: Parameter = 0.5, keep_worth: Parameter = 0.0
+    ) -> None:
+        self.start_worth = within("start_worth", start_worth, -1.0, 1.0)
+        self.keep_worth = within("keep_worth", keep_worth, -1.0, 1.0)
+        self._reader = ObservationReader(site)
+        self._action = StartStopAction(self._reader, self.action_kind)
 
     def act(self, observation: Observations) -> Floats:
-        """Return the wanted power of every group."""
-        reader = self._reader
-        worth = reader.of_groups(observation, "run_worth")
-        rule = reader.of_groups(observation, "rule_load_frac")
-        running = reader.of_groups(observation, "running_frac")
-        full = np.maximum(rule, self._floor_frac)
-        held = power_without_starts(running, rule, self._floor_frac)
-        wanted = np.where(worth > self.START_WORTH, full, np.where(worth > 0.0, held, 0.0))
-        # Beyond break-even the level rule takes surplus alone.
-        price = reader.value(observation, "price_ratio_000")[:, None]
-        return np.where(price >= 1.0, np.maximum(wanted, rule), wanted)
+        """Return the action of every group."""
+        worth = self._reader.of_groups(observation, "run_worth")
+        keep, start = worth > column(self.keep_worth), worth > column(self.start_worth)
+        return self._action(observation, keep, start)
 
 
-class _HysteresisRule:
-    """Hysteresis with thresholds per site of the batch: what tuning steps all at once."""
+class ShadowLookAhead(LookAheadRule):
+    """The look-ahead rule on the supply curve, as `ShadowHysteresis`."""
 
-    def __init__(self, site: SiteConfig) -> None:
-        self._reader = reader = ObservationReader(site)
-        kw, phs = reader.params.level_kw, reader.params.level_phs
-        self._ratio = reader.level_break_even_ratio(kw[:, 0], phs[:, 0])
-        self._floor_frac = kw[:, 0] / kw[:, -1]
-
-    def act(
-        self, observation: Observations, start_ratio: float | Floats, stop_ratio: float | Floats
-    ) -> Floats:
-        reader = self._reader
-        # The price in units of each group's break-even at its lowest level.
-        price = reader.value(observation, "price_ratio_000")[:, None] / self._ratio
-        rule = reader.of_groups(observation, "rule_load_frac")
-        running = reader.of_groups(observation, "running_frac")
-        full = np.maximum(rule, self._floor_frac)
-        held = power_without_starts(running, rule, self._floor_frac)
-        wanted = np.where(price < start_ratio, full, np.where(price <= stop_ratio, held, 0.0))
-        # At or above break-even the level rule takes surplus alone.
-        return np.where(price >= 1.0, np.maximum(wanted, rule), wanted)
-
-
-def tune_hysteresis(
-    scenario: Scenario,
-    rows: tuple[int, int],
-    *,
-    start_ratios: Sequence[float] = START_RATIOS,
-    stop_ratios: Sequence[float] = STOP_RATIOS,
-) -> Hysteresis:
-    """Return the hysteresis that earns most on a training span, by search over a grid.
-
-    All candidates play the whole span side by side, each from a fleet at rest. Of equals the
-    first wins, that is the lowest ratios.
-
-    Parameters
-    ----------
-    rows
-        Settlement periods [first, last) of the training span.
-    """
-    grid = [(start, stop) for start in start_ratios for stop in stop_ratios]
-    profits = hysteresis_profits(scenario, rows, grid)
-    start_ratio, stop_ratio = grid[int(np.argmax(profits))]
-    return Hysteresis(scenario.site, start_ratio=start_ratio, stop_ratio=stop_ratio)
-
-
-def hysteresis_profits(
-    scenario: Scenario, rows: tuple[int, int], candidates: Sequence[tuple[float, float]]
-) -> npt.NDArray[np.float64]:
-    """Return what each (start ratio, stop ratio) earns over a span from rest [currency]."""
-    start_ratio, stop_ratio = (
-        np.array(column)[:, None] for column in zip(*candidates, strict=True)
-    )
-    first, last = rows
-    n_steps = (last - first) * scenario.steps_per_row
-    sites = BatchedSite(
-        scenario,
-        len(candidates),
-        EpisodeRules(
-            episode_days=n_steps * scenario.site.dispatch_interval_s / 86400.0,
-            action_kind=ActionKind.POWER,
-            rows=rows,
-        ),
-    )
-    sites.start_at(first)
-    rule = _HysteresisRule(scenario.site)
-    profits = np.zeros(len(candidates))
-    observation = sites.observe()
-    for _ in range(n_steps):
-        output = sites.step(rule.act(observation, start_ratio, stop_ratio))
-        profits += output.profit
-        observation = output.observation
-    return profits
+    name = "shadow_look_ahead"
+    action_kind = ActionKind.SHADOW_PRICE

@@ -9,16 +9,14 @@ zero already reckons with surplus, panels, base points and calls
 import numpy as np
 import numpy.typing as npt
 
+from gridhash.agents.calendar_features import calendar_of
 from gridhash.agents.policy import ObservationReader, Observations
-from gridhash.agents.rules import nameplate_frac
+from gridhash.agents.rules import Parameter, nameplate_frac, within
 from gridhash.config import SiteConfig
 from gridhash.envs.action import ActionKind
 from gridhash.envs.levels import full_power_kw
 from gridhash.envs.parameters import Floats
-from gridhash.errors import ConfigError
-
-HOURS_PER_DAY = 24.0
-FIRST_DAY_OF_WEEKEND = 5
+from gridhash.units import HOURS_PER_DAY
 
 
 def capped_by_merit(load_frac: Floats, cap_kw: Floats, reader: ObservationReader) -> Floats:
@@ -44,17 +42,28 @@ def rig_cap_kw(reader: ObservationReader, site_frac: Floats) -> Floats:
     return np.asarray(site_frac * (params.contract_power_kw / params.pue_for_planning))
 
 
-def within(name: str, value: float, low: float, high: float) -> float:
-    """Return a rule's parameter.
+def peak_is_likely(
+    reader: ObservationReader,
+    observation: Observations,
+    demand_ratio: Parameter,
+    month_ratio: Parameter,
+) -> npt.NDArray[np.bool_]:
+    """Return for every site whether a coincident peak of the system may be near, (N,).
 
-    Raises
-    ------
-    ConfigError
-        If it lies outside its range.
+    In months with such peaks, where area demand, now or expected within three hours, reaches
+    `demand_ratio` of the highest of 30 days, and now `month_ratio` of the highest of this month.
+    Never on a site without coincident peaks.
     """
-    if not low <= value <= high:
-        raise ConfigError(f"{name} must lie within {low:g} … {high:g}; found {value:g}")
-    return value
+    if not reader.has("demand_ratio"):
+        return np.zeros(len(reader.check(observation)), dtype=np.bool_)
+    ahead = ["demand_ratio", *(f"demand_ratio_{hours}h" for hours in (1, 2, 3))]
+    ratio = np.max([reader.value(observation, name) for name in ahead], axis=0)
+    likely = (
+        (reader.value(observation, "peak_month") > 0.0)
+        & (ratio >= demand_ratio)
+        & (reader.value(observation, "demand_month_ratio") >= month_ratio)
+    )
+    return np.asarray(likely)
 
 
 class PeakShaver:
@@ -85,9 +94,9 @@ class PeakShaver:
         self,
         site: SiteConfig,
         *,
-        demand_ratio: float = 0.97,
-        month_ratio: float = 0.95,
-        free_frac: float = 1.0,
+        demand_ratio: Parameter = 0.97,
+        month_ratio: Parameter = 0.95,
+        free_frac: Parameter = 1.0,
     ) -> None:
         self.demand_ratio = within("demand_ratio", demand_ratio, 0.0, 3.0)
         self.month_ratio = within("month_ratio", month_ratio, 0.0, 3.0)
@@ -98,28 +107,15 @@ class PeakShaver:
         """Return the wanted power of every group."""
         reader = self._reader
         wanted = reader.of_groups(observation, "rule_load_frac")
-        if self.free_frac < 1.0 and reader.has("month_peak_frac"):
+        if reader.has("month_peak_frac") and np.any(np.asarray(self.free_frac) < 1.0):
             billed = np.maximum(
                 reader.value(observation, "month_peak_frac"),
                 reader.value(observation, "ratchet_frac"),
             )
-            allowed = np.maximum(billed, self.free_frac)
+            allowed = np.where(self.free_frac < 1.0, np.maximum(billed, self.free_frac), np.inf)
             wanted = capped_by_merit(wanted, rig_cap_kw(reader, allowed), reader)
-        return np.where(self.peak_is_likely(observation)[:, None], 0.0, wanted)
-
-    def peak_is_likely(self, observation: Observations) -> npt.NDArray[np.bool_]:
-        """Return for every site whether a coincident peak may be near, (N,)."""
-        reader = self._reader
-        if not reader.has("demand_ratio"):
-            return np.zeros(len(reader.check(observation)), dtype=np.bool_)
-        ahead = ["demand_ratio", *(f"demand_ratio_{hours}h" for hours in (1, 2, 3))]
-        ratio = np.max([reader.value(observation, name) for name in ahead], axis=0)
-        likely = (
-            (reader.value(observation, "peak_month") > 0.0)
-            & (ratio >= self.demand_ratio)
-            & (reader.value(observation, "demand_month_ratio") >= self.month_ratio)
-        )
-        return np.asarray(likely)
+        likely = peak_is_likely(reader, observation, self.demand_ratio, self.month_ratio)
+        return np.where(likely[:, None], 0.0, wanted)
 
 
 class CallResponder:
@@ -141,7 +137,9 @@ class CallResponder:
     name = "call_responder"
     action_kind = ActionKind.POWER
 
-    def __init__(self, site: SiteConfig, *, depth: float = 1.0, lead_h: float = 0.25) -> None:
+    def __init__(
+        self, site: SiteConfig, *, depth: Parameter = 1.0, lead_h: Parameter = 0.25
+    ) -> None:
         self.depth = within("depth", depth, 0.0, 2.0)
         self.lead_h = within("lead_h", lead_h, 0.0, HOURS_PER_DAY)
         self._reader = ObservationReader(site)
@@ -180,7 +178,9 @@ class SurplusFollower:
     name = "surplus_follower"
     action_kind = ActionKind.POWER
 
-    def __init__(self, site: SiteConfig, *, share: float = 1.0, least_frac: float = 0.05) -> None:
+    def __init__(
+        self, site: SiteConfig, *, share: Parameter = 1.0, least_frac: Parameter = 0.05
+    ) -> None:
         self.share = within("share", share, 0.0, 2.0)
         self.least_frac = within("least_frac", least_frac, 0.0, 1.0)
         self._reader = ObservationReader(site)
@@ -207,7 +207,8 @@ class TimeOfUse:
         Local hours [from, to) of work; over midnight if `to_hour` is the lower one, all day if
         both are the same.
     weekends
-        1: Saturdays and Sundays are worked whole (holidays are not known here); 0: as other days.
+        From 0.5 on Saturdays and Sundays are worked whole (holidays are not known here); below,
+        as other days.
 
     Raises
     ------
@@ -222,9 +223,9 @@ class TimeOfUse:
         self,
         site: SiteConfig,
         *,
-        from_hour: float = 22.0,
-        to_hour: float = 8.0,
-        weekends: float = 1.0,
+        from_hour: Parameter = 22.0,
+        to_hour: Parameter = 8.0,
+        weekends: Parameter = 1.0,
     ) -> None:
         self.from_hour = within("from_hour", from_hour, 0.0, HOURS_PER_DAY)
         self.to_hour = within("to_hour", to_hour, 0.0, HOURS_PER_DAY)
@@ -234,22 +235,13 @@ class TimeOfUse:
 
     def act(self, observation: Observations) -> Floats:
         """Return nameplate or zero for every group."""
-        hour = self._phase(observation, "hour") * HOURS_PER_DAY
-        day = np.floor(self._phase(observation, "weekday") * 7.0)
+        calendar = calendar_of(self._reader, observation)
         # Hours since work began, around the clock.
-        since = (hour - self.from_hour) % HOURS_PER_DAY
-        works = since < ((self.to_hour - self.from_hour) % HOURS_PER_DAY or HOURS_PER_DAY)
-        if self.weekends > 0.0:
-            works |= day >= FIRST_DAY_OF_WEEKEND
+        since = (calendar.hour - self.from_hour) % HOURS_PER_DAY
+        length = np.asarray((self.to_hour - self.from_hour) % HOURS_PER_DAY)
+        works = since < np.where(length > 0.0, length, HOURS_PER_DAY)
+        works |= (np.asarray(self.weekends) >= 0.5) & calendar.weekend
         return np.where(works[:, None], self._load_frac, 0.0)
-
-    def _phase(self, observation: Observations, name: str) -> Floats:
-        """Return a phase of the calendar in [0, 1), rid of float32's rounding."""
-        reader = self._reader
-        angle = np.arctan2(
-            reader.value(observation, f"{name}_sin"), reader.value(observation, f"{name}_cos")
-        )
-        return np.asarray((angle / (2.0 * np.pi) + 1e-6) % 1.0)
 
 
 class BasePointFollower:
@@ -271,7 +263,7 @@ class BasePointFollower:
     name = "base_point_follower"
     action_kind = ActionKind.POWER
 
-    def __init__(self, site: SiteConfig, *, edge: float = 0.0) -> None:
+    def __init__(self, site: SiteConfig, *, edge: Parameter = 0.0) -> None:
         self.edge = within("edge", edge, -1.0, 1.0)
         self._reader = ObservationReader(site)
         self._block = site.programs.base_point

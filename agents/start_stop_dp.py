@@ -12,6 +12,7 @@ from gridhash.envs.parameters import Floats, Floats32, Ints, SiteParameters
 
 # No block is worth this much, so that dispatch takes surplus alone.
 _NO_IMPORT_PER_KWH = 1e12
+MOST_DAYS = 200  # of value iteration, after which a periodic day counts as solved
 
 
 @njit
@@ -278,3 +279,121 @@ def span_advantages(
                 for age in range(1, n_down):
                     stopped[t, g, age] = start - rest - down[g, min(age + 1, n_down - 1)]
                 step_back(params, g, rate, rest, up[g], down[g])
+
+
+@njit
+def solve_periodic_day(
+    params: SiteParameters,
+    group: int,
+    transition: Floats,
+    clock: Ints,
+    price_per_kwh: Floats,
+    revenue_per_phs_day: float,
+    tolerance: float,
+    rate: Floats,
+    before: Floats,
+    value: Floats,
+    after: Floats,
+) -> float:
+    """Solve starts and stops of a rig on a Markov day that repeats; return its profit per day.
+
+    Value iteration until, in each price state, no mode's value moves by more than `tolerance`
+    [currency] in a day against the last one. S periods of the day, C clock classes, X price states;
+    a mode is a running rig by age, (U,), and then a stopped one by age, (D,).
+
+    Parameters
+    ----------
+    transition
+        (C, X, X) probability of the next period's state, by the class of the present period.
+    clock
+        (S,) class of each period.
+    price_per_kwh
+        (S, X) all-in price that is paid in a period, as expected in a state.
+    value, after
+        (X, U + D) at the start of the day, zeros at first; (S, X, U + D) takes what each mode is
+        worth at the end of a period, by the period's state.
+    rate, before
+        (U,) and (X, U + D) of working memory.
+    """
+    n_slots, n_states, n_modes = after.shape
+    n_up = rate.shape[0]
+    gain = 0.0
+    for _ in range(MOST_DAYS):
+        for x in range(n_states):
+            for m in range(n_modes):
+                before[x, m] = value[x, m]
+        for s in range(n_slots - 1, -1, -1):
+            expected = after[s]
+            expected[:] = 0.0
+            for x in range(n_states):
+                for y in range(n_states):
+                    weight = transition[clock[s], x, y]
+                    if weight > 0.0:
+                        for m in range(n_modes):
+                            expected[x, m] += weight * value[y, m]
+            for x in range(n_states):
+                rest = price_interval(params, group, price_per_kwh[s, x], revenue_per_phs_day, rate)
+                for m in range(n_modes):
+                    value[x, m] = expected[x, m]
+                for _ in range(params.intervals_per_period):
+                    step_back(params, group, rate, rest, value[x, :n_up], value[x, n_up:])
+        gain = value[0, n_modes - 1] - before[0, n_modes - 1]
+        moved = 0.0
+        for x in range(n_states):
+            own_gain = value[x, n_modes - 1] - before[x, n_modes - 1]
+            for m in range(n_modes):
+                # Age 0 does not stand before a decision.
+                if m != 0 and m != n_up:
+                    moved = max(moved, abs(value[x, m] - before[x, m] - own_gain))
+                value[x, m] -= gain
+        if moved <= tolerance:
+            break
+    return float(gain)
+
+
+@njit
+def decide_by_table(
+    params: SiteParameters,
+    like: Ints,
+    surplus_kw: Floats,
+    price_per_kwh: Floats,
+    revenue_per_phs_day: Floats,
+    intervals_left: Ints,
+    table: Floats,
+    slot: Ints,
+    state: Ints,
+    weight: Floats,
+    scratch: Floats,
+    rate: Floats,
+    up: Floats,
+    down: Floats,
+    advantage: Floats,
+) -> None:
+    """Fill `advantage`, (N, G, 2), with what keeping and starting a rig are worth.
+
+    `price_per_kwh` is what energy is expected to cost until the period ends, in `intervals_left`.
+    `table`, (S, X, groups, U + D), holds what each mode is worth then; `slot`, (N,), names the
+    period, `state`, (N, 2), two price states that count by `weight`, and `like`, (G,), the group
+    of the table. `scratch`, (4, G), `rate` and `up`, (U,), and `down`, (D,), are working memory.
+    """
+    n_up, n_down = up.shape[0], down.shape[0]
+    share = scratch[3]
+    for i in range(price_per_kwh.shape[0]):
+        gain = price_per_kwh[i] - params.surplus_price_per_kwh
+        share[:] = 0.0
+        if surplus_kw[i] > 0.0 and gain > 0.0:
+            share_on_surplus(params, surplus_kw[i], revenue_per_phs_day[i], scratch, share)
+        for g in range(params.n_rigs.shape[0]):
+            for m in range(n_up + n_down):
+                first, second = table[slot[i], state[i, 0]], table[slot[i], state[i, 1]]
+                worth = weight[i, 0] * first[like[g], m] + weight[i, 1] * second[like[g], m]
+                if m < n_up:
+                    up[m] = worth
+                else:
+                    down[m - n_up] = worth
+            price = price_per_kwh[i] - share[g] * gain
+            rest = price_interval(params, g, price, revenue_per_phs_day[i], rate)
+            for _ in range(intervals_left[i] - 1):
+                step_back(params, g, rate, rest, up, down)
+            advantage[i, g, 0] = rate[n_up - 1] + up[n_up - 1] - rest - down[1]
+            advantage[i, g, 1] = rate[0] - params.start_cost[g] + up[1] - rest - down[n_down - 1]

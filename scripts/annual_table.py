@@ -22,6 +22,7 @@ from annual_table_cases import (
     PUBLISHED,
     PUBLISHED_STARTS,
     PUE,
+    RATIOS,
     REFERENCE,
     RIG_W,
     WEATHER_SEED,
@@ -39,7 +40,8 @@ from rich.table import Table
 
 from gridhash.agents.bound import perfect_foresight_bound
 from gridhash.agents.day_ahead_dp import DayAheadDP
-from gridhash.agents.rules import BreakEvenOnOff, Hysteresis, LevelRule, tune_hysteresis
+from gridhash.agents.rules import BreakEvenOnOff, Hysteresis, LevelRule
+from gridhash.agents.tuning import best_of
 from gridhash.data.trace import Trace
 from gridhash.envs.scenario import Scenario, build_scenario
 
@@ -59,7 +61,7 @@ class Row:
     def of(cls, label: str, scenario: Scenario, console: Console) -> "Row":
         """Tune hysteresis in-sample, as published, and play every policy."""
         console.print(f"{label} …")
-        tuned = tune_hysteresis(scenario, year_of(scenario))
+        tuned = best_of(scenario, year_of(scenario), Hysteresis, RATIOS)
         figures = annual_figures(scenario, policies_of(scenario, tuned))
         return cls(label=label, figures=figures, tuned=tuned)
 

@@ -11,6 +11,7 @@ import pandas as pd
 from gridhash.agents.day_ahead_dp import DayAheadDP, decision_advantages
 from gridhash.agents.policy import ObservationReader, Observations, Policy
 from gridhash.agents.rules import AlwaysOn, BreakEvenOnOff, Hysteresis, LevelRule
+from gridhash.agents.tuning import grid
 from gridhash.config import SiteConfig, load_site, parse_site
 from gridhash.data.readers.recognise import open_prices
 from gridhash.data.synthetic import synthetic_japan
@@ -28,6 +29,11 @@ ZONE = "Asia/Tokyo"
 WEATHER_SEED = 0
 ORACLE = "perfect_foresight"
 PUE = 1.04
+RATIOS = grid(
+    start_ratio=(0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0),
+    stop_ratio=(1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0),
+)
+"""Thresholds among which hysteresis is tuned in-sample."""
 
 PUBLISHED = {
     AlwaysOn.name: -52.1,

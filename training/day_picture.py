@@ -9,6 +9,7 @@ import pandas as pd
 
 from gridhash.agents.day_ahead_dp import DayAheadDP
 from gridhash.agents.roster import build_policy, policy_names
+from gridhash.agents.stochastic_dp import StochasticDP
 from gridhash.envs.lively_day import lively_day, rows_of_day
 from gridhash.envs.render_day import draw_day
 from gridhash.envs.scenario import Scenario
@@ -67,7 +68,8 @@ def play_day(scenario: Scenario, day: date | None = None) -> PlayedDay:
     chosen = lively_day(scenario, days_before=DAYS_BEFORE) if day is None else day
     row, end = rows_of_day(scenario, chosen)
     before = max(row - DAYS_BEFORE * scenario.slots_per_day, scenario.first_row)
-    names = [name for name in policy_names(scenario.site) if name != DayAheadDP.name]
+    solve = (DayAheadDP.name, StochasticDP.name)
+    names = [name for name in policy_names(scenario.site) if name not in solve]
     runs = [play(scenario, build_policy(name, scenario.site), (before, end)) for name in names]
     best = max(runs, key=lambda run: run.profit)
     start = pd.Timestamp(scenario.trace.starts[row])

@@ -258,8 +258,19 @@ def test_only_rules_whose_block_a_site_has_are_compared(
         programs={"demand_reduction": {"committed_kw": 900.0, "penalty_per_kwh": 1.0}}
     )
 
-    assert policy_names(japan) == list(POLICIES)[:7]
-    assert policy_names(reduces)[7:] == ["time_of_use", "surplus_follower", "call_responder"]
+    plain = list(POLICIES)[:8]
+    assert policy_names(japan) == [*plain, "combined_rule", "stochastic_dp"]
+    assert policy_names(reduces) == [
+        *plain,
+        "shadow_hysteresis",
+        "shadow_look_ahead",
+        "time_of_use",
+        "surplus_follower",
+        "call_responder",
+        "demand_response_only",
+        "combined_rule",
+        "stochastic_dp",
+    ]
 
 
 @pytest.mark.parametrize(
