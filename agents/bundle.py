@@ -180,7 +180,7 @@ def open_contents(
     signer = check_signature(path, contents)
     if signer not in trusted_keys:
         raise BundleError(f"{path}: {distrust(signer, trusted_keys)}")
-    manifest = _parse(path, contents, signer)
+    manifest = parse_manifest(path, contents, signer)
     if reasons := misfits(manifest, site):
         raise BundleError(
             f"{path} does not fit site {site.name}: {'; '.join(reasons)}. Train or export the "
@@ -215,7 +215,7 @@ def describe_bundle(
     path = Path(path)
     contents = read_folder(path)
     signer = check_signature(path, contents)
-    manifest = _parse(path, contents, signer)
+    manifest = parse_manifest(path, contents, signer)
     return BundleDescription(
         manifest=manifest,
         signer=signer,
@@ -241,17 +241,17 @@ def sign_again(
     path, target = Path(path), Path(target)
     contents = read_folder(path)
     signer = check_signature(path, contents)
-    manifest = _parse(path, contents, signer)
+    manifest = parse_manifest(path, contents, signer)
     if target.suffix != SUFFIX:
         raise BundleError(f"{target}: a bundle is called NAME{SUFFIX}")
-    values = manifest.model_dump(mode="json", exclude_none=True) | {
+    values = manifest.model_dump(mode="json") | {
         "format_version": FORMAT_VERSION,
         "name": target.stem,
         "key_id": key.public.key_id,
         "earlier_keys": [*manifest.earlier_keys, signer.key_id],
     }
     if verdict is not None:
-        values["verdict"] = verdict.model_dump(mode="json", exclude_none=True)
+        values["verdict"] = verdict.model_dump(mode="json")
     try:
         renewed = Manifest.model_validate_json(json.dumps(values))
     except ValidationError as err:
@@ -297,8 +297,14 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _parse(path: Path, contents: Contents, signer: PublicKey) -> Manifest:
-    """Return the manifest of verified bytes, after checking what it says of the other files."""
+def parse_manifest(path: Path, contents: Contents, signer: PublicKey) -> Manifest:
+    """Return the manifest of verified bytes, after checking what it says of the other files.
+
+    Raises
+    ------
+    BundleError
+        If it is none, is of a newer format, or the files are not those that were signed.
+    """
     where = path / MANIFEST
     try:
         values = json.loads(contents[MANIFEST])

@@ -292,8 +292,8 @@ def misfits(manifest: Manifest, site: SiteConfig) -> tuple[str, ...]:
 
 def site_changes(manifest: Manifest, site: SiteConfig) -> tuple[str, ...]:
     """Return which figures of the site file differ from those at training; no ground to refuse."""
-    before = _flatten(manifest.site)
-    now = _flatten(site.model_dump(mode="json"))
+    before = flatten(manifest.site)
+    now = flatten(site.model_dump(mode="json"))
     return tuple(
         f"{key}: {before.get(key, 'absent')} at training, {now.get(key, 'absent')} now"
         for key in sorted(before.keys() | now.keys())
@@ -301,7 +301,8 @@ def site_changes(manifest: Manifest, site: SiteConfig) -> tuple[str, ...]:
     )
 
 
-def _flatten(value: JsonValue, prefix: str = "") -> dict[str, JsonValue]:
+def flatten(value: JsonValue, prefix: str = "") -> dict[str, JsonValue]:
+    """Return the leaves of nested objects and lists by their dotted path."""
     if isinstance(value, dict):
         items = [(str(key), child) for key, child in value.items()]
     elif isinstance(value, list):
@@ -310,7 +311,7 @@ def _flatten(value: JsonValue, prefix: str = "") -> dict[str, JsonValue]:
         return {prefix: value}
     flat: dict[str, JsonValue] = {}
     for key, child in items:
-        flat |= _flatten(child, f"{prefix}.{key}" if prefix else key)
+        flat |= flatten(child, f"{prefix}.{key}" if prefix else key)
     return flat
 
 

@@ -101,6 +101,19 @@ RULES: Mapping[str, RuleMaker] = {
 """Every rule with the ranges in which `gridhash.agents.tuning` searches for its parameters."""
 
 
+def parameters_of(rule: Policy) -> dict[str, float]:
+    """Return the parameters with which `build_rule` makes a rule of the registry again.
+
+    Raises
+    ------
+    BundleError
+        If the policy is no rule of the registry.
+    """
+    if rule.name not in RULES:
+        raise BundleError(f"no rule is called {rule.name!r}; known: {', '.join(sorted(RULES))}")
+    return {name: float(getattr(rule, name)) for name in RULES[rule.name].parameters}
+
+
 def build_rule(rule: str, parameters: Mapping[str, float], *, site: SiteConfig) -> Policy:
     """Return the rule of this name with these parameters.
 

@@ -6,14 +6,29 @@ Every error that the user can mend ends in one message on stderr and exit code 2
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from gridhash import __version__, cli_data, cli_scenarios
-from gridhash.errors import ConfigError, GridhashError
+from gridhash import __version__, cli_bundle, cli_data, cli_scenarios
+from gridhash.cli_options import (
+    Area,
+    End,
+    Prices,
+    ScenarioName,
+    Seed,
+    Site,
+    Start,
+    StartCost,
+    TestFrom,
+    TrainSeed,
+    ValidateFrom,
+    WorkLevels,
+    request_of,
+)
+from gridhash.errors import GridhashError
 from gridhash.terminal import console, errors, screen
 
 app = typer.Typer(
@@ -23,51 +38,17 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(cli_bundle.app, name="bundle")
 app.add_typer(cli_data.app, name="data")
 app.command()(cli_scenarios.scenarios)
-TRAINING_MODULES = {"torch", "stable_baselines3", "sb3_contrib", "tensorboard"}
-"""What only the extra `train` installs."""
-
-ScenarioName = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[SCENARIO]",
-        help="Scenario (see `gridhash scenarios`) or its file, instead of --site and --prices.",
-        show_default=False,
-    ),
-]
-Site = Annotated[
-    str | None, typer.Option("--site", help="Preset (see `gridhash sites`) or site file.")
-]
-Prices = Annotated[
-    str | None,
-    typer.Option(
-        "--prices",
-        help="Price file of any known market, `synthetic` (a Japanese year), `nl_2018` (embedded "
-        "sample), or a trace saved by `gridhash data join`.",
-    ),
-]
-Area = Annotated[str | None, typer.Option("--area", help="Market area, if the file has several.")]
-Start = Annotated[str | None, typer.Option("--start", help="First local day of the prices.")]
-End = Annotated[str | None, typer.Option("--end", help="Day after the last one.")]
-StartCost = Annotated[
-    float | None,
-    typer.Option("--start-cost", help="Wear of one fleet start, in the site's currency."),
-]
-WorkLevels = Annotated[
-    bool, typer.Option("--work-levels", help="Let rigs run at partial load, if the site can.")
-]
-ValidateFrom = Annotated[
-    str | None, typer.Option("--validate-from", help="Local day on which validation begins.")
-]
-TestFrom = Annotated[
-    str | None, typer.Option("--test-from", help="Local day on which the held-out span begins.")
-]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random number.")]
-TrainSeed = Annotated[
-    int | None,
-    typer.Option("--seed", min=0, help="Seed of every random number; else that of --settings."),
-]
+EXTRA_OF = {
+    "torch": "train",
+    "stable_baselines3": "train",
+    "sb3_contrib": "train",
+    "tensorboard": "train",
+    "onnx": "onnx",
+}
+"""Which extra installs a module that not every installation has."""
 
 
 def _version(wanted: bool) -> None:
@@ -87,34 +68,6 @@ def _options(
         level=logging.INFO if verbose else logging.ERROR,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-
-
-def _request(*, site: str | None, scenario: str | None = None, **values: Any) -> Any:
-    """Return what is asked for: a scenario's name, or a site and prices.
-
-    Raises ConfigError if the site is a scenario, or options stand beside a scenario.
-    """
-    from gridhash.config import preset_names
-    from gridhash.config_scenario import is_scenario
-    from gridhash.envs.open_scenario import ScenarioRequest
-
-    if site is not None and site not in preset_names() and is_scenario(site):
-        raise ConfigError(
-            f"--site {site}: that is a scenario, and --site takes a preset "
-            f"({', '.join(preset_names())}) or a site file; `gridhash train` and `gridhash "
-            "evaluate` take a scenario without --site"
-        )
-    if scenario is not None:
-        given = {"site": site, **values}
-        beside = [name for name, value in given.items() if value is not None and value is not False]
-        if beside:
-            options = " ".join(f"--{name.replace('_', '-')}" for name in beside)
-            raise ConfigError(
-                f"the scenario {scenario} brings its own site and prices: leave out {options}, or "
-                f'write a scenario file with based_on = "{scenario}"'
-            )
-        return scenario
-    return ScenarioRequest(site=site, **values)
 
 
 @app.command()
@@ -161,12 +114,13 @@ def train(
     """Train a policy and write its signed bundle.
 
     Clones the day-ahead plan on the training span, improves the clone with PPO, and keeps the
-    policy that earns most on the validation span. The held-out span is not looked at. Without
+    policy that earns most on the validation span. Deployable is its bundle if it beats the best
+    tuned rule there, else that rule's. The held-out span is not looked at. Without
     SCENARIO, --site and --prices that is the embedded sample: Netherlands day-ahead 2018.
     """
     from gridhash.training.train import train_policy
 
-    request = _request(
+    request = request_of(
         scenario=scenario,
         site=site,
         prices=prices,
@@ -187,7 +141,10 @@ def train(
         console=console,
     )
     console.print(
-        f"bundle      {result.bundle}\nTensorBoard tensorboard --logdir {out}", soft_wrap=True
+        f"bundle      {result.bundle}\ndeployable  {result.release.deployable}\n"
+        f"TensorBoard tensorboard --logdir {out}",
+        highlight=False,
+        soft_wrap=True,
     )
 
 
@@ -223,7 +180,7 @@ def evaluate(
     """
     from gridhash.training.compare import evaluate_policies
 
-    request = _request(
+    request = request_of(
         scenario=scenario,
         site=site,
         prices=prices,
@@ -285,6 +242,13 @@ def serve(
     site: Site = None,
     prices: Prices = None,
     area: Area = None,
+    accept_unproven: Annotated[
+        bool,
+        typer.Option(
+            "--accept-unproven",
+            help="With --live: command rigs though the policy did not beat the site's best rule.",
+        ),
+    ] = False,
     replay_from: Annotated[
         str | None,
         typer.Option(
@@ -306,12 +270,13 @@ def serve(
     if live is None:
         raise typer.BadParameter("say --shadow (decide and record only) or --live (command rigs)")
     serve_site(
-        _request(site=site, prices=prices, area=area),
+        request_of(site=site, prices=prices, area=area),
         bundle=bundle,
         key=key,
         rigs=rigs,
         journal=journal,
         live=live,
+        accept_unproven=accept_unproven,
         hours=hours,
         console=screen,
         replay_from=replay_from,
@@ -331,7 +296,7 @@ def demo(
     from gridhash.demo import run_demo
     from gridhash.training.config import TrainingConfig
 
-    request = _request(site=site, prices=prices, area=area)
+    request = request_of(site=site, prices=prices, area=area)
     run_demo(request, out, TrainingConfig(seed=seed), rigs, console)
 
 
@@ -342,9 +307,9 @@ def main() -> None:
     except GridhashError as err:
         _fail(str(err))
     except ModuleNotFoundError as err:
-        if err.name not in TRAINING_MODULES:
+        if err.name not in EXTRA_OF:
             raise
-        _fail(f'this command needs {err.name}: pip install "gridhash[train]"')
+        _fail(f'this command needs {err.name}: pip install "gridhash[{EXTRA_OF[err.name]}]"')
     except OSError as err:
         if err.filename is None:
             raise

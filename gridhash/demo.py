@@ -18,6 +18,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from gridhash.agents.bundle import load_bundle
+from gridhash.agents.bundle_manifest import Verdict
 from gridhash.agents.policy import Policy
 from gridhash.agents.signing import read_public_key
 from gridhash.config import SiteConfig
@@ -108,16 +109,20 @@ def run_demo(
     )
     console.print(score_table(evaluation))
     console.rule("3 of 3: run one market day on simulated rigs")
-    day = liveliest_day(scenario, evaluation.run(POLICY_NAME))
+    verdict = training.release.verdict
+    decider = POLICY_NAME if verdict.deployable else verdict.rule.rule
+    console.print(f"{decider} decides: {_why(verdict)}", highlight=False)
+    day = liveliest_day(scenario, evaluation.run(decider))
     if day.n_transitions < WANTED_TRANSITIONS:
         console.print(
-            f"On no 24 held-out hours does the policy turn the fleet {WANTED_TRANSITIONS} times; "
+            f"On no 24 held-out hours does {decider} turn the fleet {WANTED_TRANSITIONS} times; "
             f"the liveliest have {day.n_transitions} transitions."
         )
     result = asyncio.run(_run_day(scenario, site, training, day, out, config.seed, console))
     console.print(_summary(scenario, day, result, site.n_rigs))
     console.print(
-        f"report   {out / REPORT_NAME}\nresults  {out / RESULTS_NAME}\nbundle   {training.bundle}\n"
+        f"report   {out / REPORT_NAME}\nresults  {out / RESULTS_NAME}\n"
+        f"bundle   {training.release.deployable}\n"
         f"journal  {result.journal}\nwall time {time.perf_counter() - started:.0f} s",
         highlight=False,
     )
@@ -126,6 +131,13 @@ def run_demo(
             f"the day broke {len(result.check.violations)} invariants:\n  "
             + "\n  ".join(result.check.violations[:10])
         )
+
+
+def _why(verdict: Verdict) -> str:
+    """Return why the policy or the rule runs the rigs, as `gridhash serve --live` would have it."""
+    if verdict.deployable:
+        return f"on validation {verdict.reason}"
+    return f"the learned policy is not deployable: on validation {verdict.reason}"
 
 
 async def _check_addresses(site: SiteConfig) -> None:
@@ -204,7 +216,8 @@ async def _run_day(
     console: Console,
 ) -> DayResult:
     trusted = [read_public_key(training.public_key)]
-    policy = load_bundle(training.bundle, site=site, trusted_keys=trusted).policy
+    bundle = training.release.deployable
+    policy = load_bundle(bundle, site=site, trusted_keys=trusted).policy
     # What a site would hold: some days of history and what is published; the observation never
     # reads further, and the trace ends soon after the day.
     start, end = pd.Timestamp(day.start), pd.Timestamp(day.start) + pd.Timedelta(days=1)
@@ -216,7 +229,7 @@ async def _run_day(
     clock = SimulatedClock(day.start.astimezone(UTC))
     faults = faulty_rigs(
         [group.name for group in site.groups],
-        off_instant(_policy_day(scenario, training.policy, day), scenario.site, day),
+        off_instant(_policy_day(scenario, policy, day), scenario.site, day),
     )
     fleet = SimulatedFleet.of_groups(
         site.groups,
@@ -245,7 +258,7 @@ async def _run_day(
             journal,
             mode=Mode.LIVE,
             settings=SETTINGS,
-            bundle_hash=hash_of_bundle(training.bundle),
+            bundle_hash=hash_of_bundle(bundle),
             note="demo: simulated rigs, simulated clock",
         )
         with Bar(

@@ -16,7 +16,7 @@ from gridhash.agents.signing import read_public_key
 from gridhash.config import SiteConfig
 from gridhash.envs.open_scenario import ScenarioRequest, open_scenario
 from gridhash.envs.scenario import build_scenario
-from gridhash.errors import ServingError
+from gridhash.errors import BundleError, ServingError
 from gridhash.serving.clock import Clock, RealClock
 from gridhash.serving.controller import Controller
 from gridhash.serving.journal import Journal
@@ -46,6 +46,8 @@ class Service:
     rigs: tuple[ListedRig, ...]
     mode: Mode
     journal: Path
+    unproven: str = ""
+    """Why the policy is not deployable; empty if it is."""
 
     @property
     def note(self) -> str:
@@ -53,6 +55,8 @@ class Service:
         words = [f"prices of {self.market.scenario.trace.source}"]
         if self.market.shift is not None:
             words.append(f"REPLAY: real time is market time plus {self.market.shift}")
+        if self.unproven and self.mode is Mode.LIVE:
+            words.append(f"NOT DEPLOYABLE, accepted as it is: {self.unproven}")
         return "; ".join(words)
 
 
@@ -67,13 +71,15 @@ def serve_site(
     hours: float | None,
     console: Console,
     replay_from: str | None = None,
+    accept_unproven: bool = False,
 ) -> None:
     """Check everything, then run the site until `hours` have passed, Ctrl-C or SIGTERM.
 
     Raises
     ------
     BundleError
-        If the bundle is damaged, not signed by `key`, or does not fit the site.
+        If the bundle is damaged, not signed by `key`, does not fit the site, or is to command rigs
+        and not deployable, unless `accept_unproven`.
     DataError
         If no price holds now.
     ServingError
@@ -96,6 +102,7 @@ def serve_site(
         mode=Mode.LIVE if live else Mode.SHADOW,
         clock=clock,
         replay_from=replay_from,
+        accept_unproven=accept_unproven,
     )
     if asyncio.run(run_service(service, clock, hours=hours, console=console)):
         raise KeyboardInterrupt
@@ -111,6 +118,7 @@ def prepare(
     mode: Mode,
     clock: Clock,
     replay_from: str | None = None,
+    accept_unproven: bool = False,
 ) -> Service:
     """Read and check bundle, rig list and prices; nothing is sent or written.
 
@@ -123,6 +131,13 @@ def prepare(
     listed = read_rig_list(rigs)
     site = site_of_rigs(scenario.site, listed, rigs)
     policy, manifest, _ = load_bundle(bundle, site=site, trusted_keys=[read_public_key(key)])
+    unproven = why_unproven(manifest)
+    if mode is Mode.LIVE and unproven and not accept_unproven:
+        raise BundleError(
+            f"{bundle} is not deployable: {unproven}. Serve what `gridhash train` names as "
+            "deployable, judge it on the site's data with `gridhash bundle promote`, run with "
+            "--shadow, or command rigs all the same with --accept-unproven"
+        )
     market = market_now(build_scenario(site, scenario.trace), clock.now(), replay_from=replay_from)
     if mode is Mode.LIVE and market.is_replay:
         for rig in listed:
@@ -142,7 +157,15 @@ def prepare(
         rigs=tuple(listed),
         mode=mode,
         journal=journal,
+        unproven=unproven,
     )
+
+
+def why_unproven(manifest: Manifest) -> str:
+    """Return why a policy has not earned to command rigs; nothing if it has."""
+    if manifest.verdict is None:
+        return "it was never judged beside the rules of its site"
+    return "" if manifest.deployable else manifest.verdict.reason
 
 
 def hash_of_bundle(bundle: Path) -> str:
@@ -225,6 +248,7 @@ async def _run(
             mode=service.mode,
             now=began_at,
             changes=service.site_changes,
+            unproven=service.unproven,
             all_loopback=all(rig.is_loopback for rig in service.rigs),
         )
     )

@@ -53,6 +53,7 @@ def banner(
     mode: Mode,
     now: datetime,
     changes: Sequence[str],
+    unproven: str,
     all_loopback: bool,
 ) -> Panel:
     """Return what is about to run, and on what."""
@@ -66,6 +67,8 @@ def banner(
     if market.is_replay:
         note = f"REPLAY: prices of {market.market_time(now):%Y-%m-%d %H:%M} are taken for today's"
         pairs.append(("market", Text(note, style="bold reverse")))
+    if unproven:
+        pairs.append(("note", Text(f"not deployable: {unproven}", style="yellow")))
     if all_loopback:
         pairs.append(("rigs", "at loopback addresses of this machine: simulated"))
     if changes:

@@ -342,12 +342,26 @@ def test_no_rig_answering_is_one_error_and_leaves_no_journal(
 
     run = run_cli(
         *("serve", "--bundle", bundle, "--key", public_key, "--rigs", nobody),
-        *("--live", "--replay-from", DEAR, "--journal", "new/journal.sqlite"),
+        *("--live", "--accept-unproven", "--replay-from", DEAR),
+        *("--journal", "new/journal.sqlite"),
     )
 
     assert "none of the 4 rigs answers (nothing answers at loop_a-001 (127.13.57.1" in run.error
     assert "unreachable" in run.out
     assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_an_unproven_policy_commands_no_rig_unless_told_so(
+    run_cli: RunCli, tmp_path: Path, key: SigningKey, public_key: Path, nobody: Path
+) -> None:
+    bundle = write_rule(tmp_path, key)
+    serve = ("serve", "--bundle", bundle, "--key", public_key, "--rigs", nobody)
+
+    error = run_cli(*serve, "--live", "--replay-from", DEAR).error
+
+    assert "level.bundle is not deployable: it was never judged beside the rules" in error
+    assert "--accept-unproven" in error
+    assert "none of the 4 rigs answers" in run_cli(*serve, "--shadow", "--replay-from", DEAR).error
 
 
 def test_prices_of_another_year_are_one_error(
@@ -506,7 +520,7 @@ def test_serve_drives_simulated_rigs_until_ctrl_c(
 
     serve = start(
         *("serve", "--live", "--bundle", bundle, "--key", public_key, "--rigs", rig_list),
-        *("--replay-from", DEAR, "--journal", journal),
+        *("--accept-unproven", "--replay-from", DEAR, "--journal", journal),
     )
 
     def n_verified() -> int:

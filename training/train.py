@@ -20,7 +20,6 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-from gridhash.agents.bundle import write_bundle
 from gridhash.agents.bundle_manifest import DataSpan, Provenance
 from gridhash.agents.day_ahead_dp import DayAheadDP
 from gridhash.agents.numpy_policy import MlpPolicy
@@ -33,6 +32,7 @@ from gridhash.training.config import TrainingConfig, load_training_config
 from gridhash.training.learner import POLICY_NAME, Learner
 from gridhash.training.opened import Named, open_for_training
 from gridhash.training.play import play
+from gridhash.training.release import Release, release
 from gridhash.training.spans import Rows, Spans, ending_before
 
 KEY_NAME = "signing-key.pem"
@@ -45,10 +45,15 @@ class TrainingResult:
     """What a run left behind."""
 
     policy: MlpPolicy
-    bundle: Path
+    release: Release
     public_key: Path
     curve: pd.DataFrame
     """Training curve: phase, step, and the values of each record."""
+
+    @property
+    def bundle(self) -> Path:
+        """Bundle of the trained policy."""
+        return self.release.bundle
 
 
 def train_policy(
@@ -135,31 +140,29 @@ def train_on(
     key = read_key(key_path) if key_path.exists() else generate_key(key_path)
     scores = {f"validation_profit_{name}": value for name, value in validation.items()}
     scores[f"validation_profit_{POLICY_NAME}"] = learner.state.best_validation
-    name = _bundle_name(scenario.site.name, config.seed)
-    bundle = folder / f"{name}.bundle"
-    if bundle.exists():
-        console.print(f"This run had finished before; its bundle is kept: {bundle}")
-    else:
-        bundle = write_bundle(
-            folder,
-            policy,
-            name=name,
-            site=scenario.site,
-            key=key,
-            created_at=datetime.now(UTC),
-            provenance=Provenance(
-                seed=config.seed,
-                data=tuple(_data_spans(scenario, spans)),
-                training=config.model_dump(mode="json"),
-                scores=scores,
-                git_commit=_git_commit(),
-                torch_version=torch.__version__,
-            ),
-        )
     kept = _standing(learner.state.best_validation, validation, scenario.site.currency)
     console.print(f"Kept the policy of {kept}", highlight=False)
+    released = release(
+        scenario,
+        spans,
+        policy,
+        folder,
+        name=_bundle_name(scenario.site.name, config.seed),
+        key=key,
+        created_at=datetime.now(UTC),
+        provenance=Provenance(
+            seed=config.seed,
+            data=tuple(_data_spans(scenario, spans)),
+            training=config.model_dump(mode="json"),
+            scores=scores,
+            git_commit=_git_commit(),
+            torch_version=torch.__version__,
+        ),
+        console=console,
+    )
+    console.print(released.words, highlight=False, soft_wrap=True)
     return TrainingResult(
-        policy=policy, bundle=bundle, public_key=key_path.with_suffix(".pub"), curve=curve
+        policy=policy, release=released, public_key=key_path.with_suffix(".pub"), curve=curve
     )
 
 

@@ -292,7 +292,15 @@ def test_an_operator_signs_again_with_a_key_of_their_own(
     assert manifest.key_id == own.public.key_id
     assert manifest.earlier_keys == (key.public.key_id,)
     before = describe_bundle(path).manifest
-    for field in ("policy", "provenance", "files", "observation", "site_sha256", "created_at"):
+    for field in (
+        "policy",
+        "provenance",
+        "files",
+        "observation",
+        "site",
+        "site_sha256",
+        "created_at",
+    ):
         assert getattr(manifest, field) == getattr(before, field)
     with pytest.raises(BundleError, match="not trusted here"):
         load(signed, key)

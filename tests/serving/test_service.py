@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gridhash.agents.bundle import write_bundle
-from gridhash.agents.bundle_manifest import Provenance, RuleSpec
-from gridhash.agents.signing import generate_key
+from gridhash.agents.bundle import sign_again, write_bundle
+from gridhash.agents.bundle_manifest import DataSpan, Gain, Provenance, RuleSpec, Verdict
+from gridhash.agents.signing import generate_key, read_key
 from gridhash.config import load_site
 from gridhash.envs.open_scenario import ScenarioRequest
 from gridhash.errors import BundleError, DataError, ServingError
@@ -53,7 +53,13 @@ def prepared(tmp_path: Path, fleet: SimulatedFleet) -> Prepare:
     rigs = tmp_path / "rigs.csv"
     write_rig_list(rigs, listed_rigs(fleet))
 
-    def make(*, mode: Mode = Mode.SHADOW, replay_from: str | None = DEAR) -> Service:
+    def make(
+        *,
+        mode: Mode = Mode.SHADOW,
+        replay_from: str | None = DEAR,
+        accept_unproven: bool = True,
+        bundle: Path = bundle,
+    ) -> Service:
         return prepare(
             ScenarioRequest(),
             bundle=bundle,
@@ -63,6 +69,7 @@ def prepared(tmp_path: Path, fleet: SimulatedFleet) -> Prepare:
             mode=mode,
             clock=RealClock(),
             replay_from=replay_from,
+            accept_unproven=accept_unproven,
         )
 
     return make
@@ -195,6 +202,36 @@ def test_live_replay_is_for_loopback_rigs_alone(prepared: Prepare, tmp_path: Pat
     prepared(mode=Mode.SHADOW)
     with pytest.raises(ServingError, match=r"loop_a-001 is at 10\..*: run with --shadow"):
         prepared(mode=Mode.LIVE)
+
+
+def test_who_commands_rigs_with_an_unproven_policy_must_say_so(
+    prepared: Prepare, tmp_path: Path
+) -> None:
+    assert prepared(accept_unproven=False).unproven.startswith("it was never judged")
+    with pytest.raises(BundleError, match=r"not deployable: it was never judged .*--shadow"):
+        prepared(mode=Mode.LIVE, accept_unproven=False)
+
+    assert "NOT DEPLOYABLE, accepted as it is" in prepared(mode=Mode.LIVE).note
+    assert "NOT DEPLOYABLE" not in prepared().note
+
+    path, key = tmp_path / "level.bundle", read_key(tmp_path / "key.pem")
+    span = DataSpan(
+        role="validate", source="own data", area="nl",
+        start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2026, 3, 1, tzinfo=UTC),
+    )  # fmt: skip
+    verdict = Verdict(
+        deployable=False, reason="the best tuned rule earns 12 EUR more", site_sha256=64 * "0",
+        judged_at=span.end, data=span, policy_profit=88.0, rule=RuleSpec(rule="look_ahead_rule"),
+        rule_profits={"look_ahead_rule": 100.0}, over_rule=Gain(estimate=-12.0, low=-20, high=-4),
+    )  # fmt: skip
+    sign_again(path, tmp_path / "failed.bundle", key=key, verdict=verdict)
+    passed = verdict.model_copy(update={"deployable": True, "over_rule": None})
+    sign_again(path, tmp_path / "passed.bundle", key=key, verdict=passed)
+
+    with pytest.raises(BundleError, match="the best tuned rule earns 12 EUR more"):
+        prepared(mode=Mode.LIVE, accept_unproven=False, bundle=tmp_path / "failed.bundle")
+    service = prepared(mode=Mode.LIVE, accept_unproven=False, bundle=tmp_path / "passed.bundle")
+    assert service.unproven == ""
 
 
 def test_a_key_that_did_not_sign_is_refused(prepared: Prepare, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from gridhash.agents.bundle import LoadedBundle, load_bundle
 from gridhash.agents.bundle_files import WEIGHTS
+from gridhash.agents.bundle_manifest import RuleSpec
 from gridhash.agents.day_ahead_dp import DayAheadDP
 from gridhash.agents.rules import LevelRule
 from gridhash.agents.signing import read_public_key
@@ -134,6 +135,27 @@ def test_the_bundle_says_how_it_came_about(
     assert provenance.torch_version == torch.__version__
 
 
+def test_what_may_command_rigs_is_the_policy_or_the_best_tuned_rule(
+    run: Run, loaded: LoadedBundle, four_weeks: Scenario
+) -> None:
+    """Two epochs of cloning make no policy that beats the look-ahead rule."""
+    released = run.result.release
+    key = read_public_key(run.result.public_key)
+    rule = load_bundle(released.deployable, site=four_weeks.site, trusted_keys=[key])
+
+    assert loaded.manifest.verdict == released.verdict
+    assert not loaded.manifest.deployable
+    assert released.deployable.parent == run.folder / "rule"
+    assert rule.manifest.deployable
+    assert isinstance(rule.manifest.policy, RuleSpec)
+    assert rule.manifest.policy == released.verdict.rule
+    assert rule.manifest.provenance.data == loaded.manifest.provenance.data
+    assert rule.manifest.verdict is not None
+    assert rule.manifest.verdict.over_rule is None
+    assert "Not deployable: " in run.text
+    assert released.deployable.name in run.text
+
+
 def test_the_held_out_span_decides_no_score(
     four_weeks: Scenario, four_week_spans: Spans, tiny_training: TrainingConfig, tmp_path: Path
 ) -> None:
@@ -184,11 +206,12 @@ def test_progress_in_a_log_is_a_few_plain_lines(run: Run) -> None:
     lines = run.text.splitlines()
 
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", run.text), "no control characters"
-    assert len(lines) <= 6
+    assert len(lines) <= 7
     assert lines[0].startswith("europe_sample on SMARD day-ahead nl_2018.csv, seed")
-    assert lines[-1].startswith("Kept the policy of validation")
+    assert lines[-2].startswith("Kept the policy of validation")
+    assert lines[-1].startswith(("Deployable: it earns", "Not deployable: it "))
     for line, (phase, steps) in zip(
-        lines[1:-1],
+        lines[1:-2],
         [("clone the plan", "2/2"), ("warm the critic", "2/2"), ("improve by PPO", "4/4")],
         strict=False,
     ):
@@ -305,6 +328,12 @@ def test_a_run_killed_in_the_middle_resumes_to_the_same_policy(tmp_path: Path) -
         console=console(),
     )
 
+    again = subprocess.run(
+        [*command, str(killed), "--resume"], capture_output=True, text=True, timeout=120
+    )
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "This run had finished before; its bundle is kept" in again.stdout
+    assert again.stdout.splitlines()[-3:] == done.stdout.splitlines()[-3:]
     (bundle,) = killed.glob("*.bundle")
     assert bundle.name in "".join(done.stdout.split())  # long paths are wrapped
     assert (bundle / WEIGHTS).read_bytes() == (whole.bundle / WEIGHTS).read_bytes()
