@@ -120,7 +120,11 @@ class Learner:
             seed=config.seed,
         )
         self.decisions = draw_decisions(
-            taught, spans.train, config.imitation, np.random.default_rng([config.seed, 1])
+            taught,
+            spans.train,
+            config.imitation,
+            np.random.default_rng([config.seed, 1]),
+            variants=variants,
         )
         center, scale = normalisation(self.decisions.observation)
         self.exploration_sd = ppo.exploration_per_start * max(
