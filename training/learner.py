@@ -276,7 +276,8 @@ class Learner:
             self.state.best_validation = profit
             self.state.best_weights = weights
         values = {"validation_profit": profit, "kl_to_clone": kl}
-        self._log(TrainingRecord(phase=phase, step=self.state.iteration, values=values))
+        step = self.state.round if phase == "improve" else self.state.iteration
+        self._log(TrainingRecord(phase=phase, step=step, values=values))
         progress(phase, *self._standing(phase), profit)
 
     def _log(self, record: TrainingRecord) -> None:
