@@ -30,7 +30,7 @@ def test_between_two_actions_worth_is_linear(own: float, gain: list[float]) -> N
     actions = torch.tensor(SHADOW_PRICES)
     at = torch.tensor([own], requires_grad=True)
     worth = interpolated(at, actions, torch.tensor([gain]))
-    expected = np.interp(np.float32(own), np.float32(SHADOW_PRICES), np.float32(gain))
+    expected = np.interp(own, SHADOW_PRICES, gain)
     assert float(worth.detach()) == pytest.approx(expected, abs=1e-3)
     worth.sum().backward()
     assert at.grad is not None

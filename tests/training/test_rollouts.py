@@ -44,8 +44,8 @@ def test_visited_states_are_playable_and_seen_as_they_are(four_weeks: Scenario) 
     assert visited.observation.shape == (30, len(four_weeks.features))
     assert ((visited.state.row >= rows[0]) & (visited.state.row < rows[1])).all()
     sites = BatchedSite(four_weeks, 30, EpisodeRules())
-    for own, others in zip(sites.state, visited.state, strict=True):
-        own[...] = others
+    for name in sites.state._fields:
+        getattr(sites.state, name)[...] = getattr(visited.state, name)
     np.testing.assert_array_equal(sites.observe(), visited.observation)
 
 
