@@ -27,6 +27,14 @@ class ImitationSettings(Block):
         default=0.1, ge=0, description="the same where rigs take levels, which shadow prices shift"
     )
     weight_decay: float = Field(default=1e-4, ge=0)
+    n_oracle_rounds: int = Field(
+        default=0,
+        ge=0,
+        description="of DAgger on the clairvoyant plan (`gridhash.training.oracle`) after cloning",
+    )
+    oracle_weeks: int | None = Field(
+        default=26, gt=0, description="of the training span that the clairvoyant plans; all if none"
+    )
     n_price_shifts: int = Field(
         default=60, ge=0, description="copies of the prices at other levels to draw states from"
     )

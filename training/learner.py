@@ -31,17 +31,21 @@ from gridhash.training.network import (
     normalisation,
     policy_kwargs,
 )
+from gridhash.training.oracle import Oracle, clairvoyant_oracle, compare_to_oracle
 from gridhash.training.play import play
 from gridhash.training.progress import Progress, TrainingRecord
 from gridhash.training.rollouts import Comparison, compare_actions
 from gridhash.training.spans import Spans, ending_before
 from gridhash.training.vec_env import SiteVecEnv
+from gridhash.units import SECONDS_PER_HOUR
 
 log = logging.getLogger(__name__)
 
 POLICY_NAME = "learned"
 KL_SAMPLE = 4096
 DEFAULT_ROUNDS = 6
+ROUNDS = ("oracle", "improve")
+"""Phases that fit the actor to comparisons."""
 MODEL_ATTRIBUTES = ("num_timesteps", "_n_updates", "_last_obs", "_last_episode_starts")
 """What SB3 carries from one roll-out to the next besides weights and optimiser."""
 ACTOR_PARAMETERS = ("mlp_extractor.policy_net", "action_net", "log_std")
@@ -92,6 +96,7 @@ class Learner:
         taught = ending_before(scenario, spans.train[1])
         self.scenario = scenario = ending_before(scenario, spans.validate[1])
         self.worlds = (taught, *variants)
+        self._oracle: Oracle | None = None
         self.spans = spans
         self.config = config
         self.folder = folder
@@ -180,46 +185,73 @@ class Learner:
 
     @property
     def n_rounds(self) -> int:
-        """Rounds of improvement that this run takes."""
+        """Rounds that fit the actor to comparisons: with the oracle, then by plays."""
         wanted = self.config.improvement.n_rounds
-        if wanted is not None:
-            return wanted
-        return DEFAULT_ROUNDS if future_is_uncertain(self.scenario.site) else 0
+        if wanted is None:
+            wanted = DEFAULT_ROUNDS if future_is_uncertain(self.scenario.site) else 0
+        return self.config.imitation.n_oracle_rounds + wanted
 
     def _improve(self, progress: Progress) -> None:
         """Compare actions where the present policy goes, and fit the actor to all that is kept."""
         settings, state = self.config.improvement, self.state
         policy = runtime_policy(actor_weights(self.model.policy))
-        actions = candidate_actions(policy.action_kind, self.scenario.params)
-        horizon_steps = round(settings.horizon_h * 3600.0 / self.scenario.site.dispatch_interval_s)
-        worlds = self._worlds_of(state.round)
-        for k, world in enumerate(worlds):
-            state.comparisons.append(
-                compare_actions(
-                    world,
-                    self.spans.train,
-                    policy,
-                    actions=actions,
-                    n_states=-(-settings.n_states // len(worlds)),
-                    horizon_steps=max(1, horizon_steps),
-                    rng=np.random.default_rng([self.config.seed, 2, state.round, k]),
-                )
-            )
+        n_with_oracle = self.config.imitation.n_oracle_rounds
+        if state.round == n_with_oracle:
+            state.comparisons = []  # what the oracle knows no policy can
+        if state.round < n_with_oracle:
+            phase = "oracle"
+            state.comparisons.append(self._compare_to_oracle(policy))
+        else:
+            phase = "improve"
+            state.comparisons += self._compare_by_plays(policy)
         del state.comparisons[: -settings.kept_rounds * settings.worlds_per_round]
-        records = improve(
+        *_, last = improve(
             self.model.policy,
             state.comparisons,
             settings,
             low=policy.action_kind.low,
             seed=self.config.seed + state.round,
         )
-        for record in records:
-            last = record
         state.round += 1
-        self._log(TrainingRecord(phase="improve", step=state.round, values=last.values))
+        self._log(TrainingRecord(phase=phase, step=state.round, values=last.values))
         if state.round == self.n_rounds:
             state.comparisons = []
-        self._validate("improve", progress)
+        self._validate(phase, progress)
+
+    def _compare_to_oracle(self, policy: MlpPolicy) -> Comparison:
+        if self._oracle is None:
+            self._oracle = clairvoyant_oracle(
+                self.worlds[0],
+                self.spans.train,
+                n_weeks=self.config.imitation.oracle_weeks,
+                rng=np.random.default_rng([self.config.seed, 3]),
+            )
+        return compare_to_oracle(
+            self._oracle,
+            policy,
+            actions=candidate_actions(policy.action_kind, self.scenario.params),
+            n_states=self.config.improvement.n_states,
+            rng=np.random.default_rng([self.config.seed, 4, self.state.round]),
+        )
+
+    def _compare_by_plays(self, policy: MlpPolicy) -> list[Comparison]:
+        settings, number = self.config.improvement, self.state.round
+        horizon_steps = round(
+            settings.horizon_h * SECONDS_PER_HOUR / self.scenario.site.dispatch_interval_s
+        )
+        worlds = self._worlds_of(number)
+        return [
+            compare_actions(
+                world,
+                self.spans.train,
+                policy,
+                actions=candidate_actions(policy.action_kind, self.scenario.params),
+                n_states=-(-settings.n_states // len(worlds)),
+                horizon_steps=max(1, horizon_steps),
+                rng=np.random.default_rng([self.config.seed, 2, number, k]),
+            )
+            for k, world in enumerate(worlds)
+        ]
 
     def _worlds_of(self, number: int) -> list[Scenario]:
         """Return the scenario and, in turns, some of its variants."""
@@ -251,7 +283,7 @@ class Learner:
         """Return how many steps of a phase are done, and how many it has."""
         ppo, done = self.config.ppo, self.state.iteration
         n_critic = min(ppo.n_critic_iterations, ppo.n_iterations)
-        if phase == "improve":
+        if phase in ROUNDS:
             return self.state.round, self.n_rounds
         if phase == "clone":
             return self.config.imitation.n_epochs, self.config.imitation.n_epochs
@@ -276,7 +308,7 @@ class Learner:
             self.state.best_validation = profit
             self.state.best_weights = weights
         values = {"validation_profit": profit, "kl_to_clone": kl}
-        step = self.state.round if phase == "improve" else self.state.iteration
+        step = self.state.round if phase in ROUNDS else self.state.iteration
         self._log(TrainingRecord(phase=phase, step=step, values=values))
         progress(phase, *self._standing(phase), profit)
 

@@ -192,9 +192,7 @@ def _play_on(
 ) -> Floats:
     """Return what each action earns in the states `which`, (n, K) [currency]."""
     n, k = len(which), len(actions)
-    action = np.repeat(policy.act(visited.observation[which]), k, axis=0)
-    action[np.arange(n * k), np.repeat(group, k)] = np.tile(actions, n)
-    sites = _copies(scenario, policy, visited.state, visited.accounts, np.repeat(which, k))
+    sites, action = branches(scenario, policy, visited, which, group, actions)
     output = sites.step(action)
     earned = output.reward.copy()
     leader = _leaders(sites.state.setpoint_kw.reshape(n, k, -1), earned.reshape(n, k))
@@ -218,6 +216,25 @@ def _play_on(
                 sites = _copies(scenario, policy, sites.state, sites.accounts, kept)
     by_leader = np.take_along_axis(earned.reshape(n, k), leader, axis=1)
     return np.asarray(by_leader * scenario.params.reward_scale)
+
+
+def branches(
+    scenario: Scenario,
+    policy: Policy,
+    visited: VisitedStates,
+    which: Ints,
+    group: Ints,
+    actions: Floats,
+) -> tuple[BatchedSite, Floats]:
+    """Return K copies of each state in `which`, and the action of each, (n * K, G).
+
+    `group`, (n,), takes one of `actions`, (K,), in each copy; the others act by the policy.
+    """
+    n, k = len(which), len(actions)
+    action = np.repeat(policy.act(visited.observation[which]), k, axis=0)
+    action[np.arange(n * k), np.repeat(group, k)] = np.tile(actions, n)
+    copies = _copies(scenario, policy, visited.state, visited.accounts, np.repeat(which, k))
+    return copies, action
 
 
 def _copies(

@@ -40,6 +40,7 @@ KEY_NAME = "signing-key.pem"
 CURVE_NAME = "training-curve.csv"
 PHASES = {
     "clone": "clone the plan",
+    "oracle": "learn from hindsight",
     "improve": "improve by plays",
     "critic": "warm the critic",
     "ppo": "improve by PPO",
