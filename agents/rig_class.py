@@ -115,8 +115,8 @@ class RigClass:
         full = difference_k <= 0.0
         full_heat_kw = np.maximum(difference_k, 1e-6) * (self.rejection_kw_per_k[0] * wetted)
         most = top_kw / full_heat_kw
-        low, high = np.zeros(len(most)), np.ones(len(most))
-        for _ in range(60):
+        low, high = np.where(most <= 1.0, 1.0, 0.0), np.ones(len(most))
+        for _ in range(60 if (most > 1.0).any() else 0):
             x = 0.5 * (low + high)
             fits = (most <= 1.0) | (
                 x**exponent + exponent * x ** (exponent - 1.0) * (most - x) <= 1

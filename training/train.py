@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,13 +37,7 @@ from gridhash.training.spans import Rows, Spans, ending_before
 
 KEY_NAME = "signing-key.pem"
 CURVE_NAME = "training-curve.csv"
-PHASES = {
-    "clone": "clone the plan",
-    "oracle": "learn from hindsight",
-    "improve": "improve by plays",
-    "critic": "warm the critic",
-    "ppo": "improve by PPO",
-}
+PHASES = {"clone": "clone the plan", "critic": "warm the critic", "ppo": "improve by PPO"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,17 +76,7 @@ def train_policy(
     """
     config = load_training_config(settings, seed=seed)
     opened = open_for_training(request, validate_from=validate_from, test_from=test_from)
-    return train_on(
-        opened.scenario,
-        opened.spans,
-        config,
-        folder,
-        resume=resume,
-        console=console,
-        variants=opened.variants(config.improvement.n_variants, config.seed)
-        if config.improvement.n_rounds != 0 and opened.config is not None
-        else (),
-    )
+    return train_on(opened.scenario, opened.spans, config, folder, resume=resume, console=console)
 
 
 def train_on(
@@ -104,9 +87,8 @@ def train_on(
     *,
     resume: bool,
     console: Console,
-    variants: Sequence[Scenario] = (),
 ) -> TrainingResult:
-    """Train on a scenario; see `train_policy` and, for `variants`, `Learner`."""
+    """Train on a scenario; see `train_policy`."""
     if resume:
         checkpoint.require(folder)
     elif (folder / checkpoint.FILE_NAME).exists():
@@ -132,7 +114,7 @@ def train_on(
         policy.name: play(scenario, policy, spans.validate).profit
         for policy in (LevelRule(scenario.site), DayAheadDP(scenario.site))
     }
-    learner = Learner(scenario, spans, config, folder, variants=variants)
+    learner = Learner(scenario, spans, config, folder)
     with _bar(console) as bar:
         tasks: dict[str, TaskID] = {}
 

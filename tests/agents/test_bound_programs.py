@@ -11,6 +11,7 @@ import pytest
 from gridhash.agents import bound as bound_module
 from gridhash.agents.bound import perfect_foresight_bound
 from gridhash.agents.linear_program import LinearProgram
+from gridhash.agents.mpc import RollingPlanner
 from gridhash.agents.policy import Policy
 from gridhash.agents.roster import POLICIES, build_policy
 from gridhash.config import SiteConfig, parse_site
@@ -194,12 +195,22 @@ def with_random_physics(site: SiteConfig, rng: np.random.Generator) -> SiteConfi
     return parse_site(values, origin="test")
 
 
+INTERVALS = ((900, 1800), (450, 900), (900, 3600))
+"""Seconds of a dispatch interval and of a settlement period."""
+
+
 def random_problem(
-    seed: int, sites: tuple[SiteConfig, SiteConfig], edit_site: EditSite, *, physics: bool = False
+    seed: int,
+    sites: tuple[SiteConfig, SiteConfig],
+    edit_site: EditSite,
+    *,
+    physics: bool = False,
+    days: int = 3,
+    intervals: tuple[tuple[int, int], ...] = INTERVALS,
 ) -> Scenario:
-    """Return three days over the end of a month under random tariff and programs."""
+    """Return days over the end of a month under random tariff and programs."""
     rng = np.random.default_rng(seed)
-    interval_s, period_s = ((900, 1800), (450, 900), (900, 3600))[int(rng.integers(3))]
+    interval_s, period_s = intervals[int(rng.integers(len(intervals)))]
     changes: Changes = {
         "dispatch_interval_s": interval_s,
         "market.settlement_period_s": period_s,
@@ -215,7 +226,7 @@ def random_problem(
     if physics:
         site = with_random_physics(site, rng)
     per_day = 86400 // period_s
-    n = 3 * per_day
+    n = days * per_day
     level = site.break_even_per_kwh(site.groups[0]) - site.market.adders_per_kwh
     prices = level * (1.0 + 0.8 * rng.standard_normal(n))
     prices[rng.random(n) < 0.1] = -30.0
@@ -255,6 +266,7 @@ def test_no_policy_exceeds_the_bound_of_a_site_with_programs(
     site, rows = scenario.site, (scenario.first_row, scenario.n_rows)
     policies: list[Policy] = [build_policy(name, site) for name in POLICIES]
     policies.append(Fickle(len(site.groups), seed))
+    policies.append(RollingPlanner(site, horizon_h=6.0, replan_every=3))
 
     opened = perfect_foresight_bound(scenario, rows, opens_accounts=True).value
     unknown = perfect_foresight_bound(scenario, rows).value
@@ -266,6 +278,29 @@ def test_no_policy_exceeds_the_bound_of_a_site_with_programs(
     assert opened <= unknown + slack
     if not physics:  # a short window may be less cold, and so tighter
         assert unknown <= short + slack
+
+
+def test_no_policy_exceeds_the_bound_on_two_hundred_short_problems(
+    japan: SiteConfig, japan_levels: SiteConfig, edit_site: EditSite
+) -> None:
+    names = ("always_on", "level_rule", "look_ahead_rule", "day_ahead_dp")
+    for seed in range(1000, 1200):
+        scenario = random_problem(
+            seed,
+            (japan, japan_levels),
+            edit_site,
+            physics=seed % 4 == 0,
+            days=2,
+            intervals=((1800, 3600),),
+        )
+        rows = (scenario.first_row, scenario.n_rows)
+        policies = [build_policy(name, scenario.site) for name in names]
+        policies.append(Fickle(scenario.n_groups, seed))
+
+        bound = perfect_foresight_bound(scenario, rows, opens_accounts=True).value
+
+        profits = {p.name: play(p, scenario, rows, seed % 3 / 2) for p in policies}
+        assert max(profits.values()) <= bound + 1e-6 * scenario.params.reward_scale, (seed, profits)
 
 
 class PinnedProgram(LinearProgram):
