@@ -7,7 +7,7 @@ help:
 	@echo "make check   the same without the tests"
 	@echo "make bench   environment steps per second, import and load of data, on this machine"
 	@echo "make campaign  damaged files, killed writers, faulty servers: about ten minutes"
-	@echo "make results train and judge on the sample: 3 start costs x 5 seeds, in resumable cells"
+	@echo "make results play, tune, train and judge on held-out spans, in cells that can be resumed"
 	@echo "make scenarios  rules and plans in every scenario, and a page for each: about ten minutes"
 	@echo "make docs    the reference pages, from the tables of the code"
 	@echo "make clean   remove .venv and what the tools leave behind"

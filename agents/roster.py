@@ -6,7 +6,7 @@ from gridhash.agents.analog_forecast import AnalogForecaster
 from gridhash.agents.day_ahead_dp import DayAheadDP
 from gridhash.agents.mpc import RollingPlanner, Variant
 from gridhash.agents.policy import Policy
-from gridhash.agents.rule_registry import RULES
+from gridhash.agents.rule_registry import RULES, Space
 from gridhash.agents.rules import (
     AlwaysOff,
     AlwaysOn,
@@ -31,6 +31,7 @@ from gridhash.agents.stochastic_tuning import tune_stochastic_dp
 from gridhash.agents.tuning import FULL, Parameters, SearchBudget, tune, tune_schedule
 from gridhash.config import SiteConfig
 from gridhash.envs.action import ActionKind
+from gridhash.envs.observation import horizon_periods
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import PolicyError
 
@@ -138,11 +139,9 @@ def tuned_policy(
     if name == StaticSchedule.name:
         return tune_schedule(scenario, training_rows, budget=budget)
     if name in RULES and RULES[name].parameters:
-        maker = RULES[name]
-        known = combined_from(tuned) if name == CombinedRule.name else ()
-        return tune(
-            scenario, training_rows, maker.make, maker.parameters, budget=budget, known=known
-        )
+        space = search_space(name, scenario.site)
+        known = combined_from(tuned, space) if name == CombinedRule.name else ()
+        return tune(scenario, training_rows, RULES[name].make, space, budget=budget, known=known)
     return build_policy(name, scenario.site)
 
 
@@ -159,6 +158,24 @@ def baseline_policies(
     return policies
 
 
+def search_space(name: str, site: SiteConfig) -> Space:
+    """Return the ranges of a rule's parameters that mean something on a site.
+
+    The others stay at their defaults, so that no play is spent on them.
+    """
+    tariff, programs = site.tariff, site.programs
+    ordered = programs.pause_orders is not None or programs.demand_reduction is not None
+    means = {
+        "demand_ratio": bool(tariff.coincident_peaks),
+        "month_ratio": bool(tariff.coincident_peaks),
+        "free_frac": tariff.demand_charge is not None,
+        "lead_h": ordered,
+        "depth": programs.demand_reduction is not None,
+        "ahead_weight": horizon_periods(site) > 1,
+    }
+    return {key: one for key, one in RULES[name].parameters.items() if means.get(key, True)}
+
+
 def peaks_of(combined: Policy | None, site: SiteConfig) -> tuple[float, float]:
     """Return demand and month ratio from which a tuned combined rule stops; never without one."""
     if isinstance(combined, CombinedRule) and site.tariff.coincident_peaks:
@@ -166,38 +183,25 @@ def peaks_of(combined: Policy | None, site: SiteConfig) -> tuple[float, float]:
     return NEVER, NEVER
 
 
-def combined_from(tuned: Mapping[str, Policy]) -> list[Parameters]:
+def combined_from(tuned: Mapping[str, Policy], space: Space) -> list[Parameters]:
     """Return where the search for a combined rule begins besides its defaults.
 
     At the thresholds of the tuned rules that it combines, alone and with the peak shaver's.
     """
-    space = RULES[CombinedRule.name].parameters
-    defaults = {name: one.default for name, one in space.items()}
     by_price, by_worth = tuned.get(Hysteresis.name), tuned.get(LookAheadRule.name)
-    found: list[Parameters] = []
-    if isinstance(by_price, Hysteresis):
-        found.append(
-            defaults
-            | {
-                "start_ratio": float(by_price.start_ratio),
-                "stop_ratio": float(by_price.stop_ratio),
-            }
-        )
-    if isinstance(by_worth, LookAheadRule):
-        found.append(
-            defaults
-            | {
-                "start_ratio": space["start_ratio"].high,
-                "stop_ratio": space["stop_ratio"].low,
-                "start_worth": float(by_worth.start_worth),
-                "keep_worth": float(by_worth.keep_worth),
-            }
-        )
     shaver = tuned.get(PeakShaver.name)
-    if isinstance(shaver, PeakShaver):
-        peaks = {
-            "demand_ratio": float(shaver.demand_ratio),
-            "month_ratio": float(shaver.month_ratio),
-        }
-        found += [{**one, **peaks} for one in found]
-    return found
+    defaults = {name: one.default for name, one in space.items()}
+    found: list[Parameters] = []
+    if by_price is not None:
+        found.append(defaults | numbers_of(by_price))
+    if by_worth is not None:
+        by_worth_alone = {"start_ratio": space["start_ratio"].high, "stop_ratio": 1.0}
+        found.append(defaults | by_worth_alone | numbers_of(by_worth))
+    if shaver is not None:
+        found += [{**one, **numbers_of(shaver)} for one in found]
+    return [{name: one[name] for name in space} for one in found]
+
+
+def numbers_of(rule: Policy) -> dict[str, float]:
+    """Return the parameters of a rule of the registry."""
+    return {name: float(getattr(rule, name)) for name in RULES[rule.name].parameters}

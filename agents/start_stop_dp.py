@@ -397,3 +397,29 @@ def decide_by_table(
                 step_back(params, g, rate, rest, up, down)
             advantage[i, g, 0] = rate[n_up - 1] + up[n_up - 1] - rest - down[1]
             advantage[i, g, 1] = rate[0] - params.start_cost[g] + up[1] - rest - down[n_down - 1]
+
+
+@njit
+def span_values(
+    params: SiteParameters,
+    market: Floats,
+    price_per_kwh: Floats,
+    first: int,
+    rate: Floats,
+    up: Floats,
+    down: Floats,
+) -> None:
+    """Fill what a rig is worth by age before each interval of a span; see `rig_values`.
+
+    `price_per_kwh`, (T,), is that of a kWh of site power in each interval. `up`, (T + 1, G, U), and
+    `down`, (T + 1, G, D), hold the values of the end at T; `rate`, (U,), is working memory.
+    """
+    for t in range(price_per_kwh.shape[0] - 1, -1, -1):
+        revenue = market[first + t // params.intervals_per_period, REVENUE]
+        for g in range(up.shape[1]):
+            for age in range(up.shape[2]):
+                up[t, g, age] = up[t + 1, g, age]
+            for age in range(down.shape[2]):
+                down[t, g, age] = down[t + 1, g, age]
+            rest = price_interval(params, g, price_per_kwh[t], revenue, rate)
+            step_back(params, g, rate, rest, up[t, g], down[t, g])

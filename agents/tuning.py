@@ -78,7 +78,7 @@ def tune(
     make
         Makes the rule from a site and named parameters, numbers or arrays (N,).
     space
-        Ranges of its parameters; a rule without any is returned as it is.
+        Ranges of the parameters to search, others stay as they are; without any there is no search.
     known
         Candidates that are tried in the first round besides the defaults, as part of its budget.
     """

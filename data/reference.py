@@ -82,6 +82,19 @@ def reference_trace(
     return trace.between(first, last)
 
 
+def reference_files(series: str) -> list[bytes]:
+    """Return the contents of a series' files, for whoever asks whether they changed.
+
+    Raises
+    ------
+    DataError
+        If a file is not there.
+    """
+    found = SERIES[series]
+    folder = _folder(found)
+    return [(folder / name).read_bytes() for name in found.files]
+
+
 @lru_cache(maxsize=8)
 def _read_once(_folder: str, series: str, area: str) -> Trace:
     return SERIES[series].read(area)

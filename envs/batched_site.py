@@ -61,6 +61,10 @@ class EpisodeRules:
             )
         if not 0.0 < self.episode_days < math.inf:
             raise ConfigError(f"episode_days is {self.episode_days}: give days above 0")
+        if self.rows is not None and not self.rows[0] < self.rows[1]:
+            raise ConfigError(
+                f"rows are {self.rows}: give the first settlement period and the one after the last"
+            )
 
 
 class DrawnStarts(NamedTuple):

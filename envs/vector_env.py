@@ -64,6 +64,11 @@ class MiningSiteVectorEnv(VectorEnv[Any, Any, Any]):
         scenario_name: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     ) -> None:
+        modes = [mode.value for mode in AutoresetMode]
+        if not isinstance(autoreset_mode, AutoresetMode) and autoreset_mode not in modes:
+            raise ConfigError(
+                f"autoreset_mode {autoreset_mode!r} is unknown: use one of {', '.join(modes)}"
+            )
         self.scenario = resolve_scenario(scenario, site, trace, scenario_name)
         self.num_envs = num_envs
         self.autoreset_mode = AutoresetMode(autoreset_mode)

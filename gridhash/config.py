@@ -139,9 +139,9 @@ class SiteConfig(Block):
         without = [group.name for group in self.groups if not group.optional_work_levels]
         if self.use_work_levels and without:
             raise ValueError(
-                "use_work_levels needs optional_work_levels in every group, and "
-                f"{', '.join(without)} has none: write optional_work_levels = [1.0] there for rigs "
-                "that only run or stand, or use_work_levels = false for the site"
+                "use_work_levels needs optional_work_levels in every group; without: "
+                f"{', '.join(without)}. Write optional_work_levels = [1.0] there for rigs that "
+                "only run or stand, or use_work_levels = false for the site"
             )
         idle_kw = self.max_cooling_kw + sum(g.n_rigs * g.standby_w / W_PER_KW for g in self.groups)
         if idle_kw >= self.limits.contract_power_kw:

@@ -110,8 +110,10 @@ def site_with(idealisations: tuple[Idealisation, ...]) -> SiteConfig:
     return reduce(lambda site, one: one.applied_to(site), idealisations, pilot)
 
 
-def fiscal_year_prices(path: Path, fiscal_year: int, *, area: str = "kyushu") -> Trace:
-    """Return the day-ahead prices of a fiscal year and the day before it.
+def fiscal_year_prices(
+    path: Path, fiscal_year: int, *, area: str = "kyushu", n_years: int = 1
+) -> Trace:
+    """Return the day-ahead prices of fiscal years and the day before them.
 
     Parameters
     ----------
@@ -125,7 +127,7 @@ def fiscal_year_prices(path: Path, fiscal_year: int, *, area: str = "kyushu") ->
         If the file lacks the area or the span.
     """
     start = pd.Timestamp(fiscal_year, 3, 31, tz=ZONE)
-    end = pd.Timestamp(fiscal_year + 1, 4, 1, tz=ZONE)
+    end = pd.Timestamp(fiscal_year + n_years, 4, 1, tz=ZONE)
     if path.suffix != ".parquet":
         return open_prices(path, area=area, start=start, end=end)
     frame = pd.read_parquet(path)

@@ -14,6 +14,7 @@ from typing import Any
 from reference_day_decisions import day_actions_of, day_decision_lines
 from reference_metrics import metric_lines
 from reference_parameters import blocks_of, keys_table, paragraphs, summary, table, walk
+from reference_rules import rule_lines
 
 from gridhash.config import SiteConfig, load_site, preset_names
 from gridhash.config_blocks import Block, FigureSource
@@ -379,6 +380,7 @@ def pages() -> dict[str, str]:
         "rigs.md": rigs_page(),
         "processes.md": processes_page(),
         "metrics.md": page("Metrics", *metric_lines()),
+        "rules.md": page("Rules", *rule_lines()),
     }
 
 

@@ -141,7 +141,7 @@ def test_work_levels_that_a_group_lacks_are_refused(values: dict[str, Any]) -> N
     edit(values, "groups.0.optional_work_levels", [])
 
     with pytest.raises(
-        ConfigError, match=r"loop_a has none: write optional_work_levels = \[1\.0\]"
+        ConfigError, match=r"without: loop_a. Write optional_work_levels = \[1\.0\]"
     ):
         parse_site(values, origin="x")
 

@@ -27,6 +27,14 @@ class ImitationSettings(Block):
         default=0.1, ge=0, description="the same where rigs take levels, which shadow prices shift"
     )
     weight_decay: float = Field(default=1e-4, ge=0)
+    n_oracle_rounds: int = Field(
+        default=0,
+        ge=0,
+        description="of DAgger on the clairvoyant plan (`gridhash.training.oracle`) after cloning",
+    )
+    oracle_weeks: int | None = Field(
+        default=26, gt=0, description="of the training span that the clairvoyant plans; all if none"
+    )
     n_price_shifts: int = Field(
         default=60, ge=0, description="copies of the prices at other levels to draw states from"
     )
@@ -35,8 +43,35 @@ class ImitationSettings(Block):
     )
 
 
+class ImprovementSettings(Block):
+    """Policy improvement by paired plays (`gridhash.training.rollouts`)."""
+
+    n_rounds: int | None = Field(
+        default=None,
+        ge=0,
+        description="of playing, comparing and fitting; where not given, 6 if the site has "
+        "programs, a tariff or prices in real time, else 0: plans of published prices need none",
+    )
+    n_states: int = Field(default=24_576, gt=0, description="compared per round")
+    horizon_h: float = Field(default=24.0, gt=0, description="played on after an action, at most")
+    n_variants: int = Field(
+        default=8,
+        ge=0,
+        description="draws of the scenario's randomisation that states come from, beside itself",
+    )
+    worlds_per_round: int = Field(default=3, gt=0, description="the scenario itself among them")
+    kept_rounds: int = Field(default=4, gt=0, description="whose comparisons are learned from")
+    n_epochs: int = Field(default=8, gt=0)
+    batch_size: int = Field(default=1024, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=1e-3, ge=0)
+    action_penalty: float = Field(
+        default=1e-3, ge=0, description="keeps actions small where nothing is at stake"
+    )
+
+
 class PpoSettings(Block):
-    """Proximal policy optimisation from the clone."""
+    """Proximal policy optimisation from the policy that imitation and improvement made."""
 
     n_iterations: int = Field(default=24, ge=0, description="roll-outs, critic warm-up included")
     n_critic_iterations: int = Field(default=8, ge=0, description="with the actor frozen")
@@ -66,6 +101,7 @@ class TrainingConfig(Block):
     seed: int = Field(default=0, ge=0, lt=2**32)
     hidden: tuple[PositiveInt, ...] = Field(default=(128, 128), min_length=1)
     imitation: ImitationSettings = ImitationSettings()
+    improvement: ImprovementSettings = ImprovementSettings()
     ppo: PpoSettings = PpoSettings()
     validate_every: int = Field(default=4, gt=0, description="iterations between validations")
     torch_threads: int = Field(default=1, gt=0)

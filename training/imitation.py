@@ -6,7 +6,7 @@ lies below the group's margin. So a decision is learned as a classification whos
 (margin - shadow price) / sharpness, weighted by what a wrong decision costs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,19 +47,29 @@ class DecisionSample:
 
 
 def draw_decisions(
-    scenario: Scenario, rows: Rows, settings: ImitationSettings, rng: np.random.Generator
+    scenario: Scenario,
+    rows: Rows,
+    settings: ImitationSettings,
+    rng: np.random.Generator,
+    *,
+    variants: Sequence[Scenario] = (),
 ) -> DecisionSample:
     """Draw `settings.n_samples` states of a span and ask the teacher about each.
 
-    A third of the states are of the real prices, the others of copies whose level is shifted, so
-    that the clone knows years that are dearer or cheaper than the one it learns from. Of a pool
-    several times as large, states where little speaks for either decision are preferred.
+    A third of the states are of the real prices, the others of `variants`, or where there are none
+    of copies whose level is shifted, so that the clone knows years that are dearer or cheaper than
+    the one it learns from. Of a pool several times as large, states where little speaks for either
+    decision are preferred.
     """
     parts = []
-    n_shifted = settings.n_price_shifts
-    for variant in range(1 + n_shifted):
-        world = scenario if variant == 0 else shift_prices(scenario, settings.level_shift_sd, rng)
-        share = 2 / 3 / n_shifted if variant > 0 else 1 / 3 if n_shifted else 1.0
+    n_others = len(variants) or settings.n_price_shifts
+    for number in range(1 + n_others):
+        world = scenario
+        if number > 0 and variants:
+            world = variants[number - 1]
+        elif number > 0:
+            world = shift_prices(scenario, settings.level_shift_sd, rng)
+        share = 2 / 3 / n_others if number > 0 else 1 / 3 if n_others else 1.0
         todo = max(1, round(settings.n_samples * share))
         while todo > 0:
             n = min(todo, CHUNK)

@@ -1,7 +1,8 @@
-"""Clone, critic warm-up, PPO: one training run, each step of which can be resumed exactly."""
+"""Clone, improve by paired plays, warm the critic, PPO: one run, resumed exactly at every step."""
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.logger import configure
 
 from gridhash.agents.numpy_policy import MlpPolicy
+from gridhash.config import SiteConfig
+from gridhash.config_programs import ProgramsConfig
+from gridhash.config_tariff import TariffConfig
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import EpisodeRules
 from gridhash.envs.observation import table_hash
@@ -19,21 +23,29 @@ from gridhash.envs.scenario import Scenario
 from gridhash.training import checkpoint
 from gridhash.training.config import TrainingConfig
 from gridhash.training.imitation import MIN_START_HOURS, clone, draw_decisions
+from gridhash.training.improvement import candidate_actions, improve
 from gridhash.training.network import (
     NORMALISED_CLIP,
     actor_weights,
+    load_actor,
     normalisation,
     policy_kwargs,
 )
+from gridhash.training.oracle import Oracle, clairvoyant_oracle, compare_to_oracle
 from gridhash.training.play import play
 from gridhash.training.progress import Progress, TrainingRecord
+from gridhash.training.rollouts import Comparison, compare_actions
 from gridhash.training.spans import Spans, ending_before
 from gridhash.training.vec_env import SiteVecEnv
+from gridhash.units import SECONDS_PER_HOUR
 
 log = logging.getLogger(__name__)
 
 POLICY_NAME = "learned"
 KL_SAMPLE = 4096
+DEFAULT_ROUNDS = 6
+ROUNDS = ("oracle", "improve")
+"""Phases that fit the actor to comparisons."""
 MODEL_ATTRIBUTES = ("num_timesteps", "_n_updates", "_last_obs", "_last_episode_starts")
 """What SB3 carries from one roll-out to the next besides weights and optimiser."""
 ACTOR_PARAMETERS = ("mlp_extractor.policy_net", "action_net", "log_std")
@@ -45,11 +57,15 @@ Weights = dict[str, npt.NDArray[np.float32]]
 class LearnerState:
     """Where a run stands."""
 
+    round: int = 0
+    """Rounds of improvement done."""
     iteration: int = 0
-    """PPO iterations done; 0 when the clone is ready."""
+    """PPO iterations done."""
     best_validation: float = -np.inf
     best_weights: Weights = field(default_factory=dict)
     clone_weights: Weights = field(default_factory=dict)
+    """What PPO starts from and must stay near: the best after imitation and improvement."""
+    comparisons: list[Comparison] = field(default_factory=list)
     records: list[TrainingRecord] = field(default_factory=list)
     finished: bool = False
 
@@ -58,11 +74,19 @@ class Learner:
     """Trains one policy on one scenario; keeps the best on validation, never the last."""
 
     def __init__(
-        self, scenario: Scenario, spans: Spans, config: TrainingConfig, folder: Path
+        self,
+        scenario: Scenario,
+        spans: Spans,
+        config: TrainingConfig,
+        folder: Path,
+        *,
+        variants: Sequence[Scenario] = (),
     ) -> None:
         """Build network and environment; the folder receives checkpoint and TensorBoard files.
 
         What is learned from ends with the training span, what chooses with the validation span.
+        `variants` are other worlds to improve in, whose data end with the training span
+        (`gridhash.training.opened.Opened.variants`).
         """
         torch.set_num_threads(config.torch_threads)
         if scenario.params.n_levels.max() > 1:
@@ -71,6 +95,8 @@ class Learner:
             config = config.model_copy(update={"imitation": settings})
         taught = ending_before(scenario, spans.train[1])
         self.scenario = scenario = ending_before(scenario, spans.validate[1])
+        self.worlds = (taught, *variants)
+        self._oracle: Oracle | None = None
         self.spans = spans
         self.config = config
         self.folder = folder
@@ -81,6 +107,9 @@ class Learner:
             "observation table": table_hash(scenario.site),
             "spans": repr(spans),
             "prices": hashlib.sha256(scenario.market.tobytes()).hexdigest(),
+            "variants": " ".join(
+                hashlib.sha256(variant.market.tobytes()).hexdigest()[:16] for variant in variants
+            ),
         }
         ppo = config.ppo
         self.env = SiteVecEnv(
@@ -96,7 +125,11 @@ class Learner:
             seed=config.seed,
         )
         self.decisions = draw_decisions(
-            taught, spans.train, config.imitation, np.random.default_rng([config.seed, 1])
+            taught,
+            spans.train,
+            config.imitation,
+            np.random.default_rng([config.seed, 1]),
+            variants=variants,
         )
         center, scale = normalisation(self.decisions.observation)
         self.exploration_sd = ppo.exploration_per_start * max(
@@ -133,16 +166,99 @@ class Learner:
             self._restore()
         else:
             self._save()
-        if not self.state.clone_weights:
+        state = self.state
+        if not state.best_weights:
             for record in clone(self.model.policy, self.decisions, self.config, progress):
                 self._log(record)
-            self.state.clone_weights = actor_weights(self.model.policy)
             self._validate("clone", progress)
             self._save()
+        while state.round < self.n_rounds:
+            self._improve(progress)
+            self._save()
+        if not state.clone_weights:
+            state.clone_weights = state.best_weights
+            load_actor(self.model.policy, state.best_weights)
         while not self.state.finished and self.state.iteration < self.config.ppo.n_iterations:
             self._iterate(progress)
             self._save()
         return self.best_policy()
+
+    @property
+    def n_rounds(self) -> int:
+        """Rounds that fit the actor to comparisons: with the oracle, then by plays."""
+        wanted = self.config.improvement.n_rounds
+        if wanted is None:
+            wanted = DEFAULT_ROUNDS if future_is_uncertain(self.scenario.site) else 0
+        return self.config.imitation.n_oracle_rounds + wanted
+
+    def _improve(self, progress: Progress) -> None:
+        """Compare actions where the present policy goes, and fit the actor to all that is kept."""
+        settings, state = self.config.improvement, self.state
+        policy = runtime_policy(actor_weights(self.model.policy))
+        n_with_oracle = self.config.imitation.n_oracle_rounds
+        if state.round == n_with_oracle:
+            state.comparisons = []  # what the oracle knows no policy can
+        if state.round < n_with_oracle:
+            phase = "oracle"
+            state.comparisons.append(self._compare_to_oracle(policy))
+        else:
+            phase = "improve"
+            state.comparisons += self._compare_by_plays(policy)
+        del state.comparisons[: -settings.kept_rounds * settings.worlds_per_round]
+        *_, last = improve(
+            self.model.policy,
+            state.comparisons,
+            settings,
+            low=policy.action_kind.low,
+            seed=self.config.seed + state.round,
+        )
+        state.round += 1
+        self._log(TrainingRecord(phase=phase, step=state.round, values=last.values))
+        if state.round == self.n_rounds:
+            state.comparisons = []
+        self._validate(phase, progress)
+
+    def _compare_to_oracle(self, policy: MlpPolicy) -> Comparison:
+        if self._oracle is None:
+            self._oracle = clairvoyant_oracle(
+                self.worlds[0],
+                self.spans.train,
+                n_weeks=self.config.imitation.oracle_weeks,
+                rng=np.random.default_rng([self.config.seed, 3]),
+            )
+        return compare_to_oracle(
+            self._oracle,
+            policy,
+            actions=candidate_actions(policy.action_kind, self.scenario.params),
+            n_states=self.config.improvement.n_states,
+            rng=np.random.default_rng([self.config.seed, 4, self.state.round]),
+        )
+
+    def _compare_by_plays(self, policy: MlpPolicy) -> list[Comparison]:
+        settings, number = self.config.improvement, self.state.round
+        horizon_steps = round(
+            settings.horizon_h * SECONDS_PER_HOUR / self.scenario.site.dispatch_interval_s
+        )
+        worlds = self._worlds_of(number)
+        return [
+            compare_actions(
+                world,
+                self.spans.train,
+                policy,
+                actions=candidate_actions(policy.action_kind, self.scenario.params),
+                n_states=-(-settings.n_states // len(worlds)),
+                horizon_steps=max(1, horizon_steps),
+                rng=np.random.default_rng([self.config.seed, 2, number, k]),
+            )
+            for k, world in enumerate(worlds)
+        ]
+
+    def _worlds_of(self, number: int) -> list[Scenario]:
+        """Return the scenario and, in turns, some of its variants."""
+        taught, *variants = self.worlds
+        n_others = min(self.config.improvement.worlds_per_round - 1, len(variants))
+        first = number * n_others
+        return [taught, *(variants[(first + k) % len(variants)] for k in range(n_others))]
 
     def _iterate(self, progress: Progress) -> None:
         """Collect one roll-out and learn from it, with the actor frozen while the critic warms."""
@@ -167,6 +283,8 @@ class Learner:
         """Return how many steps of a phase are done, and how many it has."""
         ppo, done = self.config.ppo, self.state.iteration
         n_critic = min(ppo.n_critic_iterations, ppo.n_iterations)
+        if phase in ROUNDS:
+            return self.state.round, self.n_rounds
         if phase == "clone":
             return self.config.imitation.n_epochs, self.config.imitation.n_epochs
         if phase == "critic":
@@ -190,7 +308,8 @@ class Learner:
             self.state.best_validation = profit
             self.state.best_weights = weights
         values = {"validation_profit": profit, "kl_to_clone": kl}
-        self._log(TrainingRecord(phase=phase, step=self.state.iteration, values=values))
+        step = self.state.round if phase in ROUNDS else self.state.iteration
+        self._log(TrainingRecord(phase=phase, step=step, values=values))
         progress(phase, *self._standing(phase), profit)
 
     def _log(self, record: TrainingRecord) -> None:
@@ -208,6 +327,7 @@ class Learner:
             "torch_rng": torch.get_rng_state(),
             "numpy_rng": np.random.get_state(),
             "fleet": sites.state._asdict(),
+            "accounts": sites.accounts._asdict(),
             "steps_left": sites.steps_left,
             "env_rng": self.env.rng.bit_generator.state,
             "learner": vars(self.state),
@@ -225,6 +345,8 @@ class Learner:
         np.random.set_state(values["numpy_rng"])
         for name, array in sites.state._asdict().items():
             array[...] = values["fleet"][name]
+        for name, array in sites.accounts._asdict().items():
+            array[...] = values["accounts"][name]
         sites.steps_left[:] = values["steps_left"]
         self.env.rng.bit_generator.state = values["env_rng"]
         self.state = LearnerState(**values["learner"])
@@ -232,6 +354,11 @@ class Learner:
     def best_policy(self) -> MlpPolicy:
         """Return the policy that earned most on the validation span."""
         return runtime_policy(self.state.best_weights)
+
+
+def future_is_uncertain(site: SiteConfig) -> bool:
+    """Return whether a site has more to expect than published prices: a tariff, programs."""
+    return site.tariff != TariffConfig() or site.programs != ProgramsConfig()
 
 
 def runtime_policy(weights: Weights) -> MlpPolicy:

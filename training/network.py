@@ -1,5 +1,6 @@
 """The policy network: normalisation inside, two plain towers, one linear head each."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -80,3 +81,13 @@ def actor_weights(policy: Any) -> dict[str, npt.NDArray[np.float32]]:
     weights["output.weight"] = array(policy.action_net.weight)
     weights["output.bias"] = array(policy.action_net.bias)
     return weights
+
+
+def load_actor(policy: Any, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
+    """Put weights that `actor_weights` returned back into the actor of an SB3 policy."""
+    layers = [m for m in policy.mlp_extractor.policy_net if isinstance(m, torch.nn.Linear)]
+    named = {f"layer.{k}": layer for k, layer in enumerate(layers)} | {"output": policy.action_net}
+    with torch.no_grad():
+        for name, layer in named.items():
+            layer.weight.copy_(torch.as_tensor(weights[f"{name}.weight"]))
+            layer.bias.copy_(torch.as_tensor(weights[f"{name}.bias"]))

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,7 +38,13 @@ from gridhash.training.spans import Rows, Spans, ending_before
 
 KEY_NAME = "signing-key.pem"
 CURVE_NAME = "training-curve.csv"
-PHASES = {"clone": "clone the plan", "critic": "warm the critic", "ppo": "improve by PPO"}
+PHASES = {
+    "clone": "clone the plan",
+    "oracle": "learn from hindsight",
+    "improve": "improve by plays",
+    "critic": "warm the critic",
+    "ppo": "improve by PPO",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +83,17 @@ def train_policy(
     """
     config = load_training_config(settings, seed=seed)
     opened = open_for_training(request, validate_from=validate_from, test_from=test_from)
-    return train_on(opened.scenario, opened.spans, config, folder, resume=resume, console=console)
+    return train_on(
+        opened.scenario,
+        opened.spans,
+        config,
+        folder,
+        resume=resume,
+        console=console,
+        variants=opened.variants(config.improvement.n_variants, config.seed)
+        if config.improvement.n_rounds != 0 and opened.config is not None
+        else (),
+    )
 
 
 def train_on(
@@ -87,8 +104,9 @@ def train_on(
     *,
     resume: bool,
     console: Console,
+    variants: Sequence[Scenario] = (),
 ) -> TrainingResult:
-    """Train on a scenario; see `train_policy`."""
+    """Train on a scenario; see `train_policy` and, for `variants`, `Learner`."""
     if resume:
         checkpoint.require(folder)
     elif (folder / checkpoint.FILE_NAME).exists():
@@ -114,7 +132,7 @@ def train_on(
         policy.name: play(scenario, policy, spans.validate).profit
         for policy in (LevelRule(scenario.site), DayAheadDP(scenario.site))
     }
-    learner = Learner(scenario, spans, config, folder)
+    learner = Learner(scenario, spans, config, folder, variants=variants)
     with _bar(console) as bar:
         tasks: dict[str, TaskID] = {}
 

@@ -16,6 +16,12 @@ def sample_names() -> list[str]:
     return list(_SAMPLES)
 
 
+def sample_files() -> list[bytes]:
+    """Return the contents of all files here, parameters of synthetic series among them."""
+    files = [f for f in resources.files(__name__).iterdir() if not f.name.endswith(".py")]
+    return [f.read_bytes() for f in sorted(files, key=lambda f: f.name) if f.is_file()]
+
+
 def load_sample(name: str) -> Trace:
     """Return an embedded real series.
 

@@ -8,7 +8,7 @@ import pytest
 
 from gridhash.agents import roster, tuning
 from gridhash.agents.policy import Policy
-from gridhash.agents.roster import POLICIES, baseline_policies, combined_from
+from gridhash.agents.roster import POLICIES, baseline_policies, combined_from, search_space
 from gridhash.agents.rule_registry import RULES, Range
 from gridhash.agents.rules import Hysteresis, LevelRule, LookAheadRule
 from gridhash.agents.rules_operator import SCHEDULES, CombinedRule
@@ -168,7 +168,9 @@ def test_a_combined_rule_begins_where_its_parts_ended(japan: SiteConfig) -> None
         LookAheadRule.name: LookAheadRule(japan, start_worth=0.4, keep_worth=-0.1),
     }
 
-    by_price, by_worth = (CombinedRule(japan, **one) for one in combined_from(parts))
+    space = search_space(CombinedRule.name, japan)
+    assert not {"demand_ratio", "month_ratio", "lead_h"} & set(space)
+    by_price, by_worth = (CombinedRule(japan, **one) for one in combined_from(parts, space))
 
     assert (by_price.start_ratio, by_price.stop_ratio) == (0.7, 1.4)
     assert (by_price.start_worth, by_price.keep_worth) == (-1.0, 1.0)

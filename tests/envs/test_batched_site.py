@@ -220,7 +220,7 @@ def test_starts_draw_only_the_sites_named(busy_scenario: Scenario) -> None:
     assert [a == b for a, b in zip(after, before, strict=True)] == [True, False, True, False]
 
 
-@pytest.mark.parametrize("rows", [(48, 90), (200, 300), (280, 200)])
+@pytest.mark.parametrize("rows", [(48, 90), (200, 300)])
 def test_rows_too_short_for_an_episode_or_outside_the_data_are_refused(
     busy_scenario: Scenario, rows: tuple[int, int]
 ) -> None:
@@ -313,6 +313,10 @@ def test_a_pickled_copy_goes_on_alike_and_apart(
         ({"action_kind": 3}, "action_kind is 3"),
         ({"episode_days": 0.0}, "episode_days is 0.0: give days above 0"),
         ({"episode_days": -1.0}, "episode_days is -1.0"),
+        (
+            {"rows": (5, 3)},
+            r"rows are \(5, 3\): give the first settlement period and the one after",
+        ),
         ({"episode_days": float("nan")}, "episode_days is nan"),
     ],
 )

@@ -71,6 +71,8 @@ def test_the_checkers_find_nothing(form: ActionForm, observation: str, pilot: Sc
 
 def test_unknown_forms_are_refused_with_those_that_exist(pilot: Scenario) -> None:
     wrong: Any = "torque"
+    with pytest.raises(ConfigError, match="'never' is unknown: use one of NextStep, SameStep, Dis"):
+        MiningSiteVectorEnv(1, pilot, autoreset_mode="never")
     with pytest.raises(ConfigError, match="'torque' is unknown: use one of shadow_price, power"):
         MiningSiteEnv(pilot, action_kind=wrong)
     with pytest.raises(ConfigError, match="use 'flat' or 'dict'"):

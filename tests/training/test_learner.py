@@ -13,7 +13,7 @@ import pytest
 from gridhash.data.trace import Trace
 from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.errors import TrainingError
-from gridhash.training.config import TrainingConfig
+from gridhash.training.config import ImprovementSettings, TrainingConfig
 from gridhash.training.play import play
 from gridhash.training.spans import Spans
 
@@ -159,6 +159,34 @@ def test_a_run_that_crashed_goes_on_as_if_it_had_not(
     resumed.run(silent, resume=True)
 
     assert different(bits(resumed), whole[1]) == []
+
+
+@pytest.mark.parametrize("n_calls", [4, 5], ids=["first round", "second round"])
+def test_improvement_goes_on_as_if_it_had_not_crashed(
+    n_calls: int,
+    four_weeks: Scenario,
+    four_week_spans: Spans,
+    tiny_training: TrainingConfig,
+    tmp_path: Path,
+) -> None:
+    rounds = ImprovementSettings(n_rounds=3, n_states=40, horizon_h=2.0, n_epochs=2, batch_size=20)
+    config = tiny_training.model_copy(update={"improvement": rounds})
+
+    def made(name: str) -> Learner:
+        return Learner(
+            four_weeks, four_week_spans, config, tmp_path / name, variants=[four_weeks] * 2
+        )
+
+    whole = made("whole")
+    whole.run(silent)
+    with pytest.raises(Crash):
+        made("parts").run(CrashAt(n_calls))
+    torch.manual_seed(999)
+    resumed = made("parts")
+    resumed.run(silent, resume=True)
+
+    assert [r.step for r in whole.state.records if r.phase == "improve"] == [1, 1, 2, 2, 3, 3]
+    assert different(bits(resumed), bits(whole)) == []
 
 
 def test_a_run_that_crashes_again_and_again_ends_the_same(

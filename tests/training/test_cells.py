@@ -1,0 +1,191 @@
+"""Cells made, kept, resumed and found out of date, on half a year of the sample."""
+
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from gridhash.agents.bound import perfect_foresight_bound
+from gridhash.agents.roster import tuned_policy
+from gridhash.agents.rules import LevelRule
+from gridhash.envs.open_scenario import ScenarioRequest
+from gridhash.errors import DataError, PolicyError
+from gridhash.training import cell_keys, checkpoint
+from gridhash.training.cell_keys import is_current, keys_of
+from gridhash.training.cell_maker import CellMaker
+from gridhash.training.cells import CellId, path_of, read_cell, write_cell
+from gridhash.training.make_results import Order, make_results, wanted_cells
+from gridhash.training.play import play
+
+CASE = "half-year"
+
+
+@pytest.fixture(autouse=True)
+def half_year(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = ScenarioRequest(prices="nl_2018", start="2018-01-01", end="2018-07-01")
+    monkeypatch.setattr(cell_keys, "PLAIN_CASES", {CASE: request})
+
+
+@pytest.fixture
+def maker(tmp_path: Path) -> CellMaker:
+    return CellMaker(
+        CASE, folder=tmp_path / "cells", work=tmp_path / "work", console=Console(file=StringIO())
+    )
+
+
+def cell_id(policy: str, seed: int = 0) -> CellId:
+    return CellId(scenario=CASE, policy=policy, seed=seed)
+
+
+def test_a_cell_holds_what_was_played_and_reads_back(maker: CellMaker, tmp_path: Path) -> None:
+    cell = maker.make(cell_id("level_rule"))
+    scenario, spans = maker.opened.scenario, maker.opened.spans
+    run = play(scenario, LevelRule(scenario.site), spans.test)
+
+    assert read_cell(path_of(cell.id, maker.folder)) == cell
+    assert cell.profit("test") == pytest.approx(run.profit, abs=0.01)
+    assert cell.days().sum() == pytest.approx(run.profit, abs=0.1)
+    (test,) = cell.of_role("test")
+    assert (test.start, test.end) == ("2018-05-16T00:00:00+02:00", "2018-07-01T00:00:00+02:00")
+    assert test.ledger["hash_revenue"] == pytest.approx(run.frame["hash_revenue"].sum(), abs=0.01)
+    assert cell.metric("energy_mwh") == pytest.approx(run.frame["site_kw"].sum() / 12e3, rel=1e-5)
+    decision_us = cell.metric("decision_us")
+    assert decision_us is not None
+    assert decision_us > 0
+    assert cell.synthetic == ()
+    assert list((tmp_path / "work").iterdir()) == [], "nothing is left behind"
+
+
+def test_the_bound_is_kept_by_day_and_is_above_every_policy(maker: CellMaker) -> None:
+    bound = maker.make(cell_id("bound"))
+    rule = maker.make(cell_id("level_rule"))
+    whole = perfect_foresight_bound(
+        maker.opened.scenario, maker.opened.spans.test, opens_accounts=True
+    )
+
+    assert bound.profit("test") == pytest.approx(whole.value, abs=0.01)
+    assert bound.days().size == rule.days().size
+    assert bound.days().sum() == pytest.approx(whole.value, abs=0.1)
+    assert bound.days().sum() > rule.days().sum()
+    assert bound.profit("validate") is None
+
+
+def test_a_cell_that_was_cut_off_goes_on_with_what_was_kept(
+    maker: CellMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tuning and validation are not done again after a kill in the test."""
+    tuned, played = [], []
+
+    def counted_tune(*args: Any, **options: Any) -> Any:
+        tuned.append(args[0])
+        return tuned_policy(*args, **options)
+
+    def cut_off(scenario: Any, policy: Any, rows: Any, **options: Any) -> Any:
+        played.append(rows)
+        if rows == maker.opened.spans.test and len(played) == 2:
+            raise KeyboardInterrupt
+        return play(scenario, policy, rows, **options)
+
+    monkeypatch.setattr("gridhash.training.cell_maker.play", cut_off)
+    monkeypatch.setattr("gridhash.training.cell_maker.tuned_policy", counted_tune)
+    with pytest.raises(KeyboardInterrupt):
+        maker.make(cell_id("hysteresis"))
+    cell = maker.make(cell_id("hysteresis"))
+
+    assert tuned == ["hysteresis"]
+    assert played == [maker.opened.spans.validate, maker.opened.spans.test, played[1]]
+    assert set(cell.parameters) == {"start_ratio", "stop_ratio"}
+    again = maker.make(cell_id("hysteresis"))
+    assert [p.daily_profit for p in again.parts] == [p.daily_profit for p in cell.parts]
+
+
+def test_a_cell_is_out_of_date_where_what_it_depends_on_changed(
+    maker: CellMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = maker.make(cell_id("always_on"))
+    assert is_current(cell.id, maker.folder)
+    write_cell(replace(cell, key="other"), maker.folder)
+    assert not is_current(cell.id, maker.folder)
+    assert not is_current(cell_id("level_rule"), maker.folder)
+
+    keys = {keys_of(cell_id(name, seed)).key for name in ("always_on", "bound") for seed in (0, 1)}
+    assert len(keys) == 4
+    assert keys_of(cell_id("learned", 1)).code != keys_of(cell_id("bound")).code
+    other = ScenarioRequest(prices="nl_2018", start="2018-01-02", end="2018-07-01")
+    monkeypatch.setattr(cell_keys, "PLAIN_CASES", {CASE: other})
+    cell_keys._setting_and_data.cache_clear()
+    assert keys_of(cell.id).key != cell.key
+
+
+def test_the_learned_policy_is_trained_with_its_seed_and_resumed_where_a_checkpoint_is(
+    maker: CellMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, bool]] = []
+
+    def train(_named: Any, *, folder: Path, seed: int, resume: bool, **_options: Any) -> Any:
+        asked.append((seed, resume))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / checkpoint.FILE_NAME).touch()
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+
+        class Result:
+            policy = LevelRule(maker.opened.scenario.site)
+
+        return Result()
+
+    monkeypatch.setattr("gridhash.training.cell_maker.train_policy", train)
+    with pytest.raises(KeyboardInterrupt):
+        maker.make(cell_id("learned", 3))
+    cell = maker.make(cell_id("learned", 3))
+
+    assert asked == [(3, False), (3, True)]
+    assert cell.settings["seed"] == 3
+    assert path_of(cell.id, maker.folder).name == "half-year-learned-seed3.json"
+
+
+def test_results_are_made_once_and_stop_in_order_at_the_end_of_the_budget(tmp_path: Path) -> None:
+    out = StringIO()
+    console = Console(file=out, width=200)
+    where: dict[str, Any] = {
+        "cells": tmp_path / "cells",
+        "work": tmp_path / "work",
+        "page_at": tmp_path / "page.md",
+        "console": console,
+    }
+    order = Order(scenarios=(CASE, "Nowhere"), policies=("always_off", "level_rule"))
+
+    assert not make_results(order, **where), "one scenario does not exist"
+    assert "Nowhere: no scenario and no file is called Nowhere" in out.getvalue()
+    assert "| level rule |" in (tmp_path / "page.md").read_text("utf-8")
+    made = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "cells").iterdir()}
+    assert sorted(made) == ["half-year-always_off-seed0.json", "half-year-level_rule-seed0.json"]
+    assert make_results(replace(order, scenarios=(CASE,)), **where)
+    assert {p.name: p.stat().st_mtime_ns for p in (tmp_path / "cells").iterdir()} == made
+
+    more = Order(scenarios=(CASE,), policies=("bound",), budget_s=0.05)
+    assert not make_results(more, **where)
+    assert "Stopped in order" in out.getvalue()
+
+
+def test_seeds_are_for_the_learned_policy_alone() -> None:
+    ids = wanted_cells(CASE, Order(scenarios=(CASE,), seeds=(0, 1, 2)))
+
+    assert [one.seed for one in ids if one.policy == "learned"] == [0, 1, 2]
+    assert sum(one.policy == "level_rule" for one in ids) == 1
+    assert {"bound", "day_ahead_dp", "hysteresis"} <= {one.policy for one in ids}
+
+
+def test_what_is_no_cell_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("{}", "utf-8")
+    with pytest.raises(DataError, match="is no result cell"):
+        read_cell(path)
+    path.write_text('{"format_version": 1}', "utf-8")
+    with pytest.raises(DataError, match="another version"):
+        read_cell(path)
+    with pytest.raises(PolicyError, match="no policy is called 'ppo'"):
+        keys_of(cell_id("ppo"))
