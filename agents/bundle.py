@@ -266,7 +266,7 @@ def _policy_files(policy: MlpPolicy | RuleSpec | TablePolicy, name: str) -> dict
         return {}
     if isinstance(policy, MlpPolicy):
         return {WEIGHTS: safetensors.numpy.save(dict(policy.weights))}
-    arrays = {key: np.ascontiguousarray(array) for key, array in policy.arrays.items()}
+    arrays = {key: np.asarray(array, order="C") for key, array in policy.arrays.items()}
     try:
         check_arrays(arrays)
     except PolicyError as err:
@@ -285,7 +285,7 @@ def _spec(policy: MlpPolicy | RuleSpec | TablePolicy) -> PolicySpec:
             output=policy.output,
             clip=policy.clip,
         )
-    return TableSpec(table=policy.table)
+    return TableSpec(table=policy.name)
 
 
 def _signed(manifest: Manifest, key: SigningKey) -> dict[str, bytes]:

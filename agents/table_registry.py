@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gridhash.agents.policy import Policy
+from gridhash.agents.stochastic_dp import StochasticDP
 from gridhash.config import SiteConfig
 from gridhash.errors import BundleError, ConfigError, PolicyError
 
@@ -16,23 +17,21 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 @runtime_checkable
 class TablePolicy(Policy, Protocol):
-    """A policy that its arrays give wholly, such as the value of every state of a site."""
+    """A policy that its arrays give wholly, such as the value of every state of a site.
 
-    @property
-    def table(self) -> str:
-        """Its entry in `TABLES`."""
-        ...
+    Its name is its entry in `TABLES`.
+    """
 
     @property
     def arrays(self) -> Arrays:
-        """Everything that `TABLES[table]` makes it of again."""
+        """Everything that `TABLES[name]` makes it of again."""
         ...
 
 
 TableMaker = Callable[[SiteConfig, Arrays], TablePolicy]
 """Makes a policy from a site and its arrays; raises PolicyError or ConfigError if they are none."""
 
-TABLES: dict[str, TableMaker] = {}
+TABLES: dict[str, TableMaker] = {StochasticDP.name: StochasticDP}
 """Makers by name; a kind of table gets a line here, as a rule does in `rule_registry.RULES`."""
 
 DTYPES: dict[str, np.dtype[Any]] = {

@@ -12,7 +12,7 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from gridhash import __version__, cli_bundle, cli_data, cli_scenarios
+from gridhash import __version__, cli_bundle, cli_data, cli_explain, cli_scenarios
 from gridhash.cli_options import (
     Area,
     End,
@@ -41,6 +41,7 @@ app = typer.Typer(
 app.add_typer(cli_bundle.app, name="bundle")
 app.add_typer(cli_data.app, name="data")
 app.command()(cli_scenarios.scenarios)
+app.command()(cli_explain.explain)
 EXTRA_OF = {
     "torch": "train",
     "stable_baselines3": "train",

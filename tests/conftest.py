@@ -1,6 +1,7 @@
 """What every test runs under: fixed randomness, no display, the real series where they are."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Set before matplotlib is imported anywhere: tests never open a window.
@@ -13,6 +14,16 @@ import pytest
 hypothesis.settings.register_profile("local", deadline=None, print_blob=True)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture(scope="session")
+def quick_tuning() -> Iterator[None]:
+    """Let the promotion gate tune rules by one play, so that they keep their defaults."""
+    from gridhash.agents.tuning import SearchBudget  # only where it is used: it imports the kernel
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gridhash.training.promotion.BUDGET", SearchBudget(n_wide=1, n_near=0))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,9 @@ from gridhash.envs.action import ActionKind
 from gridhash.envs.observation import observation_table
 from gridhash.errors import BundleError, GridhashError
 
+pytestmark = pytest.mark.usefixtures("quick_tuning")
 SITE = load_site("europe_sample")
+LOOK_AHEAD = RuleSpec(rule="look_ahead_rule", parameters={"start_worth": 0.5, "keep_worth": 0.0})
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
 SPAN = DataSpan(role="validate", source="own prices", area="NL", start=NOW - timedelta(30), end=NOW)
 VERDICT = Verdict(
@@ -38,7 +40,7 @@ VERDICT = Verdict(
     data=SPAN,
     site_sha256=site_hash(SITE),
     policy_profit=1009.0,
-    rule=RuleSpec(rule="look_ahead_rule"),
+    rule=LOOK_AHEAD,
     rule_profits={"look_ahead_rule": 1000.0, "always_off": -70.0},
     over_rule=Gain(estimate=9.0, low=-3.0, high=21.0),
     bound=1100.0,
@@ -64,7 +66,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path, key: SigningKey) -> Write:
-    def write(policy: Any = RuleSpec(rule="look_ahead_rule"), **more: Any) -> Path:  # noqa: B008
+    def write(policy: Any = LOOK_AHEAD, **more: Any) -> Path:
         values: dict[str, Any] = {
             "name": "own",
             "provenance": Provenance(seed=4, data=(SPAN,), scores={"validation": 12.5}),
@@ -218,7 +220,7 @@ def test_a_rule_that_is_the_best_is_promoted_and_a_worse_one_is_not(
             *("--out", tmp_path / "off-promoted.bundle", *data),
         )
 
-    assert "deployable, it is look_ahead_rule, the best of 6 tuned rules" in " ".join(told.split())
+    assert "deployable, it is look_ahead_rule, the best of 8 tuned rules" in " ".join(told.split())
     manifest = describe_bundle(tmp_path / "best.bundle").manifest
     assert manifest.deployable
     assert manifest.verdict is not None

@@ -20,6 +20,7 @@ from gridhash.serving.journal import Journal
 from gridhash.training.config import ImitationSettings, PpoSettings, TrainingConfig
 from gridhash.training.play import PolicyRun
 
+pytestmark = pytest.mark.usefixtures("quick_tuning")
 QUICK = TrainingConfig(
     hidden=(32,),
     imitation=ImitationSettings(n_samples=6000, n_price_shifts=2, n_epochs=6, batch_size=256),

@@ -71,10 +71,20 @@ def evaluate_policies(
 
 
 def compare(
-    scenario: Scenario, spans: Spans, learned: Sequence[Policy], console: Console
+    scenario: Scenario,
+    spans: Spans,
+    learned: Sequence[Policy],
+    console: Console,
+    *,
+    baselines: Sequence[Policy] | None = None,
 ) -> Evaluation:
-    """Play baselines and learned policies over the held-out span under a progress bar."""
-    policies = [*baseline_policies(scenario, spans.train).values(), *learned]
+    """Play baselines and learned policies over the held-out span under a progress bar.
+
+    `baselines` are those of the site, tuned on the training span, if None.
+    """
+    if baselines is None:
+        baselines = list(baseline_policies(scenario, spans.train).values())
+    policies = [*baselines, *learned]
     with Bar(
         TextColumn("{task.description:<20}"),
         BarColumn(bar_width=24),

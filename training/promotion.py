@@ -18,12 +18,15 @@ from gridhash.agents.bundle_manifest import DataSpan, Gain, RuleSpec, Verdict, s
 from gridhash.agents.policy import Policy
 from gridhash.agents.roster import policy_names, tuned_policy
 from gridhash.agents.rule_registry import RULES, parameters_of
+from gridhash.agents.tuning import FULL
 from gridhash.envs.scenario import Scenario
 from gridhash.training.play import PolicyRun, play
 from gridhash.training.settled_days import settled_daily_profit
 from gridhash.training.spans import Rows, Spans, ending_before
 from gridhash.training.statistics import paired_difference
 
+BUDGET = FULL
+"""Plays of the span that teaches which every rule gets to be tuned."""
 Progress = Callable[[str, int, int], None]
 """Called with (what is played, steps done, steps in all)."""
 
@@ -35,6 +38,8 @@ class Judgement:
     verdict: Verdict
     """Of the policy."""
     best_rule: Policy
+    rules: Mapping[str, Policy]
+    """All of them, tuned."""
 
     @property
     def rule(self) -> RuleSpec:
@@ -105,7 +110,7 @@ def judge(
         over_rule=gain,
         bound=bound,
     )
-    return Judgement(verdict=verdict, best_rule=rules[best])
+    return Judgement(verdict=verdict, best_rule=rules[best], rules=rules)
 
 
 def tuned_rules(scenario: Scenario, rows: Rows) -> dict[str, Policy]:
@@ -113,7 +118,7 @@ def tuned_rules(scenario: Scenario, rows: Rows) -> dict[str, Policy]:
     rules: dict[str, Policy] = {}
     for name in policy_names(scenario.site):
         if name in RULES:
-            rules[name] = tuned_policy(name, scenario, rows, tuned=rules)
+            rules[name] = tuned_policy(name, scenario, rows, tuned=rules, budget=BUDGET)
     return rules
 
 

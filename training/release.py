@@ -1,5 +1,6 @@
 """What a training run hands out: its policy's bundle, judged, and one that may command rigs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from gridhash.agents.bundle import describe_bundle, write_bundle
 from gridhash.agents.bundle_files import SUFFIX
 from gridhash.agents.bundle_manifest import Provenance, Verdict
 from gridhash.agents.numpy_policy import MlpPolicy
+from gridhash.agents.policy import Policy
 from gridhash.agents.signing import SigningKey
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import BundleError
@@ -29,6 +31,8 @@ class Release:
     """What may command rigs: the same bundle, or that of the best tuned rule."""
     verdict: Verdict
     """Of the trained policy."""
+    rules: Mapping[str, Policy]
+    """The tuned rules that it was compared with; none if the run was released before."""
 
     @property
     def words(self) -> str:
@@ -91,7 +95,9 @@ def release(
         provenance=provenance,
         verdict=judgement.verdict,
     )
-    return Release(bundle=bundle, deployable=deployable, verdict=judgement.verdict)
+    return Release(
+        bundle=bundle, deployable=deployable, verdict=judgement.verdict, rules=judgement.rules
+    )
 
 
 def _released(bundle: Path) -> Release:
@@ -108,5 +114,8 @@ def _released(bundle: Path) -> Release:
             "move that away and resume"
         )
     return Release(
-        bundle=bundle, deployable=bundle if verdict.deployable else rules[0], verdict=verdict
+        bundle=bundle,
+        deployable=bundle if verdict.deployable else rules[0],
+        verdict=verdict,
+        rules={},
     )

@@ -29,7 +29,9 @@ from gridhash.agents.bundle_manifest import (
     Verdict,
     site_hash,
 )
+from gridhash.agents.price_chain import ChainSettings, PriceChain, clock_classes
 from gridhash.agents.signing import SigningKey, generate_key
+from gridhash.agents.stochastic_dp import StochasticDP
 from gridhash.agents.table_registry import TABLES, Arrays
 from gridhash.config import SiteConfig, load_site
 from gridhash.data.forecasts.forecast import Forecaster, forecast_many
@@ -38,6 +40,7 @@ from gridhash.data.forecasts.sampling import TrainingOptions
 from gridhash.data.forecasts.series import Series
 from gridhash.data.splits import Span
 from gridhash.envs.action import ActionKind
+from gridhash.envs.observation import observation_table
 from gridhash.errors import BundleError, PolicyError
 
 SITE = load_site("japan_pilot")
@@ -50,7 +53,6 @@ class HourTable:
     """A share of full power for every hour of the day."""
 
     name = "hour_table"
-    table = "hour_table"
     action_kind = ActionKind.POWER
 
     def __init__(self, site: SiteConfig, arrays: Arrays) -> None:
@@ -143,6 +145,24 @@ def test_a_table_needs_its_arrays(table: HourTable, tmp_path: Path, key: Signing
 
     with pytest.raises(BundleError, match=r"incomplete: policy\.safetensors is missing"):
         load(path, key)
+
+
+def test_the_stochastic_dynamic_program_travels_as_a_table(tmp_path: Path, key: SigningKey) -> None:
+    n_states, n_classes = 3, int(clock_classes(48)[-1]) + 1
+    chain = PriceChain(
+        price_centre=np.array([0.6, 1.0, 1.6]),
+        second_edge=np.zeros(0),
+        transition=np.full((1, n_classes, n_states, n_states), 1.0 / n_states),
+        price_ratio=np.tile([0.6, 1.0, 1.6], (1, n_classes, 1)),
+        surplus_frac=np.zeros((1, n_classes, n_states)),
+    )
+    policy = StochasticDP.of_chain(SITE, chain, ChainSettings(), break_even_per_kwh=12.0)
+    observation = np.random.default_rng(4).random((40, len(observation_table(SITE))), np.float32)
+
+    loaded = load(write(tmp_path, key, policy), key).policy
+
+    assert isinstance(loaded, StochasticDP)
+    assert loaded.act(observation).tobytes() == policy.act(observation).tobytes()
 
 
 # Forecasters.

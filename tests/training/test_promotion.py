@@ -13,12 +13,14 @@ from gridhash.agents.roster import baseline_policies
 from gridhash.agents.rule_registry import RULES, build_rule
 from gridhash.agents.rules import AlwaysOff, AlwaysOn, Hysteresis, LevelRule
 from gridhash.envs.scenario import Scenario, build_scenario
+from gridhash.training import promotion
 from gridhash.training.play import play
 from gridhash.training.promotion import Judgement, judge, tuned_rules
 from gridhash.training.settled_days import settled_daily_profit
 from gridhash.training.spans import Spans, ending_before
 from gridhash.training.statistics import paired_difference
 
+pytestmark = pytest.mark.usefixtures("quick_tuning")
 NOW = datetime(2026, 9, 1, tzinfo=UTC)
 
 
@@ -56,7 +58,7 @@ def test_the_verdict_s_figures_are_those_of_the_plays(
     of_planner: Judgement, two_months: Scenario, spans: Spans
 ) -> None:
     seen = ending_before(two_months, spans.validate[1])
-    rules = baseline_policies(seen, spans.train)
+    rules = baseline_policies(seen, spans.train, budget=promotion.BUDGET)
     runs = {name: play(seen, rule, spans.validate) for name, rule in rules.items()}
     verdict = of_planner.verdict
     zone = seen.site.timezone
@@ -90,7 +92,7 @@ def test_the_best_rule_comes_back_from_its_specification(
     assert verdict.deployable
     assert verdict.over_rule is None
     assert verdict.policy_profit == verdict.rule_profits[spec.rule]
-    assert verdict.reason == f"it is {spec.rule}, the best of 6 tuned rules"
+    assert verdict.reason == f"it is {spec.rule}, the best of 8 tuned rules"
 
 
 def test_a_policy_that_loses_or_only_matches_is_not_deployable(

@@ -36,6 +36,7 @@ import torch
 from gridhash.training import checkpoint
 from gridhash.training.train import CURVE_NAME, TrainingResult, train_on, train_policy
 
+pytestmark = pytest.mark.usefixtures("quick_tuning")
 SETTINGS = """
 hidden = [16]
 validate_every = 1
