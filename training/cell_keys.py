@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from gridhash.agents.roster import POLICIES, policy_names
+from gridhash.agents.stochastic_dp import StochasticDP
 from gridhash.config_scenario import load_scenario_config
 from gridhash.config_trace import ReferenceTrace
 from gridhash.data.reference import reference_files
@@ -29,7 +30,12 @@ PLAIN_CASES: Mapping[str, ScenarioRequest] = {
 """Sites with prices that are judged beside the scenarios."""
 
 PLAYING = ("gridhash.training.opened", "gridhash.training.play", "gridhash.training.metrics")
-TUNING = "gridhash.agents.tuning"
+MADE_BY = {
+    StochasticDP.name: ("gridhash.agents.stochastic_dp", "gridhash.agents.stochastic_tuning"),
+    BOUND: ("gridhash.agents.bound",),
+    LEARNED: ("gridhash.training.train",),
+}
+"""Modules that make what is no plain line of the roster."""
 IN_WORDS = {"title", "description", "figures", "value"}
 """Keys of a scenario on which no figure depends."""
 
@@ -82,16 +88,12 @@ def keys_of(cell_id: CellId) -> Keys:
 
 @cache
 def _modules_of(policy: str) -> tuple[str, ...]:
-    if policy == BOUND:
-        return ("gridhash.agents.bound",)
-    if policy == LEARNED:
-        return ("gridhash.training.train",)
+    if policy in MADE_BY:
+        return MADE_BY[policy]
     if policy not in POLICIES:
-        raise PolicyError(
-            f"no policy is called {policy!r}; there are {', '.join(POLICIES)}, {BOUND}, {LEARNED}"
-        )
-    module = getattr(POLICIES[policy], "__module__", __name__)
-    return (module, TUNING)
+        known = ", ".join([*POLICIES, *MADE_BY])
+        raise PolicyError(f"no policy is called {policy!r}; there are {known}")
+    return (getattr(POLICIES[policy], "__module__", __name__), "gridhash.agents.tuning")
 
 
 @cache

@@ -21,7 +21,7 @@ from rich.console import Console
 from gridhash.agents.bound import Bound, perfect_foresight_bound
 from gridhash.agents.policy import Policy
 from gridhash.agents.roster import policy_names, tuned_policy
-from gridhash.agents.rule_registry import RULES
+from gridhash.agents.rule_registry import RULES, build_rule, parameters_of
 from gridhash.envs.ledger import LEDGER_NAMES
 from gridhash.training import checkpoint
 from gridhash.training.cell_keys import Keys, is_current, keys_of, named, training_settings
@@ -89,7 +89,7 @@ class CellMaker:
             parts = [self._bound_part(rows, k, work, progress) for k, rows in self._test_parts()]
         else:
             policy, settings, made_in_s = self._policy(cell_id, work)
-            parameters = parameters_of(policy)
+            parameters = parameters_of(policy) if cell_id.policy in RULES else {}
             plays: list[tuple[Role, int, Rows]] = [("validate", 0, self.opened.spans.validate)]
             plays += [("test", k, rows) for k, rows in self._test_parts()]
             parts = [self._part(policy, *one, work, progress) for one in plays]
@@ -136,7 +136,8 @@ class CellMaker:
         kept = work / "tuned.json"
         if kept.exists():
             values = json.loads(kept.read_text("utf-8"))
-            policy = RULES[cell_id.policy].make(self.opened.scenario.site, **values["parameters"])
+            site = self.opened.scenario.site
+            policy = build_rule(cell_id.policy, values["parameters"], site=site)
             return policy, {}, values["seconds"]
         started = time.perf_counter()
         spans = self.opened.spans
@@ -156,7 +157,7 @@ class CellMaker:
             cell_id = CellId(scenario=self.scenario, policy=name)
             if name in RULES and is_current(cell_id, self.folder):
                 parameters = read_cell(path_of(cell_id, self.folder)).parameters
-                found[name] = RULES[name].make(site, **parameters)
+                found[name] = build_rule(name, parameters, site=site)
         return found
 
     def _learned(self, cell_id: CellId, work: Path) -> tuple[Policy, dict[str, Any], float]:
@@ -273,9 +274,3 @@ class CellMaker:
 
     def _day(self, row: int) -> str:
         return self._instant(row)[:10]
-
-
-def parameters_of(policy: Policy) -> dict[str, float]:
-    """Return the parameters of a rule that has some."""
-    maker = RULES.get(policy.name)
-    return {name: float(getattr(policy, name)) for name in maker.parameters} if maker else {}

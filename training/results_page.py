@@ -190,10 +190,10 @@ def section(results: ScenarioResults, old: Collection[str]) -> list[str]:
         "| made in, s | parameters |",
         "|" + "---|" * (8 + len(parts) + 1),
     ]
-    order = {name: k for k, name in enumerate((*POLICIES, LEARNED, BOUND))}
-    ranked = sorted(
-        results.cells, key=lambda c: (order.get(c.id.policy, len(order) - 2), c.id.seed)
-    )
+    last = (LEARNED, BOUND)
+    order = {name: k for k, name in enumerate(POLICIES)}
+    order |= {name: len(order) + 1 + k for k, name in enumerate(last)}  # others stand before
+    ranked = sorted(results.cells, key=lambda c: (order.get(c.id.policy, len(POLICIES)), c.id.seed))
     return [*lines, *(policy_row(cell, results, old) for cell in ranked), ""]
 
 
@@ -215,7 +215,7 @@ def policy_row(cell: Cell, results: ScenarioResults, old: Collection[str]) -> st
         number(cell.metric("wear_cycles_per_year"), ",.1f"),
         decision_time(cell),
         f"{cell.made_in_s:,.0f}" if cell.made_in_s >= 0.5 else "–",
-        ", ".join(f"{key} {value:.4g}" for key, value in cell.parameters.items()) or "–",
+        ", ".join(f"{key} {value:.8g}" for key, value in cell.parameters.items()) or "–",
     ]
     return f"| {' | '.join(own)} |"
 

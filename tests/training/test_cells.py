@@ -11,6 +11,7 @@ from rich.console import Console
 from gridhash.agents.bound import perfect_foresight_bound
 from gridhash.agents.roster import tuned_policy
 from gridhash.agents.rules import LevelRule
+from gridhash.agents.tuning import SearchBudget
 from gridhash.envs.open_scenario import ScenarioRequest
 from gridhash.errors import DataError, PolicyError
 from gridhash.training import cell_keys, checkpoint
@@ -49,7 +50,7 @@ def test_a_cell_holds_what_was_played_and_reads_back(maker: CellMaker, tmp_path:
     assert cell.profit("test") == pytest.approx(run.profit, abs=0.01)
     assert cell.days().sum() == pytest.approx(run.profit, abs=0.1)
     (test,) = cell.of_role("test")
-    assert (test.start, test.end) == ("2018-05-16T00:00:00+02:00", "2018-07-01T00:00:00+02:00")
+    assert (test.start, test.end) == ("2018-05-16T00:00:00+02:00", "2018-07-01T02:00:00+02:00")
     assert test.ledger["hash_revenue"] == pytest.approx(run.frame["hash_revenue"].sum(), abs=0.01)
     assert cell.metric("energy_mwh") == pytest.approx(run.frame["site_kw"].sum() / 12e3, rel=1e-5)
     decision_us = cell.metric("decision_us")
@@ -81,7 +82,7 @@ def test_a_cell_that_was_cut_off_goes_on_with_what_was_kept(
 
     def counted_tune(*args: Any, **options: Any) -> Any:
         tuned.append(args[0])
-        return tuned_policy(*args, **options)
+        return tuned_policy(*args, **options, budget=SearchBudget(n_wide=2, n_near=0))
 
     def cut_off(scenario: Any, policy: Any, rows: Any, **options: Any) -> Any:
         played.append(rows)
@@ -113,6 +114,8 @@ def test_a_cell_is_out_of_date_where_what_it_depends_on_changed(
 
     keys = {keys_of(cell_id(name, seed)).key for name in ("always_on", "bound") for seed in (0, 1)}
     assert len(keys) == 4
+    names = cell_keys.policies_of(CASE)
+    assert len({keys_of(cell_id(name)).key for name in names}) == len(names)
     assert keys_of(cell_id("learned", 1)).code != keys_of(cell_id("bound")).code
     other = ScenarioRequest(prices="nl_2018", start="2018-01-02", end="2018-07-01")
     monkeypatch.setattr(cell_keys, "PLAIN_CASES", {CASE: other})
@@ -176,7 +179,7 @@ def test_seeds_are_for_the_learned_policy_alone() -> None:
 
     assert [one.seed for one in ids if one.policy == "learned"] == [0, 1, 2]
     assert sum(one.policy == "level_rule" for one in ids) == 1
-    assert {"bound", "day_ahead_dp", "hysteresis"} <= {one.policy for one in ids}
+    assert {"bound", "day_ahead_dp", "stochastic_dp", "hysteresis"} <= {one.policy for one in ids}
 
 
 def test_what_is_no_cell_is_refused(tmp_path: Path) -> None:
