@@ -12,7 +12,14 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from gridhash import __version__, cli_bundle, cli_data, cli_explain, cli_scenarios
+from gridhash import (
+    __version__,
+    cli_bundle,
+    cli_data,
+    cli_evaluate,
+    cli_explain,
+    cli_scenarios,
+)
 from gridhash.cli_options import (
     Area,
     End,
@@ -42,6 +49,8 @@ app.add_typer(cli_bundle.app, name="bundle")
 app.add_typer(cli_data.app, name="data")
 app.command()(cli_scenarios.scenarios)
 app.command()(cli_explain.explain)
+app.command()(cli_evaluate.evaluate)
+app.command()(cli_evaluate.compare)
 EXTRA_OF = {
     "torch": "train",
     "stable_baselines3": "train",
@@ -146,60 +155,6 @@ def train(
         f"TensorBoard tensorboard --logdir {out}",
         highlight=False,
         soft_wrap=True,
-    )
-
-
-@app.command()
-def evaluate(
-    scenario: ScenarioName = None,
-    bundle: Annotated[
-        list[Path] | None, typer.Option("--bundle", help="Bundle of a learned policy; repeatable.")
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option("--key", help="Public key that signed the bundles.")
-    ] = None,
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder for results.json and report.html.")
-    ] = Path("runs/evaluate"),
-    site: Site = None,
-    prices: Prices = None,
-    area: Area = None,
-    start: Start = None,
-    end: End = None,
-    start_cost: StartCost = None,
-    work_levels: WorkLevels = False,
-    validate_from: ValidateFrom = None,
-    test_from: TestFrom = None,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print results.json, nothing else.")
-    ] = False,
-) -> None:
-    """Play every policy over the held-out span, beside the perfect-foresight bound.
-
-    Without SCENARIO, --site and --prices that is the embedded sample: Netherlands day-ahead
-    2018.
-    """
-    from gridhash.training.compare import evaluate_policies
-
-    request = request_of(
-        scenario=scenario,
-        site=site,
-        prices=prices,
-        area=area,
-        start=start,
-        end=end,
-        start_cost=start_cost,
-        work_levels=work_levels,
-    )
-    evaluate_policies(
-        request,
-        bundles=bundle or [],
-        key=key,
-        folder=out,
-        validate_from=validate_from,
-        test_from=test_from,
-        as_json=json_,
-        console=console,
     )
 
 

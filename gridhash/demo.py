@@ -38,12 +38,12 @@ from gridhash.serving.simulated_avalon import AVALON_PORT, SimulatedFleet
 from gridhash.serving.simulated_rig import RigFaults, RigMismatch
 from gridhash.serving.simulated_run import run_simulated
 from gridhash.serving.site_status import Mode
-from gridhash.training.compare import REPORT_NAME, RESULTS_NAME, compare
 from gridhash.training.config import TrainingConfig
-from gridhash.training.evaluate import write_results
+from gridhash.training.evaluate_command import REPORT_NAME, RESULTS_NAME, compare
 from gridhash.training.learner import POLICY_NAME
 from gridhash.training.play import PolicyRun
 from gridhash.training.report import write_report
+from gridhash.training.results import results_of, scenario_entry, write_results
 from gridhash.training.spans import spans_by_date
 from gridhash.training.tables import score_table
 from gridhash.training.train import TrainingResult, train_on
@@ -102,8 +102,8 @@ def run_demo(
     console.rule("2 of 3: judge on months the policy never saw")
     # Tuned once, for the gate and for the table alike.
     baselines = [*training.release.rules.values(), DayAheadDP(scenario.site)]
-    evaluation = compare(scenario, spans, [training.policy], console, baselines=baselines)
-    write_results(evaluation, out / RESULTS_NAME)
+    evaluation = compare(scenario, spans, [training.policy], console, others=baselines)
+    write_results(results_of([scenario_entry(evaluation)]), out / RESULTS_NAME)
     write_report(
         evaluation,
         out / REPORT_NAME,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reference_day_decisions import day_actions_of, day_decision_lines
-from reference_metrics import metric_lines
+from reference_metrics import metric_lines, schema_text
 from reference_parameters import blocks_of, keys_table, paragraphs, summary, table, walk
 from reference_rules import rule_lines
 
@@ -381,6 +381,7 @@ def pages() -> dict[str, str]:
         "processes.md": processes_page(),
         "metrics.md": page("Metrics", *metric_lines()),
         "rules.md": page("Rules", *rule_lines()),
+        "results.schema.json": schema_text(),
     }
 
 

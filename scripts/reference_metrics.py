@@ -1,8 +1,11 @@
 """The page of metrics and how sure they are, from the table of `gridhash.training.metrics`."""
 
+import json
+
 from reference_parameters import table
 
 from gridhash.training.metrics import GROUPS
+from gridhash.training.results import results_schema
 from gridhash.training.settled_days import SETTLED_BY_MONTH
 from gridhash.training.statistics import BLOCK_DAYS, LEAST_BLOCKS, N_RESAMPLES
 
@@ -41,3 +44,8 @@ def metric_lines() -> list[str]:
         "- `profit` charges what is left to be paid later, `uplift_frac` and `regret` do not: the "
         "bound covers the ledger of the span.",
     ]
+
+
+def schema_text() -> str:
+    """Return the JSON schema of `results.json`."""
+    return json.dumps(results_schema(), indent=1, ensure_ascii=False) + "\n"

@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from gridhash import __version__
@@ -30,7 +31,7 @@ from gridhash.envs.observation import observation_table
 from gridhash.serving.journal import Journal
 
 SITE = load_site("europe_sample")
-COMMANDS = ("sites", "train", "evaluate", "simulate-rigs", "serve", "demo")
+COMMANDS = ("sites", "train", "evaluate", "compare", "simulate-rigs", "serve", "demo")
 DEAR = "2018-10-24T18:00"
 
 
@@ -469,9 +470,63 @@ def test_evaluate_prints_json_and_nothing_else(run_cli: RunCli, tmp_path: Path) 
     assert run.code == 0, run.err
     printed = json.loads(run.out)
     assert printed == json.loads((tmp_path / "out/results.json").read_text("utf-8"))
-    names = [score["name"] for score in printed["policies"]]
+    names = [policy["name"] for policy in printed["scenarios"][0]["policies"]]
     assert {"always_on", "level_rule", "day_ahead_dp"} <= set(names)
-    assert sorted(os.listdir(tmp_path / "out")) == ["report.html", "results.json"]
+    steps = [f"steps-{name}.parquet" for name in names]
+    assert sorted(os.listdir(tmp_path / "out")) == sorted(["report.html", "results.json", *steps])
+    frame = pd.read_parquet(tmp_path / "out" / "steps-level_rule.parquet")
+    profit = printed["scenarios"][0]["policies"][names.index("level_rule")]["metrics"]["profit"]
+    assert frame["profit"].sum() == pytest.approx(profit)
+
+
+def test_two_runs_are_compared_and_what_was_set_otherwise_is_told(
+    run_cli: RunCli, tmp_path: Path
+) -> None:
+    prices = write_smard(tmp_path / "prices.csv", smard_rows(date(2018, 6, 4), 39))
+    spans = ("--validate-from", "2018-06-21", "--test-from", "2018-07-06", "--no-steps")
+    for out, more in (
+        ("a", ["--policies", "always_off"]),
+        ("b", ["--policies", "always_off", "--hashprice", "35", "--hashprice-date", "2026-09-01"]),
+    ):
+        run = run_cli("evaluate", "--prices", prices, "--out", out, *spans, *more)
+        assert run.code == 0, run.err
+
+    run = run_cli("compare", "a", "b")
+    as_json = json.loads(run_cli("compare", "a", "b", "--json").out)
+
+    assert (run.code, run.err) == (0, "")
+    assert "hashprice: 27.4521 USD/(PH/s)/day → 35 USD/(PH/s)/day" in run.out
+    names = [change["name"] for change in as_json["changes"]]
+    assert names == ["always_on", "level_rule", "day_ahead_dp", "always_off"]
+    always_on, *_, off = as_json["changes"]
+    assert always_on["change"]["low"] > 0.0
+    assert off["change"]["estimate"] == pytest.approx(0.0, abs=1e-6)
+    assert "there is no such file" in run_cli("compare", "a", "nowhere").error
+
+
+def test_a_baseline_that_a_site_has_not_is_refused_by_name(run_cli: RunCli, tmp_path: Path) -> None:
+    prices = write_smard(tmp_path / "prices.csv", smard_rows(date(2018, 6, 4), 39))
+
+    error = run_cli(
+        *("evaluate", "--prices", prices, "--out", "out", "--policies", "nosuch"),
+        *("--validate-from", "2018-06-21", "--test-from", "2018-07-06"),
+    ).error
+
+    assert "has no baseline 'nosuch'; there are always_off, always_on" in error
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--hashprice-date", "2026-09-01"], "give both"),
+        (["--ablate", "forecast"], "name one with --bundle"),
+        (["--hashprice", "-3"], "must be above zero"),
+    ],
+)
+def test_options_of_evaluate_that_cannot_be_are_refused(
+    options: list[str], message: str, run_cli: RunCli
+) -> None:
+    assert message in run_cli("evaluate", *options).error
 
 
 @pytest.fixture

@@ -1,125 +1,235 @@
 """Policies side by side on a span that none of them was made on."""
 
-import json
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
 
-from gridhash import __version__
 from gridhash.agents.bound import Bound, perfect_foresight_bound
 from gridhash.agents.policy import Policy
-from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.scenario import Scenario
-from gridhash.envs.wear import fleet_wear
 from gridhash.errors import PolicyError
+from gridhash.training.contenders import (
+    ALWAYS_ON,
+    PLANNER,
+    REFERENCES,
+    RULE,
+    Contender,
+    Kind,
+    contender_of,
+    decision_times,
+)
+from gridhash.training.hashprice_card import HashpriceCard, stated_card
+from gridhash.training.metrics import Values, mean_of, metrics_of
 from gridhash.training.play import PolicyRun, play
+from gridhash.training.played import Played
+from gridhash.training.sensitivity import Variant
+from gridhash.training.settled_days import settled_daily_profit
 from gridhash.training.spans import Rows
-from gridhash.training.statistics import Interval, gap_closed, paired_difference
-from gridhash.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from gridhash.training.statistics import Difference, Interval, difference, gap_closed
 
-ALWAYS_ON = "always_on"
-RULE = "level_rule"
-PLANNER = "day_ahead_dp"
-FORMAT_VERSION = 1
+__all__ = ["ALWAYS_ON", "PLANNER", "RULE", "Evaluation", "PolicyScore", "evaluate"]
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is done, steps done, steps in all)."""
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedScore:
+    """One play of a policy: of one training seed, or of a policy that has none."""
+
+    run_name: str
+    seed: int | None
+    daily_profit: tuple[float, ...]
+    """By local day, what months settle spread over their days [currency]."""
+    metrics: Values
 
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyScore:
-    """What a policy earned and did on the span; money in the site's currency."""
+    """What a policy earned and did on the span, mean over its seeds; money in the currency."""
 
     name: str
-    profit: float
-    over_rule: Interval
-    """Profit above the level rule, paired by day."""
+    kind: Kind
+    note: str
+    metrics: Values
+    over_rule: Difference
+    """Profit above the level rule, paired by day and seed."""
+    over_best_rule: Difference | None
+    """Profit above the rule that earned most on this very span; None if it is that rule."""
     gap_closed: Interval | None
     """Share of the gap from level rule to day-ahead DP; None if there is no clear gap."""
-    uplift_frac: float | None
-    """(J - J_always_on) / (J_bound - J_always_on); None if the bound is not above always on."""
-    hash_revenue: float
-    energy_mwh: float
-    effective_price_per_kwh: float | None
-    """Paid per kWh drawn, all-in; None if nothing was drawn."""
-    load_frac: float
-    fleet_starts: float
-    """Rigs started per rig of the site."""
-    wear_cycles_per_year: float
-    """Solder fatigue, mean over rigs: cycles of 50 K that reach 75 °C (`envs.wear.fleet_wear`)."""
-    deep_cycles_per_year: float
-    """Chip temperature cycles of more than 20 K, mean over rigs."""
-    hash_phs_day: float
-    surplus_captured_frac: float | None
-    max_chip_temp_c: float
-    decision_us: float
-    """Median wall time of one decision on one observation [µs]; differs from machine to machine."""
+    seeds: tuple[SeedScore, ...]
+
+    def value(self, name: str) -> float:
+        """Return a metric that every play has."""
+        value = self.metrics[name]
+        assert value is not None
+        return value
+
+    @property
+    def profit(self) -> float:
+        """Profit of the span, see the metric [currency]."""
+        return self.value("profit")
+
+    @property
+    def daily(self) -> Floats:
+        """Settled profit of each day and seed, (seeds, days) [currency]."""
+        return np.array([seed.daily_profit for seed in self.seeds])
+
+    @property
+    def best_run(self) -> str:
+        """Name of the play of the seed that earned most: that one is drawn."""
+        profits = [seed.metrics["profit"] or 0.0 for seed in self.seeds]
+        return self.seeds[int(np.argmax(profits))].run_name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """All policies on one span, with the bound beside them."""
 
+    name: str
+    """Of the scenario."""
     scenario: Scenario
     rows: Rows
     runs: tuple[PolicyRun, ...]
     scores: tuple[PolicyScore, ...]
     bound: Bound
+    card: HashpriceCard
+    carbon_g_per_kwh: float | None = None
+    """Assumed average factor of the grid, where the data have none."""
+    ablated: tuple[str, ...] = ()
+    """Groups of features that learned policies played without."""
+    not_played: Mapping[str, str] = field(default_factory=dict)
+    """Policies that were asked for but cannot play here, and why."""
+    sensitivity: tuple[Variant, ...] = ()
+    stopped: bool = False
+    """Whether the evaluation was interrupted before all had played."""
 
     def run(self, name: str) -> PolicyRun:
-        """Return the run of a policy by name."""
-        return next(run for run in self.runs if run.name == name)
+        """Return the play of a policy by name; of several seeds the one that earned most."""
+        runs = {run.name: run for run in self.runs}
+        return runs[name] if name in runs else runs[self.score(name).best_run]
+
+    def score(self, name: str) -> PolicyScore:
+        """Return the score of a policy by name."""
+        return next(score for score in self.scores if score.name == name)
+
+    @property
+    def best_rule(self) -> str:
+        """Name of the rule that earned most on this span."""
+        return _best_rule({score.name: (score.kind, score.profit) for score in self.scores})
 
 
 def evaluate(
     scenario: Scenario,
-    policies: Sequence[Policy],
+    policies: Sequence[Policy | Contender],
     rows: Rows,
     *,
+    name: str | None = None,
     progress: Progress | None = None,
     bound: Bound | None = None,
+    card: HashpriceCard | None = None,
+    carbon_g_per_kwh: float | None = None,
+    on_played: Callable[[PolicyRun], None] | None = None,
+    keep_all: bool = True,
 ) -> Evaluation:
     """Play every policy over `rows` and compare them.
 
-    `always_on`, `level_rule` and `day_ahead_dp` must be among them and every name once.
-    A `bound` that is already known for the same scenario and rows may be given.
+    `always_on`, `level_rule` and `day_ahead_dp` must be among them, every name and seed once.
+    Once these and the bound are there, Ctrl-C ends the evaluation with what has been played, and
+    says so by `stopped`.
+
+    Parameters
+    ----------
+    bound
+        One that is already known for the same scenario and rows.
+    on_played
+        Called with every play as soon as it is finished.
+    keep_all
+        Keep the intervals of every play; otherwise, to save memory, only those of the three and
+        of the best rule, the best planner and the best seed of each learned policy.
 
     Raises
     ------
     PolicyError
-        If one of the three is missing, or two policies share a name.
+        If one of the three is missing, or two policies share a name and seed.
     """
-    _check_names([policy.name for policy in policies])
-    runs = []
-    for policy in policies:
-        name = policy.name
+    contenders = [p if isinstance(p, Contender) else contender_of(p) for p in policies]
+    _check_names([contender.run_name for contender in contenders])
+    needed = [c for c in contenders if c.name in REFERENCES]
+    others = [c for c in contenders if c.name not in REFERENCES]
+    runs: dict[str, PolicyRun] = {}
+    seeds: dict[str, SeedScore] = {}
+    stopped = False
 
-        def report(done: int, total: int, name: str = name) -> None:
-            if progress is not None:
-                progress(name, done, total)
+    def take(contender: Contender) -> PolicyRun:
+        run = _play(scenario, contender, rows, progress)
+        if on_played is not None:
+            on_played(run)
+        runs[contender.run_name] = run
+        return run
 
-        runs.append(play(scenario, policy, rows, progress=report))
+    for contender in needed:
+        take(contender)
     if bound is None:
+        bound = _bound(scenario, rows, progress)
+    always_on, value = runs[ALWAYS_ON].ledger_profit, bound.value
 
-        def report_bound(done: int, total: int) -> None:
-            if progress is not None:
-                progress("bound", done, total)
+    def judge(contender: Contender) -> None:
+        played = Played(
+            scenario=scenario,
+            run=runs[contender.run_name],
+            always_on=always_on,
+            bound=value,
+            timing=decision_times(scenario, contender.policy, rows),
+            carbon_g_per_kwh=carbon_g_per_kwh,
+        )
+        seeds[contender.run_name] = SeedScore(
+            run_name=contender.run_name,
+            seed=contender.seed,
+            daily_profit=tuple(played.daily.tolist()),
+            metrics=metrics_of(played),
+        )
 
-        bound = perfect_foresight_bound(scenario, rows, opens_accounts=True, progress=report_bound)
-    decision_us = {policy.name: _decision_us(scenario, policy, rows) for policy in policies}
-    zone = scenario.site.timezone
-    daily = {run.name: run.daily_profit(zone).to_numpy(dtype=np.float64) for run in runs}
-    scores = tuple(_score(scenario, run, daily, bound, decision_us[run.name]) for run in runs)
-    return Evaluation(scenario=scenario, rows=rows, runs=tuple(runs), scores=scores, bound=bound)
+    for contender in needed:
+        judge(contender)
+    best: dict[str, str] = {}
+    try:
+        for contender in others:
+            run = take(contender)
+            judge(contender)
+            if keep_all:
+                continue
+            sort = contender.name if contender.kind == "learned" else contender.kind
+            # Of equals the earlier one stays, as in every ranking.
+            keeps, leaves = sorted(
+                (best.get(sort, run.name), run.name), key=lambda name: -runs[name].profit
+            )
+            best[sort] = keeps
+            if leaves != keeps:
+                del runs[leaves]
+    except KeyboardInterrupt:
+        stopped = True
+    played = [contender for contender in contenders if contender.run_name in seeds]
+    return Evaluation(
+        name=name or scenario.site.name,
+        scenario=scenario,
+        rows=rows,
+        runs=tuple(runs[c.run_name] for c in played if c.run_name in runs),
+        scores=_scores(played, seeds),
+        bound=bound,
+        card=card or stated_card(scenario, rows),
+        carbon_g_per_kwh=carbon_g_per_kwh,
+        stopped=stopped,
+    )
 
 
 def _check_names(names: Sequence[str]) -> None:
-    for name in (ALWAYS_ON, RULE, PLANNER):
+    for name in REFERENCES:
         if name not in names:
             raise PolicyError(f"{name} is missing: every policy is compared with it; add it")
     for name in names:
@@ -127,83 +237,62 @@ def _check_names(names: Sequence[str]) -> None:
             raise PolicyError(f"two policies are called {name}: rename one, results go by name")
 
 
-def _decision_us(scenario: Scenario, policy: Policy, rows: Rows) -> float:
-    days = (rows[1] - rows[0]) * scenario.trace.period_s / SECONDS_PER_DAY
-    sites = BatchedSite(scenario, 1, EpisodeRules(episode_days=days, rows=rows))
-    sites.start_at(rows[0], running_frac=1.0)
-    observation = sites.observe()
-    policy.act(observation)
-    seconds = []
-    for _ in range(200):
-        start = time.perf_counter()
-        policy.act(observation)
-        seconds.append(time.perf_counter() - start)
-    return float(np.median(seconds) * 1e6)
+def _play(
+    scenario: Scenario, contender: Contender, rows: Rows, progress: Progress | None
+) -> PolicyRun:
+    name = contender.run_name
+
+    def report(done: int, total: int) -> None:
+        if progress is not None:
+            progress(name, done, total)
+
+    return replace(play(scenario, contender.policy, rows, progress=report), name=name)
 
 
-def _score(
-    scenario: Scenario,
-    run: PolicyRun,
-    daily: dict[str, npt.NDArray[np.float64]],
-    bound: Bound,
-    decision_us: float,
-) -> PolicyScore:
-    frame, site = run.frame, scenario.site
-    hours = site.dispatch_interval_s / SECONDS_PER_HOUR
-    energy_kwh = float(frame["site_kw"].sum() * hours)
-    cost = float(
-        (frame["import_energy_cost"] + frame["adder_cost"] + frame["surplus_energy_cost"]).sum()
-    )
-    always_on = float(daily[ALWAYS_ON].sum())
-    to_be_won = bound.value - always_on
-    surplus_kwh = float(frame["surplus_kw"].sum() * hours)
-    wear = fleet_wear(frame, site)
-    chips = [f"chip_temp_c_{group.name}" for group in site.groups]
-    return PolicyScore(
-        name=run.name,
-        profit=run.profit,
-        over_rule=paired_difference(daily[run.name], daily[RULE]),
-        gap_closed=gap_closed(daily[run.name], daily[RULE], daily[PLANNER]),
-        uplift_frac=(run.profit - always_on) / to_be_won if to_be_won > 0 else None,
-        hash_revenue=float(frame["hash_revenue"].sum()),
-        energy_mwh=energy_kwh / 1000.0,
-        effective_price_per_kwh=cost / energy_kwh if energy_kwh > 0 else None,
-        load_frac=float(frame["rig_kw"].mean() / site.max_rig_kw),
-        fleet_starts=float(frame["rigs_started"].sum() / site.n_rigs),
-        wear_cycles_per_year=wear.wear_cycles_per_year,
-        deep_cycles_per_year=wear.deep_cycles_per_year,
-        hash_phs_day=float(frame["hashrate_phs"].sum() * hours / 24.0),
-        surplus_captured_frac=(
-            float(frame["surplus_used_kw"].sum() * hours) / surplus_kwh if surplus_kwh > 0 else None
-        ),
-        max_chip_temp_c=float(frame[chips].max().max()),
-        decision_us=decision_us,
-    )
+def _bound(scenario: Scenario, rows: Rows, progress: Progress | None) -> Bound:
+    def report(done: int, total: int) -> None:
+        if progress is not None:
+            progress("bound", done, total)
+
+    return perfect_foresight_bound(scenario, rows, opens_accounts=True, progress=report)
 
 
-def results_dict(evaluation: Evaluation) -> dict[str, Any]:
-    """Return what `results.json` holds; every amount is in `currency`."""
-    scenario = evaluation.scenario
-    first, last = evaluation.rows
-    index = scenario.trace.frame.index
-    return {
-        "format_version": FORMAT_VERSION,
-        "gridhash": __version__,
-        "site": scenario.site.name,
-        "currency": scenario.site.currency,
-        "area": scenario.trace.area,
-        "source": scenario.trace.source,
-        "start": index[first].isoformat(),
-        "end": (index[last - 1] + np.timedelta64(scenario.trace.period_s, "s")).isoformat(),
-        "start_cost_per_fleet_start": scenario.site.start_cost_per_fleet_start,
-        "bound": evaluation.bound.value,
-        "policies": [asdict(score) for score in evaluation.scores],
+def _scores(
+    contenders: Sequence[Contender], seeds: Mapping[str, SeedScore]
+) -> tuple[PolicyScore, ...]:
+    groups: dict[str, list[Contender]] = {}
+    for contender in contenders:
+        groups.setdefault(contender.name, []).append(contender)
+    own = {name: [seeds[c.run_name] for c in group] for name, group in groups.items()}
+    daily = {name: np.array([s.daily_profit for s in group]) for name, group in own.items()}
+    profits = {
+        name: (group[0].kind, fmean(s.metrics["profit"] or 0.0 for s in own[name]))
+        for name, group in groups.items()
     }
-
-
-def write_results(evaluation: Evaluation, path: Path) -> None:
-    """Write `results.json`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        json.dumps(results_dict(evaluation), indent=2, allow_nan=False) + "\n", encoding="utf-8"
+    best_rule = _best_rule(profits)
+    return tuple(
+        PolicyScore(
+            name=name,
+            kind=group[0].kind,
+            note="; ".join(dict.fromkeys(c.note for c in group if c.note)),
+            metrics=mean_of([seed.metrics for seed in own[name]]),
+            over_rule=difference(daily[name], daily[RULE]),
+            over_best_rule=(
+                None if name == best_rule else difference(daily[name], daily[best_rule])
+            ),
+            gap_closed=gap_closed(daily[name], daily[RULE][0], daily[PLANNER][0]),
+            seeds=tuple(own[name]),
+        )
+        for name, group in groups.items()
     )
+
+
+def _best_rule(profits: Mapping[str, tuple[Kind, float]]) -> str:
+    rules = {name: profit for name, (kind, profit) in profits.items() if kind == "rule"}
+    return max(rules, key=lambda name: rules[name])
+
+
+def daily_index(evaluation: Evaluation) -> list[str]:
+    """Return the local days of the span as 2018-10-24."""
+    days = settled_daily_profit(evaluation.runs[0], evaluation.scenario.site.timezone).index
+    return [day.isoformat() for day in days]

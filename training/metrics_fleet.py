@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from gridhash.envs.wear import FleetWear, fleet_wear
 from gridhash.training.played import Floats, Played
 
 MINUTES_PER_HOUR = 60.0
@@ -55,18 +54,14 @@ def fleet_starts(played: Played) -> float:
     return played.total("rigs_started") / played.scenario.site.n_rigs
 
 
-def _wear(played: Played) -> FleetWear:
-    return fleet_wear(played.frame, played.scenario.site)
-
-
 def wear_cycles_per_year(played: Played) -> float:
     """Return solder fatigue, mean over rigs, in cycles of 50 K that reach 75 °C [1/year]."""
-    return _wear(played).wear_cycles_per_year
+    return played.wear.wear_cycles_per_year
 
 
 def deep_cycles_per_year(played: Played) -> float:
     """Return chip temperature cycles of more than 20 K, mean over rigs [1/year]."""
-    return _wear(played).deep_cycles_per_year
+    return played.wear.deep_cycles_per_year
 
 
 def max_chip_temp_c(played: Played) -> float:

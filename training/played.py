@@ -9,6 +9,7 @@ import pandas as pd
 
 from gridhash.envs.market_array import event_spans
 from gridhash.envs.scenario import Scenario
+from gridhash.envs.wear import FleetWear, fleet_wear
 from gridhash.training.play import PolicyRun
 from gridhash.training.settled_days import settled_daily_profit
 from gridhash.units import SECONDS_PER_HOUR
@@ -85,6 +86,11 @@ class Played:
         """Profit of each local day, what months settle spread over their days, (days,)."""
         days = settled_daily_profit(self.run, self.scenario.site.timezone)
         return days.to_numpy(dtype=np.float64)
+
+    @cached_property
+    def wear(self) -> FleetWear:
+        """What temperature cycles did to the rigs."""
+        return fleet_wear(self.frame, self.scenario.site)
 
     @cached_property
     def _rows(self) -> tuple[int, int]:

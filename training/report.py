@@ -165,10 +165,10 @@ def _verdict(reading: Reading, notes: Sequence[str]) -> str:
                 detail=f"95 %: {percent(gap.low)} … {percent(gap.high)}",
             )
         )
-    if focus.uplift_frac is not None:
+    if focus.metrics["uplift_frac"] is not None:
         numbers.append(
             Card(
-                value=share(focus.uplift_frac),
+                value=share(focus.metrics["uplift_frac"]),
                 label="of what is to be won over always on",
                 detail=f"100 % is the {BOUND_LABEL}",
             )
@@ -228,7 +228,7 @@ def _scores(reading: Reading) -> str:
         "fleet\nstarts",
         "wear cycles\na year",
     ]
-    surplus = any(score.surplus_captured_frac is not None for score in evaluation.scores)
+    surplus = any(score.metrics["surplus_captured_frac"] is not None for score in evaluation.scores)
     header += ["surplus\nused"] * surplus + ["decides in\nmedian"]
     over_rule = evaluation.bound.value - reading.score(RULE).profit
     bound = [
@@ -273,15 +273,15 @@ def _score_cells(reading: Reading, score: PolicyScore, surplus: bool) -> list[st
         reading.money(score.profit),
         "–" if is_rule else f"{over_rule}\n{interval_text(score.over_rule, reading.money_digits)}",
         gap,
-        "–" if score.uplift_frac is None else share(score.uplift_frac),
-        number(score.energy_mwh),
-        reading.price(score.effective_price_per_kwh),
-        percent(score.load_frac, 1),
-        number(score.fleet_starts, 1),
-        number(score.wear_cycles_per_year, 1),
+        "–" if score.metrics["uplift_frac"] is None else share(score.metrics["uplift_frac"]),
+        number(score.value("energy_mwh")),
+        reading.price(score.metrics["effective_price_per_kwh"]),
+        percent(score.value("load_frac"), 1),
+        number(score.value("fleet_starts"), 1),
+        number(score.value("wear_cycles_per_year"), 1),
     ]
-    cells += [percent(score.surplus_captured_frac, 1)] * surplus
-    return [*cells, duration(score.decision_us)]
+    cells += [percent(score.metrics["surplus_captured_frac"], 1)] * surplus
+    return [*cells, duration(score.value("decision_us"))]
 
 
 def _figures(reading: Reading) -> str:

@@ -40,6 +40,12 @@ def bullet_list(items: Iterable[str]) -> str:
     return "<ul>" + "".join(f"<li>{text(item)}</li>" for item in items) + "</ul>"
 
 
+def link_list(links: Iterable[tuple[str, str]]) -> str:
+    """Return links as a list; each is (relative address, plain text)."""
+    items = (f'<li><a href="{text(address)}">{text(name)}</a></li>' for address, name in links)
+    return f"<ul>{''.join(items)}</ul>"
+
+
 def facts(pairs: Iterable[tuple[str, str]]) -> str:
     """Return names and values as a definition list."""
     rows = "".join(f"<div><dt>{text(k)}</dt><dd>{text(v)}</dd></div>" for k, v in pairs)

@@ -31,42 +31,67 @@ from gridhash.training.report_text import Reading, number, percent, sentence, sh
 
 Floats = npt.NDArray[np.float64]
 
+LIABILITY = "remaining_liability"
 _TERM_LABELS = {
-    "hash_revenue": "hash revenue",
     "import_energy_cost": "grid energy",
-    "adder_cost": "levies on it",
-    "surplus_energy_cost": "surplus energy",
+    "adder_cost": "adders on it",
+    "levy_cost": "renewable levy",
+    "pv_cost": "own solar energy",
     "start_wear_cost": "wear of starts",
+    "power_purchase_cost": "power purchase",
+    "transmission_peak_cost": "transmission peaks",
+    "capacity_peak_cost": "capacity peaks",
+    "capacity_contribution": "capacity market",
+    "reduction_capacity_pay": "standing by to reduce",
+    "reduction_energy_pay": "reduced in calls",
+    "reduction_penalty": "missed in calls",
+    "increase_pay": "consumed in calls",
+    "held_pay": "held capacity",
+    "held_penalty": "held capacity missing",
+    "base_point_penalty": "off the base point",
+    LIABILITY: "left to be paid later",
 }
 N_RANK_BINS = 240
 
 
+def term_label(term: str) -> str:
+    """Return a line of the ledger as people say it."""
+    return _TERM_LABELS.get(term, term.removesuffix("_cost").replace("_", " "))
+
+
 def ledger_sums(reading: Reading, name: str) -> dict[str, float]:
-    """Return the signed sum of each ledger term of a policy that is not zero for all [currency]."""
-    frames = [reading.evaluation.run(shown).frame for shown in reading.shown]
-    own = reading.evaluation.run(name).frame
-    return {
-        term.name: term.sign * float(own[term.name].sum())
+    """Return the signed sum of each ledger term of a policy that is not zero for all [currency].
+
+    The last is what the play leaves to be paid later, if any leaves something.
+    """
+    runs = [reading.evaluation.run(shown) for shown in reading.shown]
+    own = reading.evaluation.run(name)
+    sums = {
+        term.name: term.sign * float(own.frame[term.name].sum())
         for term in LEDGER
-        if any(frame[term.name].any() for frame in frames)
+        if any(run.frame[term.name].any() for run in runs)
     }
+    if any(run.liability for run in runs):
+        sums[LIABILITY] = -own.liability
+    return sums
 
 
 def ledger_picture(reading: Reading) -> Picture:
     """Draw the ledger of rule and focus as waterfalls, and their difference term by term."""
     names = list(dict.fromkeys((RULE, reading.focus)))
     sums = {name: ledger_sums(reading, name) for name in names}
-    labels = [_TERM_LABELS[term] for term in sums[RULE]] + ["profit"]
+    labels = [term_label(term) for term in sums[RULE]] + ["profit"]
+    profits = {name: sum(sums[name].values()) for name in names}
     change = [sums[names[-1]][term] - sums[RULE][term] for term in sums[RULE]]
-    change.append(reading.score(names[-1]).profit - reading.score(RULE).profit)
+    change.append(profits[names[-1]] - profits[RULE])
 
     def draw(figure: Figure, layout: Layout) -> None:
         rows, columns = (len(names) + 1, 1) if layout.narrow else (1, len(names) + 1)
         panels = np.atleast_1d(figure.subplots(rows, columns)).tolist()
         reach = 1.42 * max(sum(v for v in terms.values() if v > 0) for terms in sums.values())
         for axes, name in zip(panels, names, strict=False):
-            _waterfall(axes, reading, list(sums[name].values()), reading.score(name).profit)
-            low = min(0.0, 1.3 * min(reading.score(n).profit for n in names))
+            _waterfall(axes, reading, list(sums[name].values()), profits[name])
+            low = min(0.0, 1.3 * min(profits.values()))
             axes.set_xlim(low, reach)
             axes.set_title(
                 short_label(name), color=colour_of(name, reading.focus), fontweight="bold"
@@ -94,9 +119,7 @@ def ledger_picture(reading: Reading) -> Picture:
             axes.spines["bottom"].set_visible(False)
             axes.spines["left"].set_visible(False)
 
-    saved = {
-        _TERM_LABELS[t]: c for t, c in zip(sums[RULE], change, strict=False) if t in sums[RULE]
-    }
+    saved = {term_label(t): c for t, c in zip(sums[RULE], change, strict=False)}
     gain = max(saved, key=lambda term: saved[term])
     loss = min(saved, key=lambda term: saved[term])
     return picture(
@@ -111,7 +134,7 @@ def ledger_picture(reading: Reading) -> Picture:
             f"Every line of the ledger over the whole span, {reading.currency}. The third part "
             "has a scale of its own."
         ),
-        heights_in=(3.4, 6.6),
+        heights_in=(0.9 + 0.42 * len(labels), 0.6 + (len(names) + 1) * (0.5 + 0.26 * len(labels))),
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from gridhash.envs.columns import REVENUE
 from gridhash.envs.observation import site_value_per_kwh
 from gridhash.envs.parameters import Floats
+from gridhash.training.contenders import LEARNED
 from gridhash.training.evaluate import (
     ALWAYS_ON,
     PLANNER,
@@ -14,10 +15,8 @@ from gridhash.training.evaluate import (
     Evaluation,
     PolicyScore,
 )
-from gridhash.training.statistics import Interval, paired_difference
+from gridhash.training.statistics import Interval, difference
 
-LEARNED = "learned"
-"""A learned policy's name begins so."""
 BOUND_LABEL = "perfect-foresight bound"
 MINUS = "−"
 
@@ -173,15 +172,15 @@ class Reading:
         return "–" if per_kwh is None else number(per_kwh * self.price_scale, 2)
 
     def daily_profit(self, name: str) -> Floats:
-        """Return the profit of a policy on each local day [currency]."""
-        return self.evaluation.run(name).daily_profit(self.timezone).to_numpy(dtype=np.float64)
+        """Return the settled profit of a policy on each local day, mean over seeds [currency]."""
+        return np.asarray(self.score(name).daily.mean(axis=0))
 
 
 def read(evaluation: Evaluation) -> Reading:
     """Choose whom to look at and in which units."""
     scenario = evaluation.scenario
     names = [score.name for score in sorted(evaluation.scores, key=lambda s: -s.profit)]
-    learned = [name for name in names if name.startswith(LEARNED)]
+    learned = [name for name in names if evaluation.score(name).kind == "learned"]
     others = [name for name in names if name not in (ALWAYS_ON, RULE, PLANNER)]
     first, last = evaluation.rows
     all_in = scenario.market[first:last, REVENUE] * site_value_per_kwh(scenario.params, 1.0)
@@ -200,7 +199,7 @@ def read(evaluation: Evaluation) -> Reading:
 
 def against(reading: Reading, name: str, reference: str) -> Interval:
     """Return what a policy earned more than another, paired by day [currency]."""
-    return paired_difference(reading.daily_profit(name), reading.daily_profit(reference))
+    return difference(reading.score(name).daily, reading.score(reference).daily)
 
 
 def verdict(reading: Reading) -> list[str]:
@@ -244,9 +243,7 @@ def _against_rule(reading: Reading, who: str) -> str:
 def _against_best_rule(reading: Reading, who: str) -> list[str]:
     """Return where a policy stands beside the best rule, if that is not the level rule itself."""
     rules = [
-        score
-        for score in reading.ranked
-        if score.name not in (PLANNER, reading.focus) and not score.name.startswith(LEARNED)
+        score for score in reading.ranked if score.kind == "rule" and score.name != reading.focus
     ]
     if not rules or rules[0].name == RULE:
         return []
@@ -267,7 +264,8 @@ def _against_planner(reading: Reading, who: str) -> str:
     ends = f"95 % interval {interval_text(gain, reading.money_digits)}"
     amount = f"{reading.money(abs(gain.estimate))} {reading.currency}"
     own, planner = reading.score(reading.focus), reading.score(PLANNER)
-    times = f"It decides in {duration(own.decision_us)}, the DP in {duration(planner.decision_us)}."
+    took = [duration(score.value("decision_us")) for score in (own, planner)]
+    times = f"It decides in {took[0]}, the DP in {took[1]}."
     if gain.low > 0:
         return f"it also earned {amount} more than the day-ahead DP ({ends}). {times}"
     if gain.high < 0:

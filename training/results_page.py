@@ -118,8 +118,8 @@ def compared(results: ScenarioResults) -> Comparison | None:
     learned = np.stack([cell.days() for cell in results.learned])
     gain = difference(learned, rule.days())
     return Comparison(
-        over_rule=gain.interval,
-        over_best=difference(learned, best.days()).interval,
+        over_rule=gain,
+        over_best=difference(learned, best.days()),
         p_rule=gain.p_value,
         closed=gap_closed(learned, rule.days(), bound.days()),
     )

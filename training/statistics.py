@@ -38,14 +38,13 @@ class Interval:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
-    """What a policy earned more than another: interval and how surprising it would be if nothing.
+class Difference(Interval):
+    """What a policy earned more than another, and how surprising it would be if that were nothing.
 
     `p_value` is two-sided; correct it over all comparisons that are shown together
     (`gridhash.training.statistics_across.holm`).
     """
 
-    interval: Interval
     p_value: float
     n_seeds: int
     n_days: int
@@ -129,7 +128,9 @@ def difference(
     low, high = np.quantile(totals, TAILS)
     estimate = float(gain.sum() / n_seeds)
     return Difference(
-        interval=Interval(estimate=estimate, low=float(low), high=float(high)),
+        estimate=estimate,
+        low=float(low),
+        high=float(high),
         p_value=_p_value(totals),
         n_seeds=n_seeds,
         n_days=n_days,
@@ -156,7 +157,8 @@ def paired_difference(
     block_days: int = BLOCK_DAYS,
 ) -> Interval:
     """Return the interval of `difference` alone [currency]."""
-    return difference(profit, reference, seed=seed, block_days=block_days).interval
+    found = difference(profit, reference, seed=seed, block_days=block_days)
+    return Interval(estimate=found.estimate, low=found.low, high=found.high)
 
 
 def gap_closed(

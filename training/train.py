@@ -30,6 +30,7 @@ from gridhash.envs.scenario import Scenario
 from gridhash.errors import TrainingError
 from gridhash.training import checkpoint
 from gridhash.training.config import TrainingConfig, load_training_config
+from gridhash.training.contenders import CURVE_NAME
 from gridhash.training.learner import POLICY_NAME, Learner
 from gridhash.training.opened import Named, open_for_training
 from gridhash.training.play import play
@@ -37,7 +38,6 @@ from gridhash.training.release import Release, release
 from gridhash.training.spans import Rows, Spans, ending_before
 
 KEY_NAME = "signing-key.pem"
-CURVE_NAME = "training-curve.csv"
 PHASES = {
     "clone": "clone the plan",
     "oracle": "learn from hindsight",

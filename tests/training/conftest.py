@@ -71,7 +71,8 @@ def _as_learned(evaluation: Evaluation, name: str) -> Evaluation:
             replace(run, name="learned") if r.name == "learned" else r for r in evaluation.runs
         ),
         scores=tuple(
-            replace(score, name="learned") if s.name == "learned" else s for s in evaluation.scores
+            replace(score, name="learned", kind="learned") if s.name == "learned" else s
+            for s in evaluation.scores
         ),
     )
 

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridhash.training.evaluate import Evaluation, results_dict
+from gridhash.training.evaluate import Evaluation
 from gridhash.training.report import write_report
 from gridhash.training.report_plots import busiest_week, difference_map
 from gridhash.training.report_profiles import ledger_sums, running_by_ratio
 from gridhash.training.report_svg import SCHEMES, spread
 from gridhash.training.report_text import label, read, verdict
+from gridhash.training.results import scenario_entry
 
 HOSTILE = 'learned <script>alert("x")</script> & $\\frac{1}{0}$ "quoted"'
 VOID = {"meta", "br", "hr", "img", "link", "input", "path", "use", "rect", "image", "circle"}
@@ -142,18 +143,19 @@ def test_the_table_holds_the_numbers_of_results_json_by_falling_profit(
     source: str, evaluation: Evaluation
 ) -> None:
     page = Page(source)
-    results = results_dict(evaluation)
+    results = scenario_entry(evaluation).model_dump()
 
     bound = page.row("perfect-foresight bound")
     assert bound[1] == _amount(results["bound"])
     for policy in results["policies"]:
         row = page.row(label(policy["name"]))
-        assert row[1] == _amount(policy["profit"])
-        assert row[5] == f"{policy['energy_mwh']:,.0f}"
-        assert row[6] == f"{1000.0 * policy['effective_price_per_kwh']:,.2f}"
-        assert row[7] == f"{100.0 * policy['load_frac']:.1f} %"
-        assert row[8] == f"{policy['fleet_starts']:.1f}"
-        assert row[9] == f"{policy['wear_cycles_per_year']:.1f}"
+        own = policy["metrics"]
+        assert row[1] == _amount(own["profit"])
+        assert row[5] == f"{own['energy_mwh']:,.0f}"
+        assert row[6] == f"{1000.0 * own['effective_price_per_kwh']:,.2f}"
+        assert row[7] == f"{100.0 * own['load_frac']:.1f} %"
+        assert row[8] == f"{own['fleet_starts']:.1f}"
+        assert row[9] == f"{own['wear_cycles_per_year']:.1f}"
         if policy["name"] != "level_rule":
             gain = policy["over_rule"]
             ends = " … ".join(f"{gain[k]:+,.0f}".replace("-", "−") for k in ("low", "high"))

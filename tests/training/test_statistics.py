@@ -65,7 +65,7 @@ def test_the_interval_covers_the_truth_in_about_95_of_100_studies(
     covered = 0
     for k in range(n_studies):
         gain = _weather(rng, n_days, link) + rng.normal(0.0, seed_sd, size=(n_seeds, 1))
-        interval = difference(gain, np.zeros(n_days), seed=k).interval
+        interval = difference(gain, np.zeros(n_days), seed=k)
         covered += interval.low <= n_days <= interval.high
 
     assert 0.90 <= covered / n_studies <= 0.985
@@ -77,7 +77,7 @@ def test_without_the_stretch_five_seeds_would_cover_too_little() -> None:
 
     for k in range(n_studies):
         gain = np.ones(28) + rng.normal(0.0, 1.0, size=(5, 1))
-        interval = difference(gain, np.zeros(28), seed=k).interval
+        interval = difference(gain, np.zeros(28), seed=k)
         middle, factor = interval.estimate, stretch(5)
         low, high = (middle + (end - middle) / factor for end in (interval.low, interval.high))
         covered += low <= 28.0 <= high
@@ -130,7 +130,7 @@ def test_references_of_the_same_seeds_are_paired_with_them() -> None:
     paired = difference(seeds + 1.0, seeds)
 
     assert paired.n_seeds == 3
-    assert (paired.interval.low, paired.interval.high) == pytest.approx((40.0, 40.0))
+    assert (paired.low, paired.high) == pytest.approx((40.0, 40.0))
 
 
 def test_blocks_widen_the_interval_of_days_that_hang_together() -> None:

@@ -25,7 +25,7 @@ def _scaled(evaluation: Evaluation, factor: float, names: dict[str, str]) -> Eva
             replace(
                 score,
                 name=names.get(score.name, score.name),
-                profit=scale(score.profit),
+                metrics=score.metrics | {"profit": scale(score.profit)},
                 over_rule=replace(
                     score.over_rule,
                     estimate=scale(score.over_rule.estimate),

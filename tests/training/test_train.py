@@ -26,6 +26,7 @@ from gridhash.envs.open_scenario import ScenarioRequest
 from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.errors import ConfigError, TrainingError
 from gridhash.training.config import TrainingConfig
+from gridhash.training.contenders import CURVE_NAME
 from gridhash.training.play import play
 from gridhash.training.spans import Spans, ending_before
 
@@ -34,7 +35,7 @@ pytest.importorskip("stable_baselines3")
 import torch
 
 from gridhash.training import checkpoint
-from gridhash.training.train import CURVE_NAME, TrainingResult, train_on, train_policy
+from gridhash.training.train import TrainingResult, train_on, train_policy
 
 pytestmark = pytest.mark.usefixtures("quick_tuning")
 SETTINGS = """
