@@ -34,6 +34,7 @@ from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.parameters import Floats, Ints
 from gridhash.envs.scenario import Scenario
 from gridhash.envs.state import FleetState
+from gridhash.training.peak_charges import PeakCharges
 from gridhash.training.spans import Rows
 from gridhash.units import SECONDS_PER_DAY
 
@@ -199,6 +200,8 @@ def _play_on(
     alone = leader == np.arange(k)
     alone &= alone.sum(axis=1, keepdims=True) > 1
     branch = np.flatnonzero(alone)  # of n * k: the ones that must be played on
+    peaks = PeakCharges(scenario, visited.state.row[which].repeat(k))
+    peaks.book(np.arange(n * k), sites)
     observation = output.observation[branch]
     sites = _copies(scenario, policy, sites.state, sites.accounts, branch)
     for step in range(1, horizon_steps):
@@ -206,6 +209,7 @@ def _play_on(
             break
         output = sites.step(policy.act(observation))
         earned[branch] += output.reward
+        peaks.book(branch, sites)
         observation = output.observation
         if step % CHECK_STEPS == 0:
             goes_on = _still_apart(sites, branch // k)
@@ -214,8 +218,8 @@ def _play_on(
                 branch = branch[goes_on]
                 kept = np.flatnonzero(goes_on)
                 sites = _copies(scenario, policy, sites.state, sites.accounts, kept)
-    by_leader = np.take_along_axis(earned.reshape(n, k), leader, axis=1)
-    return np.asarray(by_leader * scenario.params.reward_scale)
+    total = (earned * scenario.params.reward_scale + peaks.left_over()).reshape(n, k)
+    return np.asarray(np.take_along_axis(total, leader, axis=1))
 
 
 def branches(
