@@ -103,14 +103,14 @@ class DayAheadDP:
             np.empty((2, reader.n_prices)),
             np.empty((4, n_groups)),
             np.empty((2, n_up)),
-            np.empty(_n_down(params)),
+            np.empty(down_ages(params)),
             advantage,
             action,
         )
         return advantage, action
 
 
-def _n_down(params: SiteParameters) -> int:
+def down_ages(params: SiteParameters) -> int:
     """Return the age buckets of stopped rigs; see `gridhash.envs.state.empty_state`."""
     return max(int(params.n_down_lock.max()), 1) + 1
 
@@ -199,7 +199,7 @@ def decision_advantages(scenario: Scenario, rows: tuple[int, int]) -> DecisionAd
         raise DataError(f"rows {first} to {last} do not lie within 0 to {scenario.n_rows}")
     params = scenario.params
     n_groups, n_up = params.start_power_frac.shape
-    n_down = _n_down(params)
+    n_down = down_ages(params)
     n_steps = (last - first) * scenario.steps_per_row
     result = DecisionAdvantages(
         rows=rows,

@@ -116,8 +116,8 @@ def tuned_policy(
     """Return one baseline, its parameters, if it has some, tuned on [first, last) rows.
 
     Every rule with parameters gets the same `budget` of plays of the training span. The stochastic
-    dynamic program, which is no rule, is counted on it and shaves peaks as the combined rule does.
-    Planners take their forecasts from it.
+    dynamic program, which is no rule, is counted on it, tries at most `budget.n_near` changes of
+    its settings, and shaves peaks as the combined rule does. Planners take their forecasts from it.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def tuned_policy(
     tuned = tuned or {}
     if name == StochasticDP.name:
         peaks = peaks_of(tuned.get(CombinedRule.name), scenario.site)
-        return tune_stochastic_dp(scenario, training_rows, peaks=peaks)
+        return tune_stochastic_dp(scenario, training_rows, n_changes=budget.n_near, peaks=peaks)
     if name in PLANNERS:
         forecaster = AnalogForecaster(scenario, training_rows)
         return RollingPlanner(scenario.site, forecaster=forecaster, variant=PLANNERS[name])

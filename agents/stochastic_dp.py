@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gridhash.agents.calendar_features import calendar_of
-from gridhash.agents.day_ahead_dp import first_like
+from gridhash.agents.day_ahead_dp import down_ages, first_like
 from gridhash.agents.policy import ObservationReader, Observations
 from gridhash.agents.price_chain import (
     PRICE,
@@ -245,7 +245,7 @@ def check_arrays(arrays: Arrays, reader: ObservationReader) -> Arrays:
             n_kinds * n_slots,
             n_states,
             int(like.max(initial=0)) + 1,
-            n_up + n_down(reader.params),
+            n_up + down_ages(reader.params),
         ),
         "price_ratio": (n_kinds, clock_classes(n_slots)[-1] + 1, n_states),
     }
@@ -262,11 +262,6 @@ def check_arrays(arrays: Arrays, reader: ObservationReader) -> Arrays:
     if like.min() < 0 or float(arrays["break_even_per_kwh"]) <= 0.0:
         raise PolicyError("like must not be negative and break_even_per_kwh above 0")
     return arrays
-
-
-def n_down(params: SiteParameters) -> int:
-    """Return the age buckets of stopped rigs; see `gridhash.envs.state.empty_state`."""
-    return max(int(params.n_down_lock.max()), 1) + 1
 
 
 def solve_table(
@@ -286,7 +281,7 @@ def solve_table(
     params = reader.params
     n_kinds, _, n_states = chain.price_ratio.shape
     n_up = params.start_power_frac.shape[1]
-    n_modes = n_up + n_down(params)
+    n_modes = n_up + down_ages(params)
     n_slots = int(SECONDS_PER_DAY // site.market.settlement_period_s)
     clock = clock_classes(n_slots)
     revenue = break_even_per_kwh * HOURS_PER_DAY * params.pue_for_planning / reader.site_phs_per_kw

@@ -37,6 +37,7 @@ def tune_stochastic_dp(
     scenario: Scenario,
     rows: tuple[int, int],
     *,
+    n_changes: int = len(ALTERNATIVES),
     peaks: tuple[float, float] = (NEVER, NEVER),
 ) -> StochasticDP:
     """Return the stochastic dynamic program of a training span, rows [first, last).
@@ -46,12 +47,14 @@ def tune_stochastic_dp(
 
     Parameters
     ----------
+    n_changes
+        Of `ALTERNATIVES`, the first so many are tried.
     peaks
         Demand ratio and month ratio from which everything stops, as `PeakShaver`.
     """
     settings = ChainSettings()
     days = (rows[1] - rows[0]) * scenario.trace.period_s / SECONDS_PER_DAY
-    if days >= FEWEST_DAYS:
+    if n_changes > 0 and days >= FEWEST_DAYS:
         middle = rows[1] - round((rows[1] - rows[0]) * HELD_OUT_FRAC)
 
         def held_out_profit(tried: ChainSettings) -> float:
@@ -59,7 +62,7 @@ def tune_stochastic_dp(
             return float(play_profits(scenario, (middle, rows[1]), policy, 1)[0])
 
         best = held_out_profit(settings)
-        for change in ALTERNATIVES:
+        for change in ALTERNATIVES[:n_changes]:
             changed = replace(settings, **change)
             if is_worth_trying(scenario, rows, settings, changed):
                 profit = held_out_profit(changed)
