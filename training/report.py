@@ -12,6 +12,7 @@ from gridhash.training.report_page import (
     Row,
     bullet_list,
     cards,
+    details,
     facts,
     figure,
     page,
@@ -26,6 +27,12 @@ from gridhash.training.report_plots import (
     regret_picture,
     week_picture,
 )
+from gridhash.training.report_policy import (
+    map_picture,
+    regret_map_picture,
+    seeds_picture,
+    shadow_picture,
+)
 from gridhash.training.report_profiles import (
     duration_picture,
     hottest_day_picture,
@@ -33,6 +40,11 @@ from gridhash.training.report_profiles import (
     training_picture,
 )
 from gridhash.training.report_svg import Picture
+from gridhash.training.report_tables import (
+    metrics_section,
+    seeds_section,
+    sensitivity_section,
+)
 from gridhash.training.report_text import (
     BOUND_LABEL,
     Reading,
@@ -48,6 +60,8 @@ from gridhash.training.report_text import (
     subject,
     verdict,
 )
+from gridhash.training.results import synthetic_notes
+from gridhash.training.statistics import Interval
 
 _COLUMN_NAMES = {
     "price_per_kwh": "day-ahead prices",
@@ -83,20 +97,27 @@ def write_report(
         _provenance(reading),
         _scores(reading),
         *(figure(picture) for picture in _pictures(reading, training_curve)),
+        sensitivity_section(reading),
+        seeds_section(reading),
+        metrics_section(reading),
         _figures(reading),
         _footer(reading),
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(title, parts), encoding="utf-8")
+    path.write_text(page(title, [part for part in parts if part]), encoding="utf-8")
 
 
 def _pictures(reading: Reading, training_curve: pd.DataFrame | None) -> list[Picture]:
     pictures = [
-        week_picture(reading),
-        cumulative_picture(reading),
+        seeds_picture(reading),
         ledger_picture(reading),
+        cumulative_picture(reading),
+        week_picture(reading),
+        shadow_picture(reading),
+        map_picture(reading),
         duration_picture(reading),
         regret_picture(reading),
+        regret_map_picture(reading),
         heat_map_picture(reading),
         hottest_day_picture(reading),
         None if training_curve is None else training_picture(training_curve),
@@ -126,6 +147,7 @@ def _header(reading: Reading, title: str) -> str:
         ),
         ("one start of the whole fleet costs", f"{start_cost} {site.currency}"),
         ("break-even at full power, market price", _break_even(reading)),
+        ("hashprice", reading.evaluation.card.sentence),
     )
     about = paragraph(site.description, "kicker") if site.description else ""
     return (
@@ -142,6 +164,7 @@ def _break_even(reading: Reading) -> str:
 
 def _verdict(reading: Reading, notes: Sequence[str]) -> str:
     first, *others = verdict(reading)
+    notes = [*notes, *_caveats(reading)]
     focus = reading.score(reading.focus)
     unit = reading.currency
     gap = focus.gap_closed
@@ -180,6 +203,16 @@ def _verdict(reading: Reading, notes: Sequence[str]) -> str:
     )
 
 
+def _caveats(reading: Reading) -> list[str]:
+    """Return what a reader must know of who played and who did not."""
+    evaluation = reading.evaluation
+    notes = [f"{sentence(label(s.name))}: {s.note}." for s in evaluation.scores if s.note]
+    notes += [f"{path} did not play: {why}." for path, why in evaluation.not_played.items()]
+    if evaluation.stopped:
+        notes.append("The evaluation was stopped before all had played; what had is shown.")
+    return notes
+
+
 def _provenance(reading: Reading) -> str:
     scenario = reading.evaluation.scenario
     trace, site = scenario.trace, scenario.site
@@ -187,9 +220,15 @@ def _provenance(reading: Reading) -> str:
     given = [name for column, name in _COLUMN_NAMES.items() if column in trace.frame]
     missing = [name for column, name in _COLUMN_NAMES.items() if column not in trace.frame]
     series = f"{', '.join(given)}: {trace.source}"
-    real = [] if synthetic else [sentence(series)]
+    drawn = synthetic_notes(reading.evaluation)
+    real = [] if synthetic or drawn else [sentence(series)]
     real.append("Decision times, measured on the machine that wrote this page")
     simulated = [sentence(series)] if synthetic else []
+    if drawn:
+        names = ", ".join(note.split(":")[0].replace("_", " ") for note in drawn)
+        simulated.append(f"Drawn or derived, not measured: {names}; by what stands below")
+    if not synthetic and drawn:
+        real.insert(0, f"{sentence(series)}; what of it is drawn stands under simulated")
     simulated += [
         "Every rig, its power, hash rate, start-up and stop: the model of the site, no rig was "
         "commanded",
@@ -210,17 +249,21 @@ def _provenance(reading: Reading) -> str:
         f'<div class="{kind}"><h3>{sentence(kind)}</h3>{bullet_list(items)}</div>'
         for kind, items in kinds
     )
-    return section("What is real, simulated and assumed", f'<div class="kinds">{boxes}</div>')
+    parts = [f'<div class="kinds">{boxes}</div>']
+    if drawn:
+        parts.append(details("How each drawn series is made", bullet_list(drawn)))
+    return section("What is real, simulated and assumed", *parts)
 
 
 def _scores(reading: Reading) -> str:
     evaluation = reading.evaluation
     unit = reading.currency
+    gap = any(score.gap_closed is not None for score in evaluation.scores)
     header = [
         "policy",
         f"profit\n{unit}",
         f"over level rule\n{unit}, 95 %",
-        "gap closed\nrule → DP, 95 %",
+        *["gap closed\nrule → DP, 95 %"] * gap,
         "of bound\nfrom always on",
         "energy\nMWh",
         f"paid all-in\n{reading.price_unit}",
@@ -230,18 +273,18 @@ def _scores(reading: Reading) -> str:
     ]
     surplus = any(score.metrics["surplus_captured_frac"] is not None for score in evaluation.scores)
     header += ["surplus\nused"] * surplus + ["decides in\nmedian"]
-    over_rule = evaluation.bound.value - reading.score(RULE).profit
+    over_rule = reading.score(RULE).value("regret")
     bound = [
         BOUND_LABEL,
         reading.money(evaluation.bound.value),
         reading.money(over_rule, signed=True),
-        "",
+        *[""] * gap,
         "100 %",
     ]
     rows = [Row(cells=[*bound, *[""] * (len(header) - len(bound))], mark="bound")]
     rows += [
         Row(
-            cells=_score_cells(reading, score, surplus),
+            cells=_score_cells(reading, score, gap, surplus),
             mark="focus" if score.name == reading.focus else "",
         )
         for score in reading.ranked
@@ -250,7 +293,8 @@ def _scores(reading: Reading) -> str:
         "All policies, by profit",
         table(header, rows),
         paragraph(
-            "Intervals: paired bootstrap over days. The bound knows every price of the span in "
+            "Intervals: paired bootstrap over blocks of days and over seeds. The bound knows every "
+            "price of the span in "
             "advance and no policy can exceed it; the day-ahead DP and the policies know only what "
             "is published at each instant. Load: mean rig power per full power. Wear: fatigue of "
             "solder by the hottest chip of each group, in cycles of 50 K that reach 75 °C.",
@@ -260,19 +304,23 @@ def _scores(reading: Reading) -> str:
     )
 
 
-def _score_cells(reading: Reading, score: PolicyScore, surplus: bool) -> list[str]:
+def _gap_cell(closed: Interval | None) -> str:
+    if closed is None:
+        return "–"
+    cell = gap_percent(closed.estimate)
+    if closed.low < closed.high and closed.high > -1.0:
+        cell += f"\n{gap_percent(closed.low)} … {gap_percent(closed.high)}"
+    return cell
+
+
+def _score_cells(reading: Reading, score: PolicyScore, gap: bool, surplus: bool) -> list[str]:
     is_rule = score.name == RULE
     over_rule = f"{reading.money(score.over_rule.estimate, signed=True)}"
-    gap = "–"
-    if score.gap_closed is not None:
-        gap = gap_percent(score.gap_closed.estimate)
-        if score.gap_closed.low < score.gap_closed.high and score.gap_closed.high > -1.0:
-            gap += f"\n{gap_percent(score.gap_closed.low)} … {gap_percent(score.gap_closed.high)}"
     cells = [
         label(score.name),
         reading.money(score.profit),
         "–" if is_rule else f"{over_rule}\n{interval_text(score.over_rule, reading.money_digits)}",
-        gap,
+        *[_gap_cell(score.gap_closed)] * gap,
         "–" if score.metrics["uplift_frac"] is None else share(score.metrics["uplift_frac"]),
         number(score.value("energy_mwh")),
         reading.price(score.metrics["effective_price_per_kwh"]),

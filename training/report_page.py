@@ -91,6 +91,11 @@ def figure(content: Picture) -> str:
     )
 
 
+def details(summary: str, content: str) -> str:
+    """Return ready-made content that opens at a click, under a plain text; printed open."""
+    return f"<details><summary>{text(summary)}</summary>{content}</details>"
+
+
 def section(heading: str, *parts: str, key: str = "") -> str:
     """Return a section of ready-made parts under a heading of plain text."""
     name = f' id="{text(key)}"' if key else ""
@@ -182,6 +187,11 @@ tr.focus th,tr.focus td{font-weight:650}
 tr.bound>*{font-style:italic}
 table.prose th,table.prose td{text-align:left;white-space:normal}
 table.prose td:last-child{min-width:16rem}
+table.metrics td:last-child{text-align:left;white-space:normal;min-width:20rem;color:var(--muted);
+font-size:.82rem}
+details{border-top:1px solid var(--faint);padding:.35rem 0}
+summary{cursor:pointer;font-weight:600;padding:.25rem 0}
+a{color:var(--focus)}
 figure{margin:0}
 svg{display:block;width:100%;height:auto}
 svg image{image-rendering:pixelated}
@@ -202,5 +212,8 @@ dl{grid-template-columns:1fr 1fr}
 @media print{
 :root{$light--paper:#fff;--raised:#f4f6f8;--wash:#e6f0f8}
 section,.cards>div{break-inside:avoid}
+section:has(details){break-inside:auto}
+details::details-content{content-visibility:visible;block-size:auto}
+.scroll{overflow:visible}
 }
 """)

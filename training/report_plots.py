@@ -162,7 +162,7 @@ def cumulative_picture(reading: Reading) -> Picture:
     ).tz_localize(zone)
     ends = days.append(days[-1:] + pd.DateOffset(days=1))
     x = plot_dates(ends)
-    bound = reading.evaluation.bound.value - reading.score(RULE).profit
+    bound = reading.score(RULE).value("regret")
     bound_x, bound_y = _bound_curve(reading)
 
     def draw(figure: Figure, layout: Layout) -> None:
@@ -278,7 +278,7 @@ def regret_picture(reading: Reading) -> Picture:
             + ("" if reading.focus == PLANNER else f", {subject(reading.focus)} {focus_money}")
         ),
         caption=(
-            "Profit of the DP less that of the policy, summed by hour and by month. A start is "
+            "Booked profit of the DP less that of the policy, by hour and by month. A start is "
             "paid in the hour in which it happens and earned back later, so single hours can lie "
             "below zero."
         ),

@@ -105,7 +105,7 @@ def ledger_picture(reading: Reading) -> Picture:
             color=[FOCUS if value >= 0 else MISSED for value in bars],
         )
         span = float(np.abs(bars).max()) or 1.0
-        last.set_xlim(-1.75 * span, 1.75 * span)
+        last.set_xlim(-(2.5 if layout.narrow else 1.75) * span, 1.75 * span)
         for k, value in enumerate(bars):
             _beside(last, float(value), k, reading.money(float(value), signed=True))
         last.axvline(0.0, color=MUTED, linewidth=0.8)

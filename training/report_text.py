@@ -215,10 +215,9 @@ def verdict(reading: Reading) -> list[str]:
         sentences.append(_against_planner(reading, who))
     best = reading.ranked[0]
     head = "It" if best.name == focus.name else f"Highest profit has {subject(best.name)}: it"
-    bound = reading.evaluation.bound.value
     sentences.append(
         f"{head} earned {reading.money(best.profit)} {currency}. At most "
-        f"{reading.money(bound - best.profit)} {currency} more could be earned at all: no policy "
+        f"{reading.money(best.value('regret'))} {currency} more could be earned at all: no policy "
         f"passes the {BOUND_LABEL}."
     )
     return [sentence(text) for text in sentences]

@@ -61,7 +61,7 @@ def score_table(evaluation: Evaluation) -> Table:
             *_cells(score, scale, digits),
             style="bold" if score.name == reading.focus else "",
         )
-    over_rule = evaluation.bound.value - reading.score(RULE).profit
+    over_rule = reading.score(RULE).value("regret")
     table.add_section()
     table.add_row(
         "bound",

@@ -11,12 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridhash.training.evaluate import Evaluation
+from gridhash.training.metrics import METRICS
 from gridhash.training.report import write_report
+from gridhash.training.report_index import write_index
 from gridhash.training.report_plots import busiest_week, difference_map
+from gridhash.training.report_policy import (
+    RATIO_EDGES,
+    power_by_price_and,
+    regret_table,
+    shadow_picture,
+)
 from gridhash.training.report_profiles import ledger_sums, running_by_ratio
 from gridhash.training.report_svg import SCHEMES, spread
 from gridhash.training.report_text import label, read, verdict
-from gridhash.training.results import scenario_entry
+from gridhash.training.results import results_of, scenario_entry
+from gridhash.training.sensitivity import Variant, VariantScore
 
 HOSTILE = 'learned <script>alert("x")</script> & $\\frac{1}{0}$ "quoted"'
 VOID = {"meta", "br", "hr", "img", "link", "input", "path", "use", "rect", "image", "circle"}
@@ -189,10 +198,15 @@ def test_light_and_dark_colours_are_roles_and_no_figure_names_one(source: str) -
 
 
 def test_every_figure_stands_there_for_wide_and_narrow_screens_with_a_name(source: str) -> None:
-    keys = ["week", "cumulative", "ledger", "duration", "regret", "heat_map", "hottest_day"]
+    keys = [
+        "seeds", "ledger", "cumulative", "week", "map", "duration", "regret", "regret_map",
+        "heat_map", "hottest_day",
+    ]  # fmt: skip
 
     assert re.findall(r'<section id="(\w+)"><h2>[^<]*</h2><figure>', source) == keys
-    assert len(re.findall(r'<svg viewBox="[^"]*" role="img" aria-label="[^"]+">', source)) == 14
+    assert len(
+        re.findall(r'<svg viewBox="[^"]*" role="img" aria-label="[^"]+">', source)
+    ) == 2 * len(keys)
 
 
 def test_ids_on_the_page_are_unique(source: str) -> None:
@@ -325,3 +339,117 @@ def test_labels_are_moved_apart_in_their_order(heights: list[float], gap: float)
     assert len(moved) == len(heights)
     assert (np.diff(moved) >= gap - 1e-9).all()
     assert np.mean(moved) == pytest.approx(np.mean(heights))
+
+
+def test_the_hashprice_is_stated_at_the_top(source: str, evaluation: Evaluation) -> None:
+    header = source.partition("</header>")[0]
+
+    assert "27.45 USD/(PH/s)/day at 0.85 EUR per USD, assumed, undated" in header
+    assert evaluation.card.sentence in Page(source).text
+
+
+def test_every_metric_stands_there_with_its_definition(source: str, evaluation: Evaluation) -> None:
+    page = Page(source)
+
+    for metric in METRICS:
+        value = evaluation.score("learned").metrics[metric.name]
+        rows = [row for row in page.rows if row and row[0].split("|")[0] == metric.label]
+        others = [evaluation.score(n).metrics[metric.name] for n in ("always_on", "level_rule")]
+        if value is None and others == [None, None]:
+            assert rows == []
+            continue
+        assert rows[0][-1] == metric.definition
+
+
+def test_the_policy_map_is_by_price_and_hour_where_there_is_no_surplus(
+    evaluation: Evaluation,
+) -> None:
+    reading = read(evaluation)
+
+    mean, edges, what, counts = power_by_price_and(reading, "level_rule")
+
+    assert what.startswith("hour of the day")
+    assert mean.shape == counts.shape == (24, len(RATIO_EDGES) - 1)
+    assert len(edges) == 25
+    assert counts.sum() == len(evaluation.run("level_rule").frame)
+    cheap, dear = RATIO_EDGES[1:] <= 0.875, RATIO_EDGES[:-1] >= 1.125
+    assert np.nanmin(mean[:, cheap]) > 0.9
+    assert np.nanmax(mean[:, dear]) < 0.1
+    whole = np.nansum(mean * counts) / counts.sum()
+    assert whole == pytest.approx(evaluation.score("level_rule").value("load_frac"))
+
+
+def test_the_regret_map_adds_up_to_what_was_lost_to_the_planner(evaluation: Evaluation) -> None:
+    lost, months = regret_table(read(evaluation))
+
+    assert lost.shape == (24, 2)
+    assert months == ["2018-10", "2018-11"]
+    behind = evaluation.score("day_ahead_dp").profit - evaluation.score("learned").profit
+    assert lost.sum() == pytest.approx(behind)
+
+
+def test_shadow_prices_are_drawn_of_a_policy_that_acts_by_them(evaluation: Evaluation) -> None:
+    reading = read(evaluation)
+    assert shadow_picture(reading) is None
+    run = evaluation.run("learned")
+    frame = run.frame.assign(shadow_price_per_kwh_loop_a=0.01, shadow_price_per_kwh_loop_b=-0.01)
+    acting = replace(
+        evaluation,
+        runs=tuple(replace(r, frame=frame) if r.name == "learned" else r for r in evaluation.runs),
+    )
+
+    drawn = shadow_picture(read(acting))
+
+    assert drawn is not None
+    assert "held power back in 50 % of the time" in drawn.title
+    assert "mean 0.00, from −10.00 to 10.00 EUR/MWh" in drawn.caption
+
+
+def test_seeds_variants_and_caveats_are_shown_where_there_are_some(
+    evaluation: Evaluation, tmp_path: Path
+) -> None:
+    score = evaluation.score("learned")
+    seeds = tuple(replace(score.seeds[0], run_name=f"learned-seed{k}", seed=k) for k in range(3))
+    gains = [
+        VariantScore(name=s.name, profit=s.profit, over_rule=s.over_rule, gap_closed=s.gap_closed)
+        for s in evaluation.scores
+        if s.name != "always_on"
+    ]
+    several = replace(
+        evaluation,
+        scores=tuple(
+            replace(s, seeds=seeds, note="zero-shot: trained elsewhere") if s is score else s
+            for s in evaluation.scores
+        ),
+        runs=tuple(
+            replace(r, name="learned-seed0") if r.name == "learned" else r for r in evaluation.runs
+        ),
+        sensitivity=(Variant(name="hashprice -40 %", scores=tuple(gains)),),
+        not_played={"other.bundle": "12 features differ"},
+        stopped=True,
+    )
+
+    page = Page(_write(several, tmp_path))
+
+    assert page.row("learned, seed 2")[1] == _amount(score.profit)
+    assert page.row("hashprice −40 %")
+    assert "Learned: zero-shot: trained elsewhere." in page.text
+    assert "other.bundle did not play: 12 features differ." in page.text
+    assert "stopped before all had played" in page.text
+    assert "circles: each training seed" in page.text
+
+
+def test_the_page_above_several_reports_links_them_and_ranks_policies(
+    evaluation: Evaluation, tmp_path: Path
+) -> None:
+    first = scenario_entry(evaluation)
+    second = first.model_copy(update={"name": "another"})
+
+    write_index(results_of([first, second]), tmp_path / "report.html")
+
+    source = (tmp_path / "report.html").read_text(encoding="utf-8")
+    page = Page(source)
+    assert ("href", "another/report.html") in page.attributes
+    assert page.row("day-ahead DP")[1].startswith("99")
+    assert page.row("always on")[2:4] == ["0.0 %", "0.0 %"]
+    assert '<section id="profiles">' in source
