@@ -18,6 +18,7 @@ from gridhash.cli_options import (
     WorkLevels,
     request_of,
 )
+from gridhash.errors import ConfigError
 from gridhash.terminal import console
 
 
@@ -108,6 +109,9 @@ def evaluate(
         "work_levels": work_levels,
     }
     names: list[str | None] = [*scenarios] if scenarios else [None]
+    for name in scenarios or ():
+        if name.rstrip("/").endswith(".bundle"):
+            raise ConfigError(f"{name} is a bundle, no scenario: write --bundle before each bundle")
     options = EvaluateOptions(
         folder=out,
         bundles=tuple(bundle or ()),

@@ -521,6 +521,7 @@ def test_a_baseline_that_a_site_has_not_is_refused_by_name(run_cli: RunCli, tmp_
         (["--hashprice-date", "2026-09-01"], "give both"),
         (["--ablate", "forecast"], "name one with --bundle"),
         (["--hashprice", "-3"], "must be above zero"),
+        (["a.bundle", "b.bundle"], "a.bundle is a bundle, no scenario: write --bundle before each"),
     ],
 )
 def test_options_of_evaluate_that_cannot_be_are_refused(
