@@ -10,12 +10,14 @@ from gridhash.agents.tuning import play_profits
 from gridhash.envs.columns import SURPLUS
 from gridhash.envs.observation import horizon_periods
 from gridhash.envs.scenario import Scenario
-from gridhash.units import SECONDS_PER_DAY
+from gridhash.units import DAYS_PER_YEAR, SECONDS_PER_DAY
 
 HELD_OUT_FRAC = 0.25
 """Last part of the training span, on which settings are chosen."""
 FEWEST_DAYS = 20.0
 """Training span below which there is too little to hold out, and the default settings hold."""
+FEWEST_YEARS_OF_SEASONS = 2
+"""Years of training from which seasons may have chains of their own."""
 ALTERNATIVES: tuple[Mapping[str, Any], ...] = (
     {"second": "ahead"},
     {"second": "surplus"},
@@ -80,5 +82,8 @@ def is_worth_trying(
     if changed.second == "ahead" and horizon_periods(scenario.site) < 2:
         return False
     if not changed.second and changed.n_second != settings.n_second:
+        return False
+    days = (rows[1] - rows[0]) * scenario.trace.period_s / SECONDS_PER_DAY
+    if changed.n_seasons > 1 and days < FEWEST_YEARS_OF_SEASONS * DAYS_PER_YEAR:
         return False
     return changed.n_prices * (changed.n_second if changed.second else 1) <= MOST_STATES

@@ -3,6 +3,7 @@
 import io
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from gridhash.agents.policy import ObservationReader
 from gridhash.agents.price_chain import ChainSettings, PriceChain, fit_chain
 from gridhash.agents.rules import Hysteresis, LevelRule
 from gridhash.agents.stochastic_dp import SHAPES, StochasticDP, solve_table
-from gridhash.agents.stochastic_tuning import tune_stochastic_dp
+from gridhash.agents.stochastic_tuning import is_worth_trying, tune_stochastic_dp
 from gridhash.config import SiteConfig
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
@@ -226,6 +227,29 @@ def test_settings_are_chosen_where_there_is_enough_to_hold_out(noisy: Scenario) 
     assert untuned.arrays["table"].shape[:2] == (48, ChainSettings().n_prices)
     assert tuned.arrays["table"].shape[1] <= 160
     assert tuned.arrays["table"].shape[:2] != untuned.arrays["table"].shape[:2]
+
+
+@pytest.mark.parametrize(
+    ("change", "tried"),
+    [
+        ({"n_prices": 24}, True),
+        ({"n_prices": 200}, False),
+        ({"second": "ahead"}, True),
+        ({"second": "surplus"}, False),
+        ({"n_second": 9}, False),
+        ({"n_seasons": 4}, False),
+        ({"weekends": True}, True),
+    ],
+)
+def test_only_changes_that_mean_something_are_tried(
+    change: dict[str, Any], tried: bool, noisy: Scenario
+) -> None:
+    """120 days without surplus, and no second feature so far."""
+    changed = replace(ChainSettings(), **change)
+
+    assert (
+        is_worth_trying(noisy, (noisy.first_row, noisy.n_rows), ChainSettings(), changed) is tried
+    )
 
 
 @pytest.mark.parametrize(
