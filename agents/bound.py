@@ -10,8 +10,9 @@ bent is bent in favour of profit:
 - Starting rigs may take another level than the rest of their group.
 - Fans follow tangents below their law in the heat of the interval; pumps run in proportion to the
   rigs. Where energy has a negative price, a chord above the law limits what they can burn.
-- Rigs whose power depends on their temperature may be as cold as any chip can be, or as hot where
-  burning pays, whatever the loop is. Heaters, limits on starts in the cold and repairs cost
+- Rigs whose power depends on their temperature may be as cold in each interval as a chip can be
+  then that had no heat (`gridhash.agents.coldest`), or as hot where burning pays, whatever the loop
+  is. Heaters, limits on starts in the cold and repairs cost
   nothing. Rigs that fail do so at will, draw no standby then, and come back as free to start: their
   groups have no minimum times.
 - Tariff and programs: `gridhash.agents.bound_tariff`, `bound_programs`, `bound_months`.
@@ -24,7 +25,7 @@ it holds even if the solver stopped early.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +38,7 @@ from gridhash.agents.bound_months import (
 from gridhash.agents.bound_programs import add_programs
 from gridhash.agents.bound_tariff import Energy, add_tariff
 from gridhash.agents.bound_window import scenario_window
+from gridhash.agents.coldest import coldest_chips
 from gridhash.agents.day_ahead_dp import settled_price_per_kwh
 from gridhash.agents.linear_program import LinearProgram, Solution
 from gridhash.agents.rig_class import RigClass, rig_classes
@@ -50,13 +52,14 @@ from gridhash.agents.rig_program import (
 )
 from gridhash.envs.batched_site import START_COOLANT_C
 from gridhash.envs.columns import OUTDOOR, PAUSE, SURPLUS, WET_BULB
-from gridhash.envs.parameters import Ints, SiteParameters
+from gridhash.envs.parameters import Floats, Ints, SiteParameters
 from gridhash.envs.scenario import Scenario
 from gridhash.envs.thermal import temperature_power_frac
 from gridhash.errors import DataError
 from gridhash.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 COLDEST_START_C, HOTTEST_START_C = START_COOLANT_C
+ROUNDING_K = 1e-6
 FADED_K = 1e-3
 FADING_TIMES = 20.0
 """Time constants after which 100 K have long become less than `FADED_K`."""
@@ -196,7 +199,7 @@ def window_program(
     if programs.present:
         pays_to_burn = np.ones(n, dtype=np.bool_)
     paused = market[:, PAUSE] > 0.0
-    hottest_c, coldest_c = _extreme_temperatures(scenario, rows, classes)
+    hottest_c = float(market[:, OUTDOOR].max())
     program = LinearProgram()
     cooling_kw = float((params.fan_kw + params.pump_kw + params.freeze_heater_kw).sum())
     most_kw = params.max_rig_kw * max(rigs.hot_frac for rigs in classes) + cooling_kw
@@ -219,12 +222,19 @@ def window_program(
         contract=program.add_rows(n, upper=rig_cap_kw) if may_exceed_cap else None,
         minimum_up_holds=~paused & _minimum_up_holds(params, hottest_c),
         pays_to_burn=pays_to_burn,
-        coldest_c=np.full(n, coldest_c),
+        coldest_c=np.zeros(n),
     )
     intervals = equal_intervals(n, hours)
     before: Sequence[RigStart | None] = [None] * len(classes) if starts is None else starts
     columns = [
-        add_rigs(program, rigs, intervals, market, site_rows, start)
+        add_rigs(
+            program,
+            rigs,
+            intervals,
+            market,
+            replace(site_rows, coldest_c=_coldest_c(scenario, rows, rigs)),
+            start,
+        )
         for rigs, start in zip(classes, before, strict=True)
     ]
     energy = Energy(imported=imported, from_surplus=from_surplus)
@@ -238,20 +248,42 @@ def window_program(
     return WindowProgram(program, intervals, balance, energy, classes, columns, months)
 
 
-def _extreme_temperatures(
-    scenario: Scenario, rows: tuple[int, int], classes: list[RigClass]
-) -> tuple[float, float]:
-    """Return the hottest outdoors of a window and the coldest that any chip or loop can be [°C].
+def _coldest_c(scenario: Scenario, rows: tuple[int, int], rigs: RigClass) -> Floats:
+    """Return how cold a chip of a class can be at most in each interval, (T,) [°C].
 
-    Nothing is colder than what episodes start with, and than what heat went to since what was
-    before has faded (`_fading_s`).
+    Of a class whose power does not follow its chips the number means nothing.
     """
-    faded_rows = min(_fading_s(scenario.params) / scenario.trace.period_s, scenario.n_rows)
-    first = max(scenario.first_row, rows[0] - math.ceil(faded_rows))
-    lately = scenario.market[first : rows[1]]
-    sinks = [rigs.sink(lately[:, OUTDOOR], lately[:, WET_BULB])[0].min() for rigs in classes]
-    hottest_c = float(scenario.market[rows[0] : rows[1], OUTDOOR].max())
-    return hottest_c, float(min(COLDEST_START_C, *sinks)) - FADED_K
+    params, steps = scenario.params, scenario.steps_per_row
+    n = (rows[1] - rows[0]) * steps
+    if rigs.power_per_k == 0.0:
+        return np.full(n, COLDEST_START_C)
+    faded_rows = min(_fading_s(params) / scenario.trace.period_s, scenario.n_rows)
+    first = min(max(scenario.first_row, rows[0] - math.ceil(faded_rows)), rows[0])
+    market = scenario.market
+    sink_c, share = rigs.sink(market[: rows[1], OUTDOOR], market[: rows[1], WET_BULB])
+    before_c = float(sink_c[min(scenario.first_row, first) : first + 1].min())
+    start_c = min(COLDEST_START_C, before_c)
+    lately = np.repeat(sink_c[first:], steps), np.repeat(share[first:], steps)
+    coldest_c = np.full((len(rigs.groups), len(lately[0])), start_c)
+    for own_c, g in zip(coldest_c, rigs.groups, strict=True):
+        if rigs.fails:  # rigs under repair leave the loop, whose terms then are others
+            own_c[:] = min(start_c, float(sink_c[first:].min()))
+            continue
+        coldest_chips(
+            lately[0],
+            lately[1] * params.heat_rejection_min_kw_per_k[g],
+            lately[1] * params.heat_rejection_kw_per_k[g],
+            params.n_rigs[g],
+            params.chip_to_coolant_k_per_kw[g],
+            params.rig_heat_capacity_kj_per_k[g],
+            params.loop_heat_capacity_kj_per_k[g],
+            params.interval_s,
+            start_c,
+            (rows[0] - first) * steps,
+            COLDEST_START_C,
+            own_c,
+        )
+    return np.asarray(coldest_c[:, -n:].min(axis=0) - ROUNDING_K)
 
 
 def _fading_s(params: SiteParameters) -> float:
