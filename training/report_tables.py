@@ -48,6 +48,8 @@ def _value(metric: Metric, value: float | None) -> str:
     if metric.unit == "1" and metric.name.endswith("_frac"):
         return number(100.0 * value, 1)
     size = abs(value)
+    if size == 0.0:
+        return "0"
     return number(value, 0 if size >= 1000.0 else 1 if size >= 100.0 else 2 if size >= 0.1 else 4)
 
 

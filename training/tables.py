@@ -110,8 +110,10 @@ def _title(evaluation: Evaluation) -> str:
     scenario = evaluation.scenario
     index = scenario.trace.starts.tz_convert(scenario.site.timezone)
     first, last = evaluation.rows
+    site = scenario.site.name
+    named = "" if evaluation.name == site else f"{evaluation.name}: "
     return (
-        f"{scenario.site.name} on {scenario.trace.area}, {index[first]:%Y-%m-%d} to "
+        f"{named}{site} on {scenario.trace.area}, {index[first]:%Y-%m-%d} to "
         f"{index[last - 1]:%Y-%m-%d}"
     )
 
