@@ -22,7 +22,9 @@ from gridhash.agents.bound import Bound, perfect_foresight_bound
 from gridhash.agents.policy import Policy
 from gridhash.agents.roster import policy_names, tuned_policy
 from gridhash.agents.rule_registry import RULES, build_rule, parameters_of
+from gridhash.data.fetch.folder_lock import locked
 from gridhash.envs.ledger import LEDGER_NAMES
+from gridhash.errors import TrainingError
 from gridhash.training import checkpoint
 from gridhash.training.cell_keys import Keys, is_current, keys_of, named, training_settings
 from gridhash.training.cells import (
@@ -47,6 +49,7 @@ from gridhash.training.spans import Rows
 from gridhash.training.stopwatch import Stopwatch
 from gridhash.training.train import train_policy
 
+LOCKS = "locks"
 Progress = Callable[[str, int, int], None]
 """Called with (what is done, steps done, steps in all)."""
 
@@ -78,8 +81,13 @@ class CellMaker:
         Raises
         ------
         GridhashError
-            As tuning, training, playing and the bound do.
+            If another process makes it, and as tuning, training, playing and the bound do.
         """
+        busy = TrainingError(f"{cell_id.stem} is being made by another process")
+        with locked(self.work / LOCKS / cell_id.stem, busy=busy):
+            return self._make(cell_id, progress)
+
+    def _make(self, cell_id: CellId, progress: Progress | None) -> Cell:
         keys = keys_of(cell_id)
         work = self._work_folder(cell_id, keys)
         if cell_id.policy == BOUND:

@@ -1,6 +1,7 @@
 """Makes the result cells that are missing or out of date, one after the other, and the page."""
 
 import _thread
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,10 +51,16 @@ def make_results(order: Order, *, cells: Path, work: Path, page_at: Path, consol
     """Make what is missing, then the page; return whether all of the order is made.
 
     Baselines of every scenario come first, learned policies last. What fails is said and left
-    out; Ctrl-C, a kill or the end of the budget loses at most a minute of work.
+    out; Ctrl-C, a kill or the end of the budget loses at most a minute of work. Several
+    processes may work at once: a cell that another makes is left to it.
     """
     interrupt = Timer(order.budget_s or 0.0, _thread.interrupt_main)
     interrupt.daemon = True
+    # A shell starts what runs in the background deaf to interrupts, the budget's among them.
+    before = {
+        number: signal.signal(number, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     if order.budget_s is not None:
         interrupt.start()
     failed = False
@@ -66,6 +73,8 @@ def make_results(order: Order, *, cells: Path, work: Path, page_at: Path, consol
         failed = True
     finally:
         interrupt.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
     write_page(cells, page_at, console)
     return not failed
 
@@ -77,14 +86,21 @@ def _make_scenario(
     try:
         wanted = [one for one in wanted_cells(scenario, order) if (one.policy == LEARNED) == learns]
         missing = [one for one in wanted if not is_current(one, cells)]
-        maker = None
-        for cell_id in missing:
-            maker = maker or CellMaker(scenario, folder=cells, work=work, console=console)
-            _make_one(maker, cell_id, console)
+        if not missing:
+            return True
+        maker = CellMaker(scenario, folder=cells, work=work, console=console)
     except GridhashError as err:
         console.print(f"{scenario}: {err}", markup=False)
         return False
-    return True
+    is_whole = True
+    for cell_id in missing:
+        try:
+            if not is_current(cell_id, cells):  # another process may have made it meanwhile
+                _make_one(maker, cell_id, console)
+        except GridhashError as err:
+            console.print(f"{cell_id.stem}: {err}", markup=False)
+            is_whole = False
+    return is_whole
 
 
 def wanted_cells(scenario: str, order: Order) -> list[CellId]:

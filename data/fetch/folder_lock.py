@@ -1,4 +1,4 @@
-"""One fetch at a time in one folder, across processes; released even by a kill."""
+"""One process at a time in one folder; released even by a kill."""
 
 import sys
 from collections.abc import Iterator
@@ -7,23 +7,24 @@ from pathlib import Path
 from typing import IO
 
 from gridhash.data.fetch.request import FetchError
+from gridhash.errors import GridhashError
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, busy: GridhashError | None = None) -> Iterator[None]:
     """Hold the folder.
 
     Raises
     ------
-    FetchError
-        If another process holds it.
+    GridhashError
+        `busy`, or a FetchError where None, if another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("a+b") as file:
         try:
             _lock(file)
         except OSError as err:
-            raise FetchError(
+            raise busy or FetchError(
                 f"{folder}: another fetch is writing here; wait until it has ended"
             ) from err
         yield

@@ -1,5 +1,6 @@
 """Cells made, kept, resumed and found out of date, on half a year of the sample."""
 
+import signal
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -12,8 +13,9 @@ from gridhash.agents.bound import perfect_foresight_bound
 from gridhash.agents.roster import tuned_policy
 from gridhash.agents.rules import LevelRule
 from gridhash.agents.tuning import SearchBudget
+from gridhash.data.fetch.folder_lock import locked
 from gridhash.envs.open_scenario import ScenarioRequest
-from gridhash.errors import DataError, PolicyError
+from gridhash.errors import DataError, PolicyError, TrainingError
 from gridhash.training import cell_keys, checkpoint
 from gridhash.training.cell_keys import is_current, keys_of
 from gridhash.training.cell_maker import CellMaker
@@ -57,7 +59,7 @@ def test_a_cell_holds_what_was_played_and_reads_back(maker: CellMaker, tmp_path:
     assert decision_us is not None
     assert decision_us > 0
     assert cell.synthetic == ()
-    assert list((tmp_path / "work").iterdir()) == [], "nothing is left behind"
+    assert [p.name for p in (tmp_path / "work").iterdir()] == ["locks"], "nothing is left behind"
 
 
 def test_the_bound_is_kept_by_day_and_is_above_every_policy(maker: CellMaker) -> None:
@@ -150,7 +152,7 @@ def test_the_learned_policy_is_trained_with_its_seed_and_resumed_where_a_checkpo
     assert path_of(cell.id, maker.folder).name == "half-year-learned-seed3.json"
 
 
-def test_results_are_made_once_and_stop_in_order_at_the_end_of_the_budget(tmp_path: Path) -> None:
+def test_results_are_made_once_and_a_scenario_that_fails_stops_no_other(tmp_path: Path) -> None:
     out = StringIO()
     console = Console(file=out, width=200)
     where: dict[str, Any] = {
@@ -169,9 +171,32 @@ def test_results_are_made_once_and_stop_in_order_at_the_end_of_the_budget(tmp_pa
     assert make_results(replace(order, scenarios=(CASE,)), **where)
     assert {p.name: p.stat().st_mtime_ns for p in (tmp_path / "cells").iterdir()} == made
 
-    more = Order(scenarios=(CASE,), policies=("bound",), budget_s=0.05)
-    assert not make_results(more, **where)
-    assert "Stopped in order" in out.getvalue()
+
+def test_the_budget_ends_a_run_that_was_started_deaf_to_interrupts(tmp_path: Path) -> None:
+    """As a shell starts it in the background; afterwards all is as before."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        is_whole = make_results(
+            Order(scenarios=(CASE,), policies=("bound",), budget_s=0.05),
+            cells=tmp_path / "cells",
+            work=tmp_path / "work",
+            page_at=tmp_path / "page.md",
+            console=Console(file=StringIO()),
+        )
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert not is_whole
+
+
+def test_a_cell_that_another_process_makes_is_left_to_it(maker: CellMaker, tmp_path: Path) -> None:
+    with (
+        locked(tmp_path / "work" / "locks" / "half-year-always_off-seed0"),
+        pytest.raises(TrainingError, match="always_off-seed0 is being made by another process"),
+    ):
+        maker.make(cell_id("always_off"))
+    assert maker.make(cell_id("always_off")).profit("test") is not None
 
 
 def test_seeds_are_for_the_learned_policy_alone() -> None:
