@@ -24,11 +24,11 @@ def interval_profit(
     `price_per_kwh` is all-in; cooling is that of `pue_for_planning`.
     """
     power_frac = params.start_power_frac[g, age]
-    idle_kw = (1.0 - power_frac) * params.standby_kw[g]
+    idle_kw = (1.0 - power_frac) * params.groups[g].standby_kw
     kwh_cost = price_per_kwh * params.pue_for_planning
     phs_value = revenue_per_phs_day / 24.0 * params.start_hash_frac[g, age]
     best = -np.inf
-    for level in range(params.n_levels[g]):
+    for level in range(params.groups[g].n_levels):
         kw = power_frac * params.level_kw[g, level] + idle_kw
         best = max(best, params.level_phs[g, level] * phs_value - kw * kwh_cost)
     return float(best * params.interval_s / 3600.0)
@@ -51,7 +51,7 @@ def price_interval(
         else:
             rate[age] = rate[last]
     hours = params.interval_s / 3600.0
-    return float(-params.standby_kw[g] * params.pue_for_planning * price_per_kwh * hours)
+    return float(-params.groups[g].standby_kw * params.pue_for_planning * price_per_kwh * hours)
 
 
 @njit
@@ -65,13 +65,13 @@ def step_back(
     """
     n_up, n_down = up.shape[0], down.shape[0]
     stop = rest + down[1]
-    start = rate[0] - params.start_cost[g] + up[1]
+    start = rate[0] - params.groups[g].start_cost + up[1]
     for age in range(1, n_up):
         run = rate[age] + up[min(age + 1, n_up - 1)]
-        up[age] = run if age < params.n_up_lock[g] else max(run, stop)
+        up[age] = run if age < params.groups[g].n_up_lock else max(run, stop)
     for age in range(1, n_down):
         stay = rest + down[min(age + 1, n_down - 1)]
-        down[age] = stay if age < params.n_down_lock[g] else max(stay, start)
+        down[age] = stay if age < params.groups[g].n_down_lock else max(stay, start)
 
 
 @njit
@@ -102,7 +102,7 @@ def plan_rig(
             step_back(params, g, rate, rest, up, down)
     last_up, last_down = up.shape[0] - 1, down.shape[0] - 1
     advantage[0] = rate[last_up] + up[last_up] - rest - down[1]
-    advantage[1] = rate[0] - params.start_cost[g] + up[1] - rest - down[last_down]
+    advantage[1] = rate[0] - params.groups[g].start_cost + up[1] - rest - down[last_down]
 
 
 @njit
@@ -128,7 +128,7 @@ def share_on_surplus(
         scratch[2],
     )
     for g in range(share.shape[0]):
-        share[g] = min(1.0, scratch[1, g] / (params.n_rigs[g] * params.level_kw[g, 0]))
+        share[g] = min(1.0, scratch[1, g] / (params.groups[g].n_rigs * params.level_kw[g, 0]))
 
 
 @njit
@@ -189,7 +189,7 @@ def decide(
     are the same. `price_per_kwh`, (2, H), `scratch`, (4, G), `ages`, (2, U), and `down`, (D,),
     are working memory.
     """
-    n_groups = params.n_rigs.shape[0]
+    n_groups = params.groups.shape[0]
     horizon = price_per_kwh.shape[1]
     share = scratch[3]
     for i in range(observation.shape[0]):
@@ -228,7 +228,7 @@ def decide(
                         down,
                         advantage[i, g, feed],
                     )
-            top = params.n_levels[g] - 1
+            top = params.groups[g].n_levels - 1
             action[i, g] = group_power(
                 params.level_kw[g, 0] / params.level_kw[g, top],
                 float(seen[group_columns[0, g]]),
@@ -273,7 +273,7 @@ def span_advantages(
             rest = price_interval(params, g, price - scratch[3, g] * gain, revenue, rate)
             for t in range((r + 1) * ipp - 1, r * ipp - 1, -1):
                 stop = rest + down[g, 1]
-                start = rate[0] - params.start_cost[g] + up[g, 1]
+                start = rate[0] - params.groups[g].start_cost + up[g, 1]
                 for age in range(1, n_up):
                     running[t, g, age] = rate[age] + up[g, min(age + 1, n_up - 1)] - stop
                 for age in range(1, n_down):

@@ -25,7 +25,7 @@ from gridhash.config import SiteConfig
 from gridhash.envs.columns import REVENUE, SEEN_ALL_IN, SEEN_SURPLUS
 from gridhash.envs.dispatch import dispatch_by_merit
 from gridhash.envs.jit import njit
-from gridhash.envs.levels import level_power_kw
+from gridhash.envs.levels import level_power_kw, top_level_kw
 from gridhash.envs.parameters import Floats, SiteParameters
 
 
@@ -71,19 +71,21 @@ def wanted_power(
 
     An index of kind ``levels`` comes as a float and means the nearest whole number.
     """
-    n_groups = params.n_rigs.shape[0]
+    n_groups = params.groups.shape[0]
     if kind == LEVELS:
         for g in range(n_groups):
-            index = int(min(max(float(action[g]), 0.0), float(params.n_levels[g])) + 0.5)
+            index = int(min(max(float(action[g]), 0.0), float(params.groups[g].n_levels)) + 0.5)
             wanted_kw[g] = level_power_kw(params, g, index)
         return
     if kind == POWER:
         for g in range(n_groups):
             share = min(max(float(action[g]), 0.0), 1.0)
-            wanted_kw[g] = share * params.n_rigs[g] * params.level_kw[g, params.n_levels[g] - 1]
+            wanted_kw[g] = share * params.groups[g].n_rigs * top_level_kw(params, g)
         return
     for g in range(n_groups):
-        scratch[0, g] = min(max(float(action[g]), -1.0), 1.0) * params.shadow_scale_per_kwh[g]
+        scratch[0, g] = (
+            min(max(float(action[g]), -1.0), 1.0) * params.groups[g].shadow_scale_per_kwh
+        )
     dispatch_by_merit(
         params,
         market[row, SEEN_ALL_IN],

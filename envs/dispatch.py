@@ -37,7 +37,7 @@ def levels_worth(
     """
     worth = 1
     n_worth = 0
-    for level in range(params.n_levels[g]):
+    for level in range(params.groups[g].n_levels):
         value = block_value_per_kwh(params, g, level, revenue_per_phs_day)
         worth &= int(value - shadow_per_kwh > price_per_kwh)
         n_worth += worth
@@ -61,7 +61,7 @@ def dispatch_by_merit(
     profit is that of the static operating point: no starts, cooling as planned. `next_level` is
     (G,) scratch memory.
     """
-    n_groups = params.n_rigs.shape[0]
+    n_groups = params.groups.shape[0]
     pue = params.pue_for_planning
     remaining_kw = surplus_kw
     profit_per_h = 0.0
@@ -84,7 +84,7 @@ def dispatch_by_merit(
         best = -1
         best_value = -np.inf
         for g in range(n_groups):
-            if next_level[g] < params.n_levels[g]:
+            if next_level[g] < params.groups[g].n_levels:
                 value = block_value_per_kwh(params, g, int(next_level[g]), revenue_per_phs_day)
                 if value - shadow_per_kwh[g] > best_value:
                     best_value = value - shadow_per_kwh[g]
@@ -108,6 +108,6 @@ def dispatch_by_merit(
         target_kw[best] += taken_kw / pue
         if taken_kw < site_kw * (1.0 - 1e-12):
             # The surplus ended inside this block: higher blocks of the group are worth less.
-            next_level[best] = params.n_levels[best]
+            next_level[best] = params.groups[best].n_levels
         else:
             next_level[best] += 1

@@ -19,9 +19,12 @@ from gridhash.envs.columns import (
     Exogenous,
 )
 from gridhash.envs.fleet import (
+    draw_power,
+    group_cooling_kw,
     grow_older,
-    run_interval,
+    set_cooling,
     start_and_stop,
+    warm_up,
 )
 from gridhash.envs.heat_sink import spray_water_kg
 from gridhash.envs.jit import counted, njit
@@ -110,14 +113,14 @@ class Scratch(NamedTuple):
     """Working memory of a step."""
 
     group: Floats
-    """(5, G)"""
+    """(6, G)"""
     curve: Floats
     """(2, MAX_SEGMENTS)"""
 
 
 def empty_scratch(n_groups: int) -> Scratch:
     """Return working memory for sites of `n_groups` groups."""
-    return Scratch(group=np.zeros((5, n_groups)), curve=np.zeros((2, MAX_SEGMENTS)))
+    return Scratch(group=np.zeros((6, n_groups)), curve=np.zeros((2, MAX_SEGMENTS)))
 
 
 @njit
@@ -157,7 +160,7 @@ def step_sites(
             scratch,
             output.record[i],
         )
-        run_groups(params, exogenous, state, i, row, output.record[i], output.ledger[i])
+        run_groups(params, exogenous, state, i, row, scratch, output.record[i], output.ledger[i])
         book_step(params, programs, exogenous, state, accounts, relative_reward, i, row, output)
         output.row_shown[i] = observe(
             params,
@@ -186,7 +189,7 @@ def choose_setpoint(
     record: Floats,
 ) -> None:
     """Turn the action of a site, (G,), into `state.setpoint_kw` within its limits."""
-    n_groups = params.n_rigs.shape[0]
+    n_groups = params.groups.shape[0]
     market = exogenous.market
     wanted_kw = scratch.group[3]
     setpoint_kw = scratch.group[4]
@@ -197,7 +200,7 @@ def choose_setpoint(
         )
         for g in range(n_groups):
             share = min(max(float(action[g]), -1.0), 1.0)
-            scratch.group[0, g] = share * params.shadow_scale_per_kwh[g]
+            scratch.group[0, g] = share * params.groups[g].shadow_scale_per_kwh
         dispatch_on_curve(
             params,
             scratch.curve,
@@ -229,11 +232,25 @@ def run_groups(
     state: FleetState,
     i: int,
     row: int,
+    scratch: Scratch,
     record: Floats,
     terms: Floats,
 ) -> None:
-    """Run the rigs of a site for one interval: starts, power, heat, failures, trips."""
+    """Run the rigs of a site for one interval: starts, power, heat, failures, trips.
+
+    Three loops rather than one: what a processor does next then belongs to another group, and it
+    need not wait for the long chain of divisions and exponentials of each.
+    """
     market = exogenous.market
+    outdoor_c, wet_bulb_c = market[row, OUTDOOR], market[row, WET_BULB]
+    dew_point_c = market[row, DEW_POINT]
+    group_starts, group_kw, mean_chip_c, n_running = (
+        scratch.group[0],
+        scratch.group[1],
+        scratch.group[2],
+        scratch.group[3],
+    )
+    sink_c, heater_kw = scratch.group[4], scratch.group[5]
     tripped = 0.0
     rig_kw = 0.0
     cooling_kw = 0.0
@@ -246,41 +263,44 @@ def run_groups(
     cold = 0.0
     water_kg = 0.0
     water_cost = 0.0
-    for g in range(params.n_rigs.shape[0]):
+    for g in range(params.groups.shape[0]):
         starts, stops = start_and_stop(state, params, i, g, state.group[i, g, SETPOINT_KW])
-        group_kw, group_cooling_kw, group_phs, group_rejected_kwh = run_interval(
-            state,
-            params,
-            i,
-            g,
-            market[row, OUTDOOR],
-            market[row, WET_BULB],
-            market[row, DEW_POINT],
-        )
+        power_kw, group_phs, mean_chip_c[g], n_running[g] = draw_power(state, params, i, g)
+        group_starts[g] = starts
+        group_kw[g] = power_kw
         started += starts
         stopped += stops
-        start_wear += starts * params.start_cost[g]
-        rig_kw += group_kw
-        cooling_kw += group_cooling_kw
+        start_wear += starts * params.groups[g].start_cost
+        rig_kw += power_kw
         phs += group_phs
+    for g in range(params.groups.shape[0]):
+        sink_c[g], heater_kw[g] = set_cooling(
+            state, params, i, g, group_kw[g], outdoor_c, wet_bulb_c, dew_point_c
+        )
+    for g in range(params.groups.shape[0]):
+        group_rejected_kwh = warm_up(
+            state, params, i, g, group_kw[g], mean_chip_c[g], sink_c[g], heater_kw[g]
+        )
+        cooling_kw += group_cooling_kw(state, params, i, g, n_running[g], heater_kw[g])
         rejected_kwh += group_rejected_kwh
-        if params.water_kg_per_kwh[g] > 0.0:
+        if params.groups[g].water_kg_per_kwh > 0.0:
             group_kg = spray_water_kg(
                 group_rejected_kwh,
-                params.water_kg_per_kwh[g],
-                params.is_wet[g],
-                params.spray_off_below_c[g],
-                market[row, OUTDOOR],
+                params.groups[g].water_kg_per_kwh,
+                params.groups[g].is_wet,
+                params.groups[g].spray_off_below_c,
+                outdoor_c,
             )
             water_kg += group_kg
-            water_cost += group_kg * params.water_price_per_kg[g]
+            water_cost += group_kg * params.groups[g].water_price_per_kg
         grow_older(state, i, g)
-        repair_cost += fail_and_repair(state, params, i, g, starts) * params.repair_cost[g]
+        broken = fail_and_repair(state, params, i, g, group_starts[g])
+        repair_cost += broken * params.groups[g].repair_cost
         summarise_filled(state, params, i, g)
-        cold += hold_cold_starts(state, params, i, g, market[row, DEW_POINT])
-        if state.group[i, g, HOTTEST_C] >= params.chip_trip_c[g]:
+        cold += hold_cold_starts(state, params, i, g, dew_point_c)
+        if state.group[i, g, HOTTEST_C] >= params.groups[g].chip_trip_c:
             state.group[i, g, TRIPPED] = 1.0
-        elif state.group[i, g, COOLANT_C] <= params.coolant_restart_c[g]:
+        elif state.group[i, g, COOLANT_C] <= params.groups[g].coolant_restart_c:
             state.group[i, g, TRIPPED] = 0.0
         tripped += state.group[i, g, TRIPPED]
     record[RIG] = rig_kw

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from gridhash.envs.jit import njit
+from gridhash.envs.jit import counted, njit
 from gridhash.envs.parameters import Floats, Ints, SiteParameters
 from gridhash.errors import ConfigError, PolicyError
 
@@ -23,7 +23,13 @@ def full_power_kw(params: SiteParameters) -> Floats:
 
 def level_counts(params: SiteParameters) -> Ints:
     """Return how many indexes each group knows (G,): its levels and off."""
-    return params.n_levels + 1
+    return np.asarray(params.n_levels + 1)
+
+
+@njit
+def top_level_kw(params: SiteParameters, g: int) -> float:
+    """Return the power of one rig of a group at its top level [kW]."""
+    return float(params.level_kw[g, counted(params.groups[g].n_levels - 1)])
 
 
 @njit
@@ -31,7 +37,7 @@ def level_power_kw(params: SiteParameters, g: int, index: int) -> float:
     """Return the rig power of a group for an index [kW]; 0 is off."""
     if index <= 0:
         return 0.0
-    return float(params.n_rigs[g] * params.level_kw[g, index - 1])
+    return float(params.groups[g].n_rigs * params.level_kw[g, index - 1])
 
 
 def decode_levels(params: SiteParameters, levels: npt.ArrayLike) -> Floats:

@@ -33,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gridhash.envs.jit import counted, njit
-from gridhash.envs.levels import level_power_kw
+from gridhash.envs.levels import level_power_kw, top_level_kw
 from gridhash.envs.parameters import Floats, Ints, SiteParameters
 from gridhash.envs.state import (
     HOTTEST_C,
@@ -58,9 +58,11 @@ def feasible_range_kw(
     if state.group[i, g, TRIPPED] > 0.0:
         return 0.0, 0.0
     summary = state.group[i, g]
-    top_kw = params.level_kw[g, params.n_levels[g] - 1]
-    cap_frac = load_cap_frac(summary[HOTTEST_C], params.chip_derate_c[g], params.chip_trip_c[g])
-    able = min(summary[RUNNING] + summary[STARTABLE], params.n_rigs[g] * cap_frac)
+    top_kw = top_level_kw(params, g)
+    cap_frac = load_cap_frac(
+        summary[HOTTEST_C], params.groups[g].chip_derate_c, params.groups[g].chip_trip_c
+    )
+    able = min(summary[RUNNING] + summary[STARTABLE], params.groups[g].n_rigs * cap_frac)
     max_kw = able * top_kw
     min_kw = summary[LOCKED_UP] * params.level_kw[g, 0]
     return min(min_kw, max_kw), max_kw
@@ -79,7 +81,7 @@ def limit_setpoint(
 
     Feasible and nearest as the module says. `rig_cap_kw` caps the sum over groups.
     """
-    n_groups = params.n_rigs.shape[0]
+    n_groups = params.groups.shape[0]
     cap_kw = max(rig_cap_kw, 0.0)
     total_kw = 0.0
     last_kw = 0.0
@@ -126,7 +128,7 @@ def _write_ranges(
     state: FleetState, params: SiteParameters, which: Ints, ranges_kw: Floats
 ) -> None:
     for k in range(which.shape[0]):
-        for g in range(params.n_rigs.shape[0]):
+        for g in range(params.groups.shape[0]):
             min_kw, max_kw = feasible_range_kw(state, params, which[k], g)
             ranges_kw[k, g, 0] = min_kw
             ranges_kw[k, g, 1] = max_kw
@@ -163,17 +165,17 @@ def level_mask(
     """
     cap_kw = max(rig_cap_kw, 0.0)
     least_kw = 0.0
-    for g in range(params.n_rigs.shape[0]):
+    for g in range(params.groups.shape[0]):
         low_kw, _ = feasible_range_kw(state, params, i, g)
         least_kw += low_kw
     first = 0
-    for g in range(params.n_rigs.shape[0]):
+    for g in range(params.groups.shape[0]):
         low_kw, high_kw = feasible_range_kw(state, params, i, g)
         if least_kw > cap_kw:
             low_kw, high_kw = 0.0, min(low_kw, cap_kw)
         else:
             high_kw = min(high_kw, cap_kw - (least_kw - low_kw))
-        n_levels = params.n_levels[g]
+        n_levels = params.groups[g].n_levels
         for index in range(n_levels + 1):
             power_kw = level_power_kw(params, g, index)
             if power_kw < low_kw - SAME_LEVEL_KW:

@@ -32,8 +32,10 @@ from gridhash.envs.columns import (
 from gridhash.envs.dispatch import dispatch_by_merit
 from gridhash.envs.feature import Feature
 from gridhash.envs.jit import counted, njit
+from gridhash.envs.levels import top_level_kw
 from gridhash.envs.parameters import Floats, Floats32, Ints, SiteParameters
 from gridhash.envs.program_observation import (
+    clip,
     observe_programs,
     program_row_table,
     program_step_table,
@@ -168,19 +170,13 @@ def squash(x: float) -> float:
 
 
 @njit
-def clip(value: float, bounds: Floats32, k: int) -> float:
-    """Return a value within the bounds of feature `k`."""
-    return float(min(max(value, bounds[k, 0]), bounds[k, 1]))
-
-
-@njit
 def site_value_per_kwh(params: SiteParameters, revenue_per_phs_day: float) -> float:
     """Return the all-in price at which the whole site at its top level earns nothing."""
     phs = 0.0
     kw = 0.0
-    for g in range(params.n_rigs.shape[0]):
-        phs += params.n_rigs[g] * params.level_phs[g, params.n_levels[g] - 1]
-        kw += params.n_rigs[g] * params.level_kw[g, params.n_levels[g] - 1]
+    for g in range(params.groups.shape[0]):
+        phs += params.groups[g].n_rigs * params.level_phs[g, params.groups[g].n_levels - 1]
+        kw += params.groups[g].n_rigs * top_level_kw(params, g)
     return phs / kw * revenue_per_phs_day / 24.0 / params.pue_for_planning
 
 
@@ -190,18 +186,20 @@ def rig_margin_per_h(
 ) -> float:
     """Return what a rig earns per hour by running at its best level, over standing by."""
     best = -np.inf
-    for level in range(params.n_levels[g]):
+    for level in range(params.groups[g].n_levels):
         margin = params.level_phs[g, level] * revenue_per_phs_day / 24.0
         margin -= params.level_kw[g, level] * params.pue_for_planning * price_per_kwh
         best = max(best, margin)
-    return float(best + params.standby_kw[g] * params.pue_for_planning * price_per_kwh)
+    return float(best + params.groups[g].standby_kw * params.pue_for_planning * price_per_kwh)
 
 
 @njit
 def start_loss(params: SiteParameters, g: int, revenue_per_phs_day: float) -> float:
     """Return what starting one rig costs: wear, and the revenue missed while it warms up."""
-    phs = params.level_phs[g, params.n_levels[g] - 1]
-    return float(params.start_cost[g] + params.warm_up_h[g] * phs * revenue_per_phs_day / 24.0)
+    phs = params.level_phs[g, params.groups[g].n_levels - 1]
+    return float(
+        params.groups[g].start_cost + params.groups[g].warm_up_h * phs * revenue_per_phs_day / 24.0
+    )
 
 
 @njit
@@ -229,7 +227,7 @@ def row_features(
     (rows,), is what the newest readings add to price and adders: levy and carbon. `phases` is
     (rows, 6), `bounds` (F, 2); `ahead` (horizon,) and `scratch` (5, G) are working memory.
     """
-    n_groups = params.n_rigs.shape[0]
+    n_groups = params.groups.shape[0]
     n_rows = market.shape[0]
     per_day = round(24.0 / period_h)
     for r in range(n_rows):
@@ -280,7 +278,7 @@ def row_features(
                     standing = max(standing, go_on - 1.0)
             market[r, N_MARKET + 2 * g] = running - standing
             market[r, N_MARKET + 2 * g + 1] = margin
-            full_kw = params.n_rigs[g] * params.level_kw[g, params.n_levels[g] - 1]
+            full_kw = params.groups[g].n_rigs * top_level_kw(params, g)
             out[r, column] = scratch[1, g] / full_kw
             column += N_GROUP_ROW
         for k in range(column):
@@ -303,7 +301,7 @@ def observe(
     `row_shown` is the row whose features `observation` holds already, -1 for none.
     """
     market, rows, bounds = exogenous.market, exogenous.rows, exogenous.bounds
-    n_groups = params.n_rigs.shape[0]
+    n_groups = params.groups.shape[0]
     row = counted(min(state.row[i], market.shape[0] - 1))
     n_row = counted(rows.shape[1])
     if row != row_shown:
@@ -314,8 +312,8 @@ def observe(
     observation[n_row] = left * interval_min
     for g in range(n_groups):
         k = counted(n_row + 1 + g * N_GROUP_STEP)
-        n_rigs = params.n_rigs[g]
-        full_kw = n_rigs * params.level_kw[g, params.n_levels[g] - 1]
+        n_rigs = params.groups[g].n_rigs
+        full_kw = n_rigs * top_level_kw(params, g)
         per_rig = 1.0 / n_rigs
         summary = state.group[i, g]
         later, period = market[row, N_MARKET + 2 * g], market[row, N_MARKET + 2 * g + 1]

@@ -1,7 +1,7 @@
 """A site's configuration as the arrays that the kernel reads."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,51 @@ from gridhash.units import SECONDS_PER_HOUR, W_PER_KW
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+Groups = np.recarray[Any, np.dtype[np.record]]
+
+GROUP_FIELDS = {
+    "n_rigs": np.float64,
+    "n_levels": np.int64,
+    "standby_kw": np.float64,
+    "n_up_lock": np.int64,  # intervals that a started rig must run
+    "n_down_lock": np.int64,
+    "start_cost": np.float64,  # wear of starting one rig [currency]
+    "warm_up_h": np.float64,
+    "shadow_scale_per_kwh": np.float64,  # of action 1: break-even at the configured hashprice
+    "rig_heat_capacity_kj_per_k": np.float64,
+    "chip_to_coolant_k_per_kw": np.float64,
+    "loop_heat_capacity_kj_per_k": np.float64,
+    "heat_rejection_kw_per_k": np.float64,
+    "heat_rejection_min_kw_per_k": np.float64,
+    "heat_rejection_exponent": np.float64,
+    "fan_kw": np.float64,
+    "fan_min_kw": np.float64,  # fan power at the slowest speed
+    "pump_kw": np.float64,
+    "pump_idle_kw": np.float64,
+    "coolant_setpoint_c": np.float64,
+    "chip_derate_c": np.float64,
+    "chip_trip_c": np.float64,
+    "coolant_restart_c": np.float64,
+    "chip_decay": np.float64,  # exp(-interval / (R C_rig))
+    "is_wet": np.float64,  # 1 for a tower that sprays water
+    "spray_off_below_c": np.float64,
+    "spray_off_rejection_frac": np.float64,
+    "water_kg_per_kwh": np.float64,  # make-up per heat rejected with spray; 0: not counted
+    "water_price_per_kg": np.float64,
+    "power_per_k": np.float64,
+    "power_reference_c": np.float64,
+    "coolant_start_min_c": np.float64,  # below it no rig starts; NEVER_C: no limit
+    "condensation_margin_k": np.float64,  # over the dew point; NEVER_C: no limit
+    "freeze_protect_c": np.float64,
+    "freeze_heater_kw": np.float64,  # 0 where there is no heater
+    "hazard_ref_per_h": np.float64,
+    "hazard_reference_c": np.float64,
+    "hazard_activation_ev": np.float64,
+    "failed_per_start": np.float64,
+    "repair_cost": np.float64,  # of one rig that breaks [currency]
+    "repair_per_h": np.float64,  # 1 / mean repair time; 0 where rigs do not fail
+}
+"""What a site has one number of per group, in the order of its record."""
 
 
 class SiteParameters(NamedTuple):
@@ -46,8 +91,9 @@ class SiteParameters(NamedTuple):
     max_rig_kw: float
     reward_scale: float
     """Net hash revenue of the whole site in one interval at the configured hashprice."""
-    n_rigs: Floats
-    n_levels: Ints
+    groups: Groups
+    """(G,) the fields of `GROUP_FIELDS`: all of a group lies side by side, so that the kernel finds
+    it at one address. Each is an array of its own too, (G,): ``params.n_rigs``."""
     level_kw: Floats
     """(G, L) power of one rig at each level; the last level repeats."""
     level_phs: Floats
@@ -57,61 +103,17 @@ class SiteParameters(NamedTuple):
     """(G, L) rig power of the whole group between a level and the one below."""
     level_target_kw: Floats
     """(G, L + 1) rig power of the whole group with none, one … all of its blocks."""
-    standby_kw: Floats
-    n_up_lock: Ints
-    """(G,) intervals that a started rig must run."""
-    n_down_lock: Ints
     start_power_frac: Floats
     """(G, U) share of the interval in which rigs of an age bucket draw power."""
     start_hash_frac: Floats
-    start_cost: Floats
-    """(G,) wear of starting one rig [currency]."""
-    warm_up_h: Floats
-    shadow_scale_per_kwh: Floats
-    """(G,) shadow price of action 1: the group's break-even at the configured hashprice."""
     merit_order: Ints
     """(G,) groups by hash rate per kW at the top level, best first."""
-    rig_heat_capacity_kj_per_k: Floats
-    chip_to_coolant_k_per_kw: Floats
-    loop_heat_capacity_kj_per_k: Floats
-    heat_rejection_kw_per_k: Floats
-    heat_rejection_min_kw_per_k: Floats
-    heat_rejection_exponent: Floats
-    fan_kw: Floats
-    fan_min_kw: Floats
-    """(G,) fan power at the slowest speed."""
-    pump_kw: Floats
-    pump_idle_kw: Floats
-    coolant_setpoint_c: Floats
-    chip_derate_c: Floats
-    chip_trip_c: Floats
-    coolant_restart_c: Floats
-    chip_decay: Floats
-    """(G,) exp(-interval / (R C_rig))."""
-    is_wet: Floats
-    """(G,) 1 for a tower that sprays water."""
-    spray_off_below_c: Floats
-    spray_off_rejection_frac: Floats
-    water_kg_per_kwh: Floats
-    """(G,) make-up water per heat rejected while it is sprayed; 0 where none is counted."""
-    water_price_per_kg: Floats
-    power_per_k: Floats
-    power_reference_c: Floats
-    coolant_start_min_c: Floats
-    """(G,) below it no rig starts; NEVER_C where there is no such limit."""
-    condensation_margin_k: Floats
-    """(G,) over the dew point; NEVER_C where there is no such limit."""
-    freeze_protect_c: Floats
-    freeze_heater_kw: Floats
-    """(G,) 0 where there is no heater."""
-    hazard_ref_per_h: Floats
-    hazard_reference_c: Floats
-    hazard_activation_ev: Floats
-    failed_per_start: Floats
-    repair_cost: Floats
-    """(G,) of one rig that breaks [currency]."""
-    repair_per_h: Floats
-    """(G,) 1 / mean repair time; 0 where rigs do not fail."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a field of every group, (G,)."""
+        if name not in GROUP_FIELDS:
+            raise AttributeError(f"a site has no parameter {name}")
+        return self.groups[name]
 
 
 KG_PER_M3 = 1000.0
@@ -178,71 +180,89 @@ def compile_site(site: SiteConfig) -> SiteParameters:
             * site.hash_revenue_per_phs_day
             * interval_days
         ),
-        n_rigs=per_group([g.n_rigs for g in groups]),
-        n_levels=np.array([len(own) for own in levels], dtype=np.int64),
+        groups=_groups(
+            n_rigs=per_group([g.n_rigs for g in groups]),
+            n_levels=np.array([len(own) for own in levels], dtype=np.int64),
+            standby_kw=per_group(standby_kw),
+            n_up_lock=np.array(n_up_lock, dtype=np.int64),
+            n_down_lock=np.array(n_down_lock, dtype=np.int64),
+            start_cost=per_group([site.start_cost_per_rig for _ in groups]),
+            warm_up_h=per_group([g.warm_up_s / SECONDS_PER_HOUR for g in groups]),
+            shadow_scale_per_kwh=per_group([site.break_even_per_kwh(g) for g in groups]),
+            rig_heat_capacity_kj_per_k=per_group([c.rig_heat_capacity_kj_per_k for c in cooling]),
+            chip_to_coolant_k_per_kw=per_group([c.chip_to_coolant_k_per_kw for c in cooling]),
+            loop_heat_capacity_kj_per_k=per_group([c.loop_heat_capacity_kj_per_k for c in cooling]),
+            heat_rejection_kw_per_k=per_group([c.heat_rejection_kw_per_k for c in cooling]),
+            heat_rejection_min_kw_per_k=per_group(
+                [
+                    heat_rejection_at(
+                        c.heat_rejection_kw_per_k, c.fan_min_speed_frac, c.heat_rejection_exponent
+                    )
+                    for c in cooling
+                ]
+            ),
+            heat_rejection_exponent=per_group([c.heat_rejection_exponent for c in cooling]),
+            fan_kw=per_group([c.fan_kw for c in cooling]),
+            fan_min_kw=per_group([c.fan_kw * c.fan_min_speed_frac**3 for c in cooling]),
+            pump_kw=per_group([c.pump_kw for c in cooling]),
+            pump_idle_kw=per_group(
+                [pump_power_kw(c.pump_kw, c.pump_idle_flow_frac) for c in cooling]
+            ),
+            coolant_setpoint_c=per_group([c.coolant_setpoint_c for c in cooling]),
+            chip_derate_c=per_group([c.chip_derate_c for c in cooling]),
+            chip_trip_c=per_group([c.chip_trip_c for c in cooling]),
+            coolant_restart_c=per_group([c.coolant_restart_c for c in cooling]),
+            chip_decay=per_group(
+                [
+                    math.exp(
+                        -interval_s / (c.chip_to_coolant_k_per_kw * c.rig_heat_capacity_kj_per_k)
+                    )
+                    for c in cooling
+                ]
+            ),
+            is_wet=per_group([float(c.kind == "wet_tower") for c in cooling]),
+            spray_off_below_c=per_group([_or(c.spray_off_below_c, NEVER_C) for c in cooling]),
+            spray_off_rejection_frac=per_group(
+                [_or(c.spray_off_rejection_frac, 1.0) for c in cooling]
+            ),
+            water_kg_per_kwh=per_group([_water_kg_per_kwh(c) for c in cooling]),
+            water_price_per_kg=per_group(
+                [_or(c.water_price_per_m3, 0.0) / KG_PER_M3 for c in cooling]
+            ),
+            power_per_k=per_group([_or(g.power_per_k, 0.0) for g in groups]),
+            power_reference_c=per_group([_or(g.power_reference_c, 0.0) for g in groups]),
+            coolant_start_min_c=per_group([_or(c.coolant_start_min_c, NEVER_C) for c in cooling]),
+            condensation_margin_k=per_group(
+                [_or(c.condensation_margin_k, NEVER_C) for c in cooling]
+            ),
+            freeze_protect_c=per_group([_or(c.freeze_protect_c, NEVER_C) for c in cooling]),
+            freeze_heater_kw=per_group([_or(c.freeze_heater_kw, 0.0) for c in cooling]),
+            hazard_ref_per_h=per_group([f.hazard_ref_per_h if f else 0.0 for f in failures]),
+            hazard_reference_c=per_group([f.reference_c if f else 0.0 for f in failures]),
+            hazard_activation_ev=per_group([f.activation_ev if f else 0.0 for f in failures]),
+            failed_per_start=per_group([f.failed_per_start if f else 0.0 for f in failures]),
+            repair_cost=per_group([f.repair_cost if f else 0.0 for f in failures]),
+            repair_per_h=per_group([1.0 / f.repair_h if f else 0.0 for f in failures]),
+        ),
         level_kw=level_kw,
         level_phs=level_phs,
         block_phs_per_kw=block_phs_per_kw,
         block_kw=block_kw,
         level_target_kw=level_target_kw,
-        standby_kw=per_group(standby_kw),
-        n_up_lock=np.array(n_up_lock, dtype=np.int64),
-        n_down_lock=np.array(n_down_lock, dtype=np.int64),
         start_power_frac=np.array(
             [[running_share(s, g.boot_s, interval_s) for s in ages_s] for g in groups]
         ),
         start_hash_frac=np.array(
             [[running_share(s, g.boot_s + g.warm_up_s, interval_s) for s in ages_s] for g in groups]
         ),
-        start_cost=per_group([site.start_cost_per_rig for _ in groups]),
-        warm_up_h=per_group([g.warm_up_s / SECONDS_PER_HOUR for g in groups]),
-        shadow_scale_per_kwh=per_group([site.break_even_per_kwh(g) for g in groups]),
         merit_order=np.argsort(-efficiency, kind="stable").astype(np.int64),
-        rig_heat_capacity_kj_per_k=per_group([c.rig_heat_capacity_kj_per_k for c in cooling]),
-        chip_to_coolant_k_per_kw=per_group([c.chip_to_coolant_k_per_kw for c in cooling]),
-        loop_heat_capacity_kj_per_k=per_group([c.loop_heat_capacity_kj_per_k for c in cooling]),
-        heat_rejection_kw_per_k=per_group([c.heat_rejection_kw_per_k for c in cooling]),
-        heat_rejection_min_kw_per_k=per_group(
-            [
-                heat_rejection_at(
-                    c.heat_rejection_kw_per_k, c.fan_min_speed_frac, c.heat_rejection_exponent
-                )
-                for c in cooling
-            ]
-        ),
-        heat_rejection_exponent=per_group([c.heat_rejection_exponent for c in cooling]),
-        fan_kw=per_group([c.fan_kw for c in cooling]),
-        fan_min_kw=per_group([c.fan_kw * c.fan_min_speed_frac**3 for c in cooling]),
-        pump_kw=per_group([c.pump_kw for c in cooling]),
-        pump_idle_kw=per_group([pump_power_kw(c.pump_kw, c.pump_idle_flow_frac) for c in cooling]),
-        coolant_setpoint_c=per_group([c.coolant_setpoint_c for c in cooling]),
-        chip_derate_c=per_group([c.chip_derate_c for c in cooling]),
-        chip_trip_c=per_group([c.chip_trip_c for c in cooling]),
-        coolant_restart_c=per_group([c.coolant_restart_c for c in cooling]),
-        chip_decay=per_group(
-            [
-                math.exp(-interval_s / (c.chip_to_coolant_k_per_kw * c.rig_heat_capacity_kj_per_k))
-                for c in cooling
-            ]
-        ),
-        is_wet=per_group([float(c.kind == "wet_tower") for c in cooling]),
-        spray_off_below_c=per_group([_or(c.spray_off_below_c, NEVER_C) for c in cooling]),
-        spray_off_rejection_frac=per_group([_or(c.spray_off_rejection_frac, 1.0) for c in cooling]),
-        water_kg_per_kwh=per_group([_water_kg_per_kwh(c) for c in cooling]),
-        water_price_per_kg=per_group([_or(c.water_price_per_m3, 0.0) / KG_PER_M3 for c in cooling]),
-        power_per_k=per_group([_or(g.power_per_k, 0.0) for g in groups]),
-        power_reference_c=per_group([_or(g.power_reference_c, 0.0) for g in groups]),
-        coolant_start_min_c=per_group([_or(c.coolant_start_min_c, NEVER_C) for c in cooling]),
-        condensation_margin_k=per_group([_or(c.condensation_margin_k, NEVER_C) for c in cooling]),
-        freeze_protect_c=per_group([_or(c.freeze_protect_c, NEVER_C) for c in cooling]),
-        freeze_heater_kw=per_group([_or(c.freeze_heater_kw, 0.0) for c in cooling]),
-        repair_cost=per_group([f.repair_cost if f else 0.0 for f in failures]),
-        hazard_ref_per_h=per_group([f.hazard_ref_per_h if f else 0.0 for f in failures]),
-        hazard_reference_c=per_group([f.reference_c if f else 0.0 for f in failures]),
-        hazard_activation_ev=per_group([f.activation_ev if f else 0.0 for f in failures]),
-        failed_per_start=per_group([f.failed_per_start if f else 0.0 for f in failures]),
-        repair_per_h=per_group([1.0 / f.repair_h if f else 0.0 for f in failures]),
     )
+
+
+def _groups(**fields: Floats | Ints) -> Groups:
+    """Return the records of all groups from one array per field."""
+    dtype = np.dtype(list(GROUP_FIELDS.items()))
+    return np.rec.fromarrays([fields[name] for name in GROUP_FIELDS], dtype=dtype)
 
 
 def _or(value: float | None, absent: float) -> float:

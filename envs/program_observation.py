@@ -249,6 +249,12 @@ def _demand_features(site: SiteConfig, trace: Trace, calendar: Ints) -> list[Flo
 
 
 @njit
+def clip(value: float, bounds: Floats32, k: int) -> float:
+    """Return a value within the bounds of feature `k`."""
+    return float(min(max(value, bounds[k, 0]), bounds[k, 1]))
+
+
+@njit
 def observe_programs(
     params: SiteParameters,
     programs: ProgramParameters,
@@ -264,17 +270,16 @@ def observe_programs(
     value = accounts.value[i]
     per_kw = 1.0 / params.contract_power_kw
     interval_h = params.interval_s / 3600.0
-    first = k
     if programs.demand_charge_per_kw > 0.0:
-        observation[k] = value[MONTH_PEAK_KW] * per_kw
-        observation[k + 1] = value[RATCHET_KW] * per_kw
+        observation[k] = clip(value[MONTH_PEAK_KW] * per_kw, bounds, k)
+        observation[k + 1] = clip(value[RATCHET_KW] * per_kw, bounds, k + 1)
         steps = value[METER_STEPS]
         mean_kw = value[METER_KWH] / (steps * interval_h) if steps > 0.0 else 0.0
-        observation[k + 2] = mean_kw * per_kw
-        observation[k + 3] = steps / programs.metering_steps
+        observation[k + 2] = clip(mean_kw * per_kw, bounds, k + 2)
+        observation[k + 3] = clip(steps / programs.metering_steps, bounds, k + 3)
         k = counted(k + 4)
     if programs.has_quota:
-        observation[k] = value[QUOTA_LEFT_KWH] / programs.surplus_quota_kwh
+        observation[k] = clip(value[QUOTA_LEFT_KWH] / programs.surplus_quota_kwh, bounds, k)
         k = counted(k + 1)
     if programs.balancing:
         slot = counted(calendar[row, c.SLOT])
@@ -282,26 +287,23 @@ def observe_programs(
         period_h = interval_h * params.intervals_per_period
         plan_kw = accounts.plan_kw[i, 0, slot]
         next_kw = accounts.plan_kw[i, (slot + 1) // slots, (slot + 1) % slots]
-        observation[k] = plan_kw * per_kw
-        observation[k + 1] = next_kw * per_kw
-        observation[k + 2] = value[IMPORT_KWH] * per_kw / period_h
-        observation[k + 3] = value[LAST_DEVIATION_KWH] * per_kw / period_h
-        observation[k + 4] = value[BIAS_KWH] / max(value[PLANNED_KWH], 1.0)
+        observation[k] = clip(plan_kw * per_kw, bounds, k)
+        observation[k + 1] = clip(next_kw * per_kw, bounds, k + 1)
+        observation[k + 2] = clip(value[IMPORT_KWH] * per_kw / period_h, bounds, k + 2)
+        observation[k + 3] = clip(value[LAST_DEVIATION_KWH] * per_kw / period_h, bounds, k + 3)
+        observation[k + 4] = clip(value[BIAS_KWH] / max(value[PLANNED_KWH], 1.0), bounds, k + 4)
         k = counted(k + 5)
     if programs.has_reduction:
         due = value[DUE_KWH]
-        observation[k] = value[COMMITTED_KW] * per_kw
-        observation[k + 1] = value[BASELINE_KW] * per_kw
-        observation[k + 2] = value[DELIVERED_KWH] / due if due > 0.0 else 0.0
-        observation[k + 3] = value[CALLS_FAILED]
+        observation[k] = clip(value[COMMITTED_KW] * per_kw, bounds, k)
+        observation[k + 1] = clip(value[BASELINE_KW] * per_kw, bounds, k + 1)
+        observation[k + 2] = clip(value[DELIVERED_KWH] / due if due > 0.0 else 0.0, bounds, k + 2)
+        observation[k + 3] = clip(value[CALLS_FAILED], bounds, k + 3)
         k = counted(k + 4)
     if programs.held_kw > 0.0:
-        observation[k] = value[HELD_KW] * per_kw
+        observation[k] = clip(value[HELD_KW] * per_kw, bounds, k)
         k = counted(k + 1)
     if programs.has_base_point:
-        observation[k] = value[BASE_DEVIATION_KW] * per_kw
+        observation[k] = clip(value[BASE_DEVIATION_KW] * per_kw, bounds, k)
         k = counted(k + 1)
-    for step in range(first, k):
-        j = counted(step)
-        observation[j] = min(max(observation[j], bounds[j, 0]), bounds[j, 1])
     return k

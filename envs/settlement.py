@@ -47,6 +47,7 @@ from gridhash.envs.ledger import (
     HELD_PENALTY,
     IMPORT_ENERGY,
     LEVY,
+    N_LEDGER,
     PAUSE_PAY,
     PAUSE_PENALTY,
     PURCHASE,
@@ -76,6 +77,7 @@ from gridhash.envs.settlement_record import (
     HELD_MISSING,
     IMPORT,
     LIABILITY,
+    N_SETTLEMENT_RECORD,
     PAUSE_EXCESS,
     PV_USED,
 )
@@ -130,7 +132,7 @@ def settle(
         price,
         programs.resale_fee_per_kwh,
     )
-    for k in range(terms.shape[0]):
+    for k in range(N_LEDGER):
         terms[k] = 0.0
     terms[HASH_REVENUE] = phs * market[REVENUE] * hours / 24.0
     terms[IMPORT_ENERGY] = 0.0 if programs.balancing else spot_kw * hours * price
@@ -148,7 +150,7 @@ def settle(
     terms[CAPACITY_PEAK] = metered_kw * market[CAPACITY_WEIGHT] * share_of_row
     terms[REPAIR] = repair_cost
     terms[WATER] = water_cost
-    for k in range(record.shape[0]):
+    for k in range(N_SETTLEMENT_RECORD):
         record[k] = 0.0
     record[PV_USED] = pv_kw
     record[IMPORT] = import_kw

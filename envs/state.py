@@ -3,13 +3,18 @@
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from gridhash.envs.jit import njit
+from gridhash.envs.age_buckets import (
+    BUCKET,
+    DOWN_FIRST,
+    UP_FIRST,
+    Buckets,
+    Counts,
+    filled_range,
+    find_filled,
+)
+from gridhash.envs.jit import counted, njit
 from gridhash.envs.parameters import Floats, Ints, SiteParameters
-
-Counts = npt.NDArray[np.uint32]
-
 
 # Columns of `FleetState.group`. The first seven are its summary, what follows from the buckets:
 # rigs that run, start (do not hash fully yet), must still run, may start now; intervals until every
@@ -34,19 +39,17 @@ Counts = npt.NDArray[np.uint32]
 ) = range(16)
 N_SUMMARY = HOTTEST_C + 1
 N_GROUP = DECAY + 4
-# Columns of `FleetState.filled`; an empty range starts and ends at 0.
-UP_FIRST, UP_END, DOWN_FIRST, DOWN_END = range(4)
 
 
 class FleetState(NamedTuple):
-    """State of N sites of G groups, all float64 but the two cursors and `filled`.
+    """State of N sites of G groups.
 
     Counts are fluid: only the allocator of a real site rounds to whole rigs. The rigs of one
     bucket share a temperature; that of a bucket without rigs is some finite number and means
     nothing. A group's rigs are those in its buckets and the broken ones.
 
-    What a group has one number of lies side by side in `group`, so that the kernel finds it at one
-    address; the properties are views into it.
+    What a group has one number of lies side by side in `group`, and rigs beside their temperature
+    in the buckets, so that the kernel finds them at one address; the properties are views.
     """
 
     row: Ints
@@ -55,15 +58,32 @@ class FleetState(NamedTuple):
     """(N,) dispatch intervals gone since the start of that period."""
     group: Floats
     """(N, G, N_GROUP) columns as above: summary, temperature, power, loop terms."""
-    up: Floats
-    """(N, G, U) running rigs by age."""
-    down: Floats
+    up_buckets: Buckets
+    """(N, G, U) of `BUCKET`: running rigs by age."""
+    down_buckets: Buckets
     """(N, G, D) stopped rigs by age."""
-    up_temp_c: Floats
-    """(N, G, U) chip temperature of each bucket."""
-    down_temp_c: Floats
     filled: Counts
     """(N, G, 4) the buckets from FIRST to before END that hold all running, all stopped rigs."""
+
+    @property
+    def up(self) -> Floats:
+        """(N, G, U) running rigs by age."""
+        return self.up_buckets["rigs"]
+
+    @property
+    def down(self) -> Floats:
+        """(N, G, D) stopped rigs by age."""
+        return self.down_buckets["rigs"]
+
+    @property
+    def up_temp_c(self) -> Floats:
+        """(N, G, U) chip temperature of each bucket."""
+        return self.up_buckets["chip_c"]
+
+    @property
+    def down_temp_c(self) -> Floats:
+        """(N, G, D)."""
+        return self.down_buckets["chip_c"]
 
     @property
     def summary(self) -> Floats:
@@ -104,31 +124,9 @@ class FleetState(NamedTuple):
 @njit
 def summarise(state: FleetState, params: SiteParameters, i: int, g: int) -> None:
     """Find the filled buckets of one group and fill its summary, from its counts alone."""
-    find_filled(state.up[i, g], state.filled[i, g], UP_FIRST)
-    find_filled(state.down[i, g], state.filled[i, g], DOWN_FIRST)
+    find_filled(state.up_buckets[i, g], state.filled[i, g], UP_FIRST)
+    find_filled(state.down_buckets[i, g], state.filled[i, g], DOWN_FIRST)
     summarise_filled(state, params, i, g)
-
-
-@njit
-def find_filled(count: Floats, filled: Counts, column: int) -> None:
-    """Write the range of buckets that hold rigs into `filled` at `column` and the next."""
-    first, end = 0, 0
-    for a in range(count.shape[0]):
-        if count[a] > 0.0:
-            if end == 0:
-                first = a
-            end = a + 1
-    filled[column] = first
-    filled[column + 1] = end
-
-
-@njit
-def filled_range(filled: Counts, column: int) -> tuple[int, int]:
-    """Return first and end of the buckets at `column` of `filled`.
-
-    They are stored unsigned, which spares compiled code what `counted` does.
-    """
-    return int(np.intp(filled[column])), int(np.intp(filled[column + 1]))
 
 
 @njit
@@ -139,10 +137,9 @@ def summarise_filled(state: FleetState, params: SiteParameters, i: int, g: int) 
     every running rig may stop and every stopped rig may start; hottest chip of a bucket that
     holds a rig [°C].
     """
-    up, up_temp_c = state.up[i, g], state.up_temp_c[i, g]
-    down, down_temp_c = state.down[i, g], state.down_temp_c[i, g]
+    up, down = state.up_buckets[i, g], state.down_buckets[i, g]
     filled = state.filled[i, g]
-    n_up_lock, n_down_lock = params.n_up_lock[g], params.n_down_lock[g]
+    n_up_lock, n_down_lock = params.groups[g].n_up_lock, params.groups[g].n_down_lock
     running = 0.0
     starting = 0.0
     locked_up = 0.0
@@ -152,8 +149,9 @@ def summarise_filled(state: FleetState, params: SiteParameters, i: int, g: int) 
     hottest_c = -273.15
     # Upwards: a compiled loop that counts down checks each index for being negative.
     first, end = filled_range(filled, UP_FIRST)
-    for a in range(first, end):
-        count = up[a]
+    for age in range(first, end):
+        a = counted(age)
+        count = up[a].rigs
         if count > 1e-9:
             running += count
             if params.start_hash_frac[g, a] < 1.0:
@@ -161,16 +159,17 @@ def summarise_filled(state: FleetState, params: SiteParameters, i: int, g: int) 
             if a < n_up_lock:
                 locked_up += count
                 youngest_up = min(youngest_up, a)
-            hottest_c = max(hottest_c, up_temp_c[a])
+            hottest_c = max(hottest_c, up[a].chip_c)
     first, end = filled_range(filled, DOWN_FIRST)
-    for a in range(first, end):
-        count = down[a]
+    for age in range(first, end):
+        a = counted(age)
+        count = down[a].rigs
         if count > 1e-9:
             if a >= n_down_lock:
                 startable += count
             else:
                 youngest_down = min(youngest_down, a)
-            hottest_c = max(hottest_c, down_temp_c[a])
+            hottest_c = max(hottest_c, down[a].chip_c)
     summary = state.group[i, g]
     summary[RUNNING] = running
     summary[STARTING] = starting
@@ -186,19 +185,19 @@ def empty_state(params: SiteParameters, n_sites: int) -> FleetState:
     n_groups, n_up = params.start_power_frac.shape
     # One bucket more than the lock, and two at least: rigs that stop enter an empty bucket.
     n_down = max(int(params.n_down_lock.max()), 1) + 1
-    down = np.zeros((n_sites, n_groups, n_down))
-    down[:, :, -1] = params.n_rigs
     state = FleetState(
         row=np.zeros(n_sites, dtype=np.int64),
         substep=np.zeros(n_sites, dtype=np.int64),
         group=np.zeros((n_sites, n_groups, N_GROUP)),
-        up=np.zeros((n_sites, n_groups, n_up)),
-        down=down,
-        up_temp_c=np.full((n_sites, n_groups, n_up), 20.0),
-        down_temp_c=np.full((n_sites, n_groups, n_down), 20.0),
+        up_buckets=np.recarray((n_sites, n_groups, n_up), BUCKET),
+        down_buckets=np.recarray((n_sites, n_groups, n_down), BUCKET),
         filled=np.zeros((n_sites, n_groups, 4), dtype=np.uint32),
     )
-    state.coolant_c[:] = 20.0
+    for rigs in (state.up, state.down):
+        rigs[:] = 0.0
+    state.down[:, :, -1] = params.n_rigs
+    for temp_c in (state.up_temp_c, state.down_temp_c, state.coolant_c):
+        temp_c[:] = 20.0
     state.rig_kw[:] = params.level_kw[:, 0]
     state.loop[:] = -1.0
     summarise_sites(state, params, np.arange(n_sites))
@@ -209,7 +208,7 @@ def empty_state(params: SiteParameters, n_sites: int) -> FleetState:
 def summarise_sites(state: FleetState, params: SiteParameters, which: Ints) -> None:
     """Fill the summaries of the sites named in `which`."""
     for i in which:
-        for g in range(params.n_rigs.shape[0]):
+        for g in range(params.groups.shape[0]):
             summarise(state, params, i, g)
 
 

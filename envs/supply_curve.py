@@ -177,7 +177,7 @@ def dispatch_on_curve(
     A block is cut where the price rises above its value, which holds a kink. `next_level` is (G,)
     scratch memory.
     """
-    n_groups = params.n_rigs.shape[0]
+    n_groups = params.groups.shape[0]
     pue = params.pue_for_planning
     for g in range(n_groups):
         target_kw[g] = 0.0
@@ -189,7 +189,7 @@ def dispatch_on_curve(
         best = -1
         best_value = -np.inf
         for g in range(n_groups):
-            if next_level[g] < params.n_levels[g]:
+            if next_level[g] < params.groups[g].n_levels:
                 value = block_value_per_kwh(params, g, int(next_level[g]), revenue_per_phs_day)
                 if value - shadow_per_kwh[g] > best_value:
                     best_value = value - shadow_per_kwh[g]

@@ -253,8 +253,9 @@ def load_cap_frac(chip_c: float, chip_derate_c: float, chip_trip_c: float) -> fl
 
     Full up to `chip_derate_c`, then linear to zero at `chip_trip_c`.
     """
-    share = (chip_trip_c - chip_c) / (chip_trip_c - chip_derate_c)
-    return float(min(1.0, max(0.0, share)))
+    if chip_c <= chip_derate_c:
+        return 1.0
+    return float(max(0.0, (chip_trip_c - chip_c) / (chip_trip_c - chip_derate_c)))
 
 
 @njit

@@ -73,7 +73,7 @@ def test_levels_are_off_or_all_rigs_at_one_level_and_are_clipped(
 
 def test_a_group_with_fewer_levels_is_clipped_at_its_own(japan_levels: SiteConfig) -> None:
     params = compile_site(japan_levels)
-    params = params._replace(n_levels=np.array([6, 1, 3, 6]))
+    params.groups.n_levels = [6, 1, 3, 6]
     said, wanted_kw = np.full(4, 6.0), np.empty(4)
     wanted_power(
         params, np.zeros((1, 9)), 0, int(ActionKind.LEVELS), said, np.empty((5, 4)), wanted_kw

@@ -9,10 +9,11 @@ import pytest
 
 from gridhash.config import SiteConfig
 from gridhash.envs.action import ActionKind
+from gridhash.envs.age_buckets import DOWN_END, DOWN_FIRST, UP_END, UP_FIRST, Counts
 from gridhash.envs.batched_site import BatchedSite
 from gridhash.envs.kernel import RECORD
 from gridhash.envs.scenario import Scenario
-from gridhash.envs.state import DOWN_END, DOWN_FIRST, UP_END, UP_FIRST, Counts, summarise_sites
+from gridhash.envs.state import summarise_sites
 
 EditSite = Callable[[SiteConfig, dict[str, Any]], SiteConfig]
 MakeScenario = Callable[..., Scenario]

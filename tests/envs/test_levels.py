@@ -24,7 +24,9 @@ def unequal(japan_levels: SiteConfig) -> SiteParameters:
     level_kw = params.level_kw.copy()
     level_kw[1] = level_kw[1, -1]
     level_kw[2, 2:] = level_kw[2, -1]
-    return params._replace(level_kw=level_kw, n_levels=np.array([6, 1, 3, 6]))
+    groups = params.groups.copy()
+    groups.n_levels = [6, 1, 3, 6]
+    return params._replace(level_kw=level_kw, groups=groups)
 
 
 def test_flat_actions_are_all_combinations_of_levels_once(japan_levels: SiteConfig) -> None:
@@ -68,7 +70,8 @@ def test_a_level_or_number_out_of_range_is_refused(japan_levels: SiteConfig) -> 
 
 
 def test_too_many_combinations_are_refused(japan_levels: SiteConfig) -> None:
-    params = compile_site(japan_levels)._replace(n_levels=np.array([20, 20, 20, 20]))
+    params = compile_site(japan_levels)
+    params.groups.n_levels = 20
 
     with pytest.raises(ConfigError, match="21 x 21 x 21 x 21 levels have 194481 combinations"):
         flat_size(params)

@@ -62,7 +62,9 @@ def base(japan_levels: SiteConfig) -> SiteParameters:
     level_kw = params.level_kw.copy()
     level_kw[1] = level_kw[1, -1]
     level_kw[2, 2:] = level_kw[2, -1]
-    return params._replace(level_kw=level_kw, n_levels=np.array([6, 1, 3, 6]))
+    groups = params.groups.copy()
+    groups.n_levels = [6, 1, 3, 6]
+    return params._replace(level_kw=level_kw, groups=groups)
 
 
 @st.composite
