@@ -383,7 +383,7 @@ def decide_by_table(
         share[:] = 0.0
         if surplus_kw[i] > 0.0 and gain > 0.0:
             share_on_surplus(params, surplus_kw[i], revenue_per_phs_day[i], scratch, share)
-        for g in range(params.n_rigs.shape[0]):
+        for g in range(params.groups.shape[0]):
             for m in range(n_up + n_down):
                 first, second = table[slot[i], state[i, 0]], table[slot[i], state[i, 1]]
                 worth = weight[i, 0] * first[like[g], m] + weight[i, 1] * second[like[g], m]
@@ -396,7 +396,9 @@ def decide_by_table(
             for _ in range(intervals_left[i] - 1):
                 step_back(params, g, rate, rest, up, down)
             advantage[i, g, 0] = rate[n_up - 1] + up[n_up - 1] - rest - down[1]
-            advantage[i, g, 1] = rate[0] - params.start_cost[g] + up[1] - rest - down[n_down - 1]
+            advantage[i, g, 1] = (
+                rate[0] - params.groups[g].start_cost + up[1] - rest - down[n_down - 1]
+            )
 
 
 @njit

@@ -194,7 +194,9 @@ def test_buckets_keep_their_distance_from_the_mean_of_all_chips(
     start = [chip_c + shift_k, chip_c - shift_k, coolant_c, 1.0]
     after = expm(rates * elapsed_s) @ start
 
-    assert [mean_c + deviation_k, mean_c - deviation_k] == pytest.approx(after[:2], abs=1e-6)
+    assert [mean_c + deviation_k, mean_c - deviation_k] == pytest.approx(
+        after[:2], rel=1e-9, abs=1e-6
+    )
 
 
 def test_chip_reaches_63_percent_of_its_rise_in_one_time_constant() -> None:
