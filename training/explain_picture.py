@@ -104,11 +104,12 @@ def _draw_order(axes: Axes, found: Explanation) -> None:
         axes.plot(
             at_kw, found.curve.price_at(max(at_kw - 1e-6, 0.0)) * scale, marker, color=colour,
             markersize=size, markeredgecolor="white", clip_on=False, zorder=5,
-            label=f"{choice.name.replace('_', ' ')}: {choice.setpoint_kw.sum():,.0f} kW of rigs",
+            label=f"{choice.name}: {choice.setpoint_kw.sum():,.0f} kW of rigs",
         )  # fmt: skip
     cap_kw, cap_name = found.cap
     if cap_kw * pue < end_kw:
         axes.axvline(cap_kw * pue, color=VERMILION, linewidth=1.2, linestyle=":", label=cap_name)
+    axes.use_sticky_edges = False
     axes.margins(y=0.06)
     axes.set_xlim(0.0, end_kw)
     axes.set_title("Merit order at the instant: what a kW of the site costs and what it earns")

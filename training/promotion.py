@@ -1,9 +1,9 @@
 """The gate between training and rigs: a policy is deployable if it beats the best tuned rule.
 
-Rules are tuned on the span that teaches and, like the policy, played on the span that chooses, by
-the same code and from the same rest. The best of them is the one that earned most there, which
-favours the rules. The policy passes if its profit above that rule, paired by day, has a 95 %
-interval that lies above zero, or if it is that rule. See docs/decisions/0007.
+Rules are tuned on the newest year of the span that teaches and, like the policy, played on the
+span that chooses, by the same code and from the same rest. The best of them is the one that earned
+most there, which favours the rules. The policy passes if its profit above that rule, paired by
+day, has a 95 % interval that lies above zero, or if it is that rule. See docs/decisions/0007.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,6 +27,7 @@ from gridhash.training.statistics import paired_difference
 
 BUDGET = FULL
 """Plays of the span that teaches which every rule gets to be tuned."""
+TUNING_DAYS = 366
 Progress = Callable[[str, int, int], None]
 """Called with (what is played, steps done, steps in all)."""
 
@@ -114,11 +115,16 @@ def judge(
 
 
 def tuned_rules(scenario: Scenario, rows: Rows) -> dict[str, Policy]:
-    """Return the rules of a site that a bundle can name, tuned on rows [first, last)."""
+    """Return the rules of a site that a bundle can name, tuned on the newest year of some rows.
+
+    A year has every season and every month's charges; more years cost more than training does.
+    """
+    first, last = rows
+    newest = (max(first, last - TUNING_DAYS * scenario.slots_per_day), last)
     rules: dict[str, Policy] = {}
     for name in policy_names(scenario.site):
         if name in RULES:
-            rules[name] = tuned_policy(name, scenario, rows, tuned=rules, budget=BUDGET)
+            rules[name] = tuned_policy(name, scenario, newest, tuned=rules, budget=BUDGET)
     return rules
 
 
