@@ -18,9 +18,9 @@ from gridhash.training.report_page import (
     table,
     text,
 )
-from gridhash.training.report_svg import FAINT, INK, MUTED, Layout, Picture, label_ends, picture
+from gridhash.training.report_svg import FAINT, Layout, Picture, picture
 from gridhash.training.report_text import label, number, percent, short_label
-from gridhash.training.results import AcrossPolicyEntry, Results, wins_over_best_rule
+from gridhash.training.results import THRESHOLDS, AcrossPolicyEntry, Results, wins_over_best_rule
 
 PROFILE_COLOURS = ("#0067a5", "#c65102", "#00805e", "#a34f83", "#9a6b00")
 
@@ -58,11 +58,10 @@ def _table(results: Results, ranked: list[AcrossPolicyEntry]) -> str:
     header = ["policy", "IQM\n95 % over seeds", *names, "over best rule\np < 0.05, Holm"]
     rows = []
     for entry in ranked:
-        cells = [
-            label(entry.name),
-            f"{percent(entry.iqm.estimate, 1)}\n{number(100 * entry.iqm.low, 1)} … "
-            f"{number(100 * entry.iqm.high, 1)}",
-        ]
+        iqm = percent(entry.iqm.estimate, 1)
+        if entry.iqm.low < entry.iqm.high:
+            iqm += f"\n{number(100 * entry.iqm.low, 1)} … {number(100 * entry.iqm.high, 1)}"
+        cells = [label(entry.name), iqm]
         for name in names:
             own = entry.scores.get(name, [])
             cells.append(percent(float(np.mean(own)) if own else None, 1))
@@ -83,31 +82,28 @@ def _table(results: Results, ranked: list[AcrossPolicyEntry]) -> str:
 
 
 def _profiles(ranked: list[AcrossPolicyEntry]) -> Picture:
-    chosen = ranked[: len(PROFILE_COLOURS)]
-    named = {entry.name for entry in chosen}
-    chosen += [e for e in ranked if e.name in (RULE, PLANNER) and e.name not in named]
+    always = [entry for entry in ranked if entry.name in (RULE, PLANNER)]
+    others = [entry for entry in ranked if entry not in always]
+    others = others[: len(PROFILE_COLOURS) - len(always)]
+    chosen = [entry for entry in ranked if entry in always or entry in others]
+    lowest = min(min(own) for entry in chosen for own in entry.scores.values())
 
     def draw(page_figure: Figure, layout: Layout) -> None:
         axes: Axes = page_figure.subplots()
-        labels = []
-        for k, entry in enumerate(chosen):
-            colour = PROFILE_COLOURS[k] if k < len(PROFILE_COLOURS) else MUTED
+        for entry, colour in zip(chosen, PROFILE_COLOURS, strict=False):
             x = 100.0 * np.array(entry.profile.threshold)
-            share = 100.0 * np.array(entry.profile.share)
-            low, high = (100.0 * np.array(ends) for ends in (entry.profile.low, entry.profile.high))
+            share, low, high = (
+                100.0 * np.array(ends)
+                for ends in (entry.profile.share, entry.profile.low, entry.profile.high)
+            )
             axes.fill_between(x, low, high, color=colour, alpha=0.14, linewidth=0)
-            axes.plot(x, share, color=colour)
-            last = int(np.flatnonzero(share >= 50.0)[-1]) if (share >= 50.0).any() else 0
-            labels.append((float(share[last]), short_label(entry.name), colour))
-        axes.set_xlim(
-            left=min(0.0, 100.0 * min(e.profile.threshold[0] for e in chosen)), right=100.0
-        )
+            axes.plot(x, share, color=colour, label=short_label(entry.name))
+        axes.set_xlim(max(100.0 * min(lowest, 0.0) - 5.0, 100.0 * THRESHOLDS[0]), 100.0)
         axes.set_ylim(-2.0, 102.0)
         axes.set_xlabel("share of the uplift, %")
         axes.set_ylabel("runs above, %")
         axes.axvline(0.0, color=FAINT, linewidth=0.8)
-        axes.axhline(50.0, color=INK, linewidth=0.6, linestyle=(0, (4, 3)))
-        label_ends(axes, labels, gap=0.075)
+        axes.legend(frameon=False, loc="lower left", labelcolor="linecolor")
 
     best = chosen[0]
     return picture(
