@@ -5,7 +5,8 @@ and panels, base points and season; each by its rank, so that no unit counts mor
 nearest moments makes as many paths: errors of the prices shown, surplus and panels shifted by what
 is seen now, base points as they were. Lorenz (1969) used analogs for weather; here they are the
 forecast that needs the fewest assumptions. Coincident peaks: the share of intervals with as much
-expected demand that were the highest of their month, over all months of the span.
+expected demand that were the highest of their month, over all months of the span; none outside the
+hours of day in which demand of peak months is highest.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 from gridhash.agents.day_ahead_dp import settled_price_per_kwh
 from gridhash.agents.outlook import Outlook, Persistence
 from gridhash.agents.policy import ObservationReader, Observations
-from gridhash.envs.columns import BASE_POINT, MONTH, OUTDOOR, PV, RULE_LOAD, SLOT, SURPLUS
+from gridhash.envs.columns import BASE_POINT, DAY, MONTH, OUTDOOR, PV, RULE_LOAD, SLOT, SURPLUS
 from gridhash.envs.market_array import coincident_weights
 from gridhash.envs.parameters import Floats, Ints
 from gridhash.envs.scenario import Scenario
@@ -44,6 +45,8 @@ WEIGHTS = {
 PEAK_EDGES = (0.0, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.985, 1.0, 1.02)
 """Bins of expected demand per highest of 30 days, or of this month if that is lower."""
 PEAK_LEADS_H = (0, 1, 2, 3)
+PEAK_HOURS_LEFT_OUT = 0.01
+"""Of the days of peak months, at either end, whose highest hour counts for nothing."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ class AnalogForecaster:
                 for s in range(scenario.slots_per_day)
             ]
         )
-        self._peak_share = self._fit_peaks(rows)
+        self._peak_chance = self._fit_peaks(rows)
+        self._peak_slots = self._fit_peak_hours(rows)
 
     def outlook(self, observation: Observations, n_periods: int) -> Outlook:
         """Return the paths of one site, observation (1, F)."""
@@ -194,30 +198,44 @@ class AnalogForecaster:
         return base_kw
 
     def _fit_peaks(self, rows: tuple[int, int]) -> Floats:
-        """Return the chance by bin of expected demand that an interval is its month's highest."""
-        tariff = self._scenario.site.tariff
-        if not tariff.coincident_peaks:
-            return np.zeros(len(PEAK_EDGES))
-        peaks = tariff.coincident_peaks[0].model_copy(
+        """Return the chance that an interval is its month's highest, (leads, bins of demand)."""
+        scenario, n_bins = self._scenario, len(PEAK_EDGES)
+        chance = np.zeros((len(PEAK_LEADS_H), n_bins))
+        if not scenario.site.tariff.coincident_peaks:
+            return chance
+        peaks = scenario.site.tariff.coincident_peaks[0].model_copy(
             update={"months": tuple(range(1, 13)), "per_kw_year": 12.0}
         )
-        weights = coincident_weights(peaks, self._scenario.trace, self._scenario.site.timezone)
-        span = peaks.interval_s / self._scenario.trace.period_s
+        weights = coincident_weights(peaks, scenario.trace, scenario.site.timezone)
+        span = peaks.interval_s / scenario.trace.period_s
         hit = np.minimum(weights * span * peaks.peaks_per_month, 1.0)
-        found, total = np.zeros(len(PEAK_EDGES)), np.zeros(len(PEAK_EDGES))
-        own = np.arange(max(rows[0], self._scenario.first_row), rows[1])
-        whole = np.isin(
-            self._scenario.exogenous.calendar[own, MONTH],
-            np.unique(self._scenario.exogenous.calendar[weights > 0.0, MONTH]),
-        )
-        own = own[whole]
-        for hours in PEAK_LEADS_H:
+        month = scenario.exogenous.calendar[:, MONTH]
+        own = np.arange(max(rows[0], scenario.first_row), rows[1])
+        own = own[np.isin(month[own], np.unique(month[weights > 0.0]))]
+        for k, hours in enumerate(PEAK_LEADS_H):
             ahead = round(hours / self._period_h)
-            seen = self._scenario.rows[own[: len(own) - ahead]]
-            bins = self._peak_bins(seen)[:, hours]
-            found += np.bincount(bins, hit[own[ahead:]], minlength=len(PEAK_EDGES))
-            total += np.bincount(bins, minlength=len(PEAK_EDGES))
-        return np.asarray(found / np.maximum(total, 1.0))
+            seen = scenario.rows[own[: len(own) - ahead]]
+            bins = self._peak_bins(seen)[:, k]
+            found = np.bincount(bins, hit[own[ahead:]], minlength=n_bins)
+            chance[k] = found / np.maximum(np.bincount(bins, minlength=n_bins), 1.0)
+        return chance
+
+    def _fit_peak_hours(self, rows: tuple[int, int]) -> tuple[int, int]:
+        """Return between which slots of the day all but a few days of peak months are highest."""
+        scenario = self._scenario
+        calendar = scenario.exogenous.calendar[rows[0] : rows[1]]
+        months = {m for peaks in scenario.site.tariff.coincident_peaks for m in peaks.months}
+        inside = np.isin(calendar[:, MONTH] % 12 + 1, sorted(months))
+        if not inside.any():
+            return 0, scenario.slots_per_day
+        demand = scenario.trace.column("demand_kw")[rows[0] : rows[1]]
+        highest = [
+            calendar[own[np.argmax(demand[own])], SLOT]
+            for day in np.unique(calendar[inside, DAY])
+            if (own := np.flatnonzero(calendar[:, DAY] == day)).size
+        ]
+        low, high = np.quantile(highest, (PEAK_HOURS_LEFT_OUT, 1.0 - PEAK_HOURS_LEFT_OUT))
+        return int(low), int(high) + 1
 
     def _peak_bins(self, seen: Observations) -> Ints:
         """Return the bin of expected demand at each lead of `PEAK_LEADS_H`, (N, 4)."""
@@ -234,9 +252,12 @@ class AnalogForecaster:
         charge = np.zeros(n_periods)
         if not tariff.coincident_peaks or reader.value(observation, "peak_month")[0] <= 0.0:
             return charge
-        share = self._peak_share[self._peak_bins(observation)[0]]
+        share = self._peak_chance[np.arange(4), self._peak_bins(observation)[0]]
         hours = np.arange(n_periods) * self._period_h
         chance = np.interp(hours, PEAK_LEADS_H, share, right=0.0)
+        slot = (self._slot(observation) + np.arange(n_periods)) % self._scenario.slots_per_day
+        first, end = self._peak_slots
+        chance[(slot < first) | (slot >= end)] = 0.0
         per_kw = sum(
             p.per_kw_year
             / (len(p.months) * p.peaks_per_month)
