@@ -347,6 +347,16 @@ EXACT: dict[str, Changes] = {
             }
         }
     },
+    "power_factor": {
+        "tariff": {
+            "demand_charge": {
+                "per_kw_month": 420.0,
+                "metering_period_s": 1800,
+                "power_factor": 0.93,
+                "base_power_factor": 0.85,
+            }
+        }
+    },
     "balancing": {
         "tariff": {
             "contract": "balancing",
