@@ -19,6 +19,7 @@ from gridhash import (
     cli_evaluate,
     cli_explain,
     cli_scenarios,
+    cli_tune,
 )
 from gridhash.cli_options import (
     Area,
@@ -51,12 +52,16 @@ app.command()(cli_scenarios.scenarios)
 app.command()(cli_explain.explain)
 app.command()(cli_evaluate.evaluate)
 app.command()(cli_evaluate.compare)
+app.command()(cli_tune.tune)
 EXTRA_OF = {
     "torch": "train",
     "stable_baselines3": "train",
     "sb3_contrib": "train",
     "tensorboard": "train",
     "onnx": "onnx",
+    "optuna": "search",
+    "tomli_w": "search",
+    "ray": "cluster",
 }
 """Which extra installs a module that not every installation has."""
 

@@ -6,6 +6,10 @@ from pathlib import Path
 
 # Set before matplotlib is imported anywhere: tests never open a window.
 os.environ["MPLBACKEND"] = "Agg"
+# Set before Ray is: no statistics to its makers, every port on loopback, no word on GPUs.
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
 
 import hypothesis
 import pytest

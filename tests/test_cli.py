@@ -31,7 +31,7 @@ from gridhash.envs.observation import observation_table
 from gridhash.serving.journal import Journal
 
 SITE = load_site("europe_sample")
-COMMANDS = ("sites", "train", "evaluate", "compare", "simulate-rigs", "serve", "demo")
+COMMANDS = ("sites", "train", "tune", "evaluate", "compare", "simulate-rigs", "serve", "demo")
 DEAR = "2018-10-24T18:00"
 
 

@@ -243,7 +243,7 @@ def test_the_same_seed_plays_the_same_episode_in_a_spawned_process(pilot: Scenar
 
 
 def test_an_environment_works_as_an_actor_of_ray(pilot: Scenario) -> None:
-    ray = pytest.importorskip("ray", reason="ray is not installed (extra distributed)")
+    ray = pytest.importorskip("ray", reason="ray is not installed (extra cluster)")
     ray.init(num_cpus=1, include_dashboard=False)
     try:
         actor = ray.remote(MiningSiteEnv).remote(pilot, episode_days=HOUR)
