@@ -71,6 +71,12 @@ def program_row_table(site: SiteConfig) -> list[Feature]:
                     f"{quantile:g} quantile of the same period on the last {FORECAST_DAYS} known "
                     f"days, {hours:g} h ahead",
                 )  # fmt: skip
+    for hours in site.observation.price_history_h:
+        for what, word in (("mean", "mean"), ("high", "highest")):
+            add(
+                f"price_{what}_{hours:g}h", "1", -5, 20,
+                f"{word} settled price of the last {hours:g} h that are known, per break-even",
+            )  # fmt: skip
     for label, _, path in EVENTS:
         if _present(site, path):
             add(f"{label}_now", "1", 0, 1, "1 while it lasts, as known")
@@ -163,6 +169,9 @@ def program_row_features(
         for hours in site.observation.forecast_h:
             ahead = round(hours * per_hour)
             out.extend(_same_period_quantiles(trace, name, ahead))
+    for hours in site.observation.price_history_h:
+        length = max(round(hours * per_hour), 1)
+        out += [price / value_per_kwh for price in _past_prices(trace, tariff.settles_at, length)]
     for _, name, path in EVENTS:
         if _present(site, path):
             first, length = announced(trace, name)
@@ -214,6 +223,15 @@ def _same_period_quantiles(trace: Trace, name: str, ahead: int) -> list[Floats]:
     # Before a whole day is known there is nothing but the newest reading.
     past[none, 0] = values[np.maximum(known[none] - 1, 0)]
     return [np.nanquantile(past, quantile, axis=1) for quantile in QUANTILES]
+
+
+def _past_prices(trace: Trace, name: str, length: int) -> list[Floats]:
+    """Return mean and highest of the newest `length` known values of a column, at each row."""
+    values, newest = trace.column(name), np.maximum(rows_known(trace, name) - 1, 0)
+    # At the beginning the first value stands for those before it.
+    padded = np.concatenate([np.full(length - 1, values[0]), values])
+    window = np.lib.stride_tricks.sliding_window_view(padded, length)
+    return [window.mean(axis=1)[newest], window.max(axis=1)[newest]]
 
 
 def _demand_features(site: SiteConfig, trace: Trace, calendar: Ints) -> list[Floats]:

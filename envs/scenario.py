@@ -182,7 +182,7 @@ def build_scenario(site: SiteConfig, trace: Trace) -> Scenario:
         rows,
     )
     calendar, history_rows = calendar_array(site, trace)
-    if programs.present or site.observation.forecast_h:
+    if rows.shape[1] > n_plain:
         value = rows[:, BREAK_EVEN].astype(np.float64)
         extra = program_row_features(site, trace, market, calendar, value)
         low, high = bounds[n_plain : rows.shape[1]].T

@@ -141,9 +141,16 @@ class ObservationConfig(Block):
         max_length=8,
         description="quantiles of surplus and behind-meter power this far ahead, from past days",
     )
+    price_history_h: tuple[Annotated[float, Field(gt=0, le=72)], ...] = Field(
+        default=(),
+        max_length=8,
+        description="mean and highest of the settled price over this long, as known",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if len(set(self.forecast_h)) != len(self.forecast_h):
-            raise ValueError(f"forecast_h names an hour twice: {list(self.forecast_h)}")
+        for name in ("forecast_h", "price_history_h"):
+            hours = getattr(self, name)
+            if len(set(hours)) != len(hours):
+                raise ValueError(f"{name} names an hour twice: {list(hours)}")
         return self

@@ -372,6 +372,7 @@ CONTRADICTIONS: tuple[tuple[str, Table, str], ...] = (
     ("site", {"limits": {"contract_power_kw": 0.5}}, "contract_power_kw"),
     ("site", {"observation": {"forecast_h": [1.0, 1.0]}}, "forecast_h"),
     ("site", {"observation": {"forecast_h": [-1.0]}}, "forecast_h"),
+    ("site", {"observation": {"price_history_h": [0.5, 0.5]}}, "price_history_h"),
     ("site", {"groups": {"curve_a": 0.9, "curve_b": 0.9}}, "curve_"),
     ("site", {"groups": {"load_levels": [1.0, 0.5]}}, "load_levels"),
     ("site", {"groups": {"standby_w": 9e5}}, "standby_w"),

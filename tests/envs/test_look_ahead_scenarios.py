@@ -132,7 +132,8 @@ def everything(
     }
     site = bench_site(
         currency=currency, timezone=timezone, period_s=1800, interval_s=900, tariff=tariff,
-        programs=programs or {}, observation={"forecast_h": [1.0, 24.0]},
+        programs=programs or {},
+        observation={"forecast_h": [1.0, 24.0], "price_history_h": [0.5, 3.0]},
     )  # fmt: skip
     scale = 10.0 if currency == "JPY" else 0.1
     template = bench_trace(site, first_day=first_day, days=14, prices=scale)
