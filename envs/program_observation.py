@@ -170,8 +170,8 @@ def program_row_features(
             ahead = round(hours * per_hour)
             out.extend(_same_period_quantiles(trace, name, ahead))
     for hours in site.observation.price_history_h:
-        length = max(round(hours * per_hour), 1)
-        out += [price / value_per_kwh for price in _past_prices(trace, tariff.settles_at, length)]
+        n_past = max(round(hours * per_hour), 1)
+        out += [price / value_per_kwh for price in _past_prices(trace, tariff.settles_at, n_past)]
     for _, name, path in EVENTS:
         if _present(site, path):
             first, length = announced(trace, name)

@@ -299,19 +299,26 @@ def parse_scenario(
 ) -> ScenarioConfig:
     """Turn parsed TOML into a scenario; `origin` is named in errors.
 
+    A table `real` is checked whether it is asked for or not.
+
     Raises
     ------
     ConfigError
         With one line per fault: key, what was found, what is expected.
     """
+    whole = _with_parents(values, origin)
+    real = _table(whole, REAL, origin)
+    whole.pop(REAL, None)
+    drawn = None if on_real_series else _checked(whole, origin)
+    if drawn is not None and not real:
+        return drawn
+    measured = _checked(_on_real_series(whole, real, origin), f"{origin}: [real]")
+    return measured if drawn is None else drawn
+
+
+def _checked(values: dict[str, Any], origin: str) -> ScenarioConfig:
     try:
-        whole = _with_parents(values, origin)
-        real = _table(whole, REAL, origin)
-        whole.pop(REAL, None)
-        if on_real_series:
-            whole = _on_real_series(whole, real, origin)
-        whole = _with_site(whole, origin)
-        return ScenarioConfig.model_validate(whole)
+        return ScenarioConfig.model_validate(_with_site(values, origin))
     except ValidationError as err:
         raise ConfigError(f"{origin}: {describe_faults(err)}") from err
 
