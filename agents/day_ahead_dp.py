@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gridhash.agents.policy import ObservationReader, Observations
-from gridhash.agents.start_stop_dp import decide, span_advantages
+from gridhash.agents.start_stop_dp import decide
+from gridhash.agents.start_stop_spans import span_advantages
 from gridhash.config import SiteConfig
 from gridhash.envs.action import ActionKind
 from gridhash.envs.columns import ADDER, CARBON_COST, PRICE

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gridhash.agents.start_stop_dp import span_values
+from gridhash.agents.start_stop_spans import span_values
 from gridhash.envs.parameters import Floats, Ints
 from gridhash.envs.scenario import Scenario
 from gridhash.envs.state import FleetState

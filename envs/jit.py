@@ -1,7 +1,7 @@
 """The one decorator for numerical functions.
 
 numba's on-disk cache does not see an edit in a *called* file, so the cache directory is named
-after a hash of every module here. Set ``NUMBA_DISABLE_JIT=1`` to run all of it as plain Python.
+after a hash of every module here, and of those of `agents` that call each other compiled. Set ``NUMBA_DISABLE_JIT=1`` to run all of it as plain Python.
 """
 
 import hashlib
@@ -16,7 +16,9 @@ import platformdirs
 
 def _source_hash() -> str:
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    here = Path(__file__).parent
+    compiled = [*here.glob("*.py"), *(here.parent / "agents").glob("start_stop_*.py")]
+    for path in sorted(compiled):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
