@@ -1,7 +1,8 @@
 """The one decorator for numerical functions.
 
 numba's on-disk cache does not see an edit in a *called* file, so the cache directory is named
-after a hash of every module here, and of those of `agents` that call each other compiled. Set ``NUMBA_DISABLE_JIT=1`` to run all of it as plain Python.
+after a hash of every module here, and of those of `agents` that call each other compiled.
+Set ``NUMBA_DISABLE_JIT=1`` to run all of it as plain Python.
 """
 
 import hashlib

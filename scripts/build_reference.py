@@ -101,11 +101,10 @@ def observation_rows() -> list[tuple[str, Feature]]:
     seen = {feature.name for _, feature in rows}
     ahead = plain.observation.model_copy(update={"forecast_h": (HOURS_AHEAD,)})
     singles = sites_with_one_block()
-    past = plain.observation.model_copy(update={"price_history_h": (HOURS_AHEAD,)})
-    forecast = [
-        ("observation.forecast_h", plain.model_copy(update={"observation": ahead})),
-        ("observation.price_history_h", plain.model_copy(update={"observation": past})),
-    ]
+    forecast = []
+    for key in ("forecast_h", "price_history_h"):
+        hours = plain.observation.model_copy(update={key: (HOURS_AHEAD,)})
+        forecast.append((f"observation.{key}", plain.model_copy(update={"observation": hours})))
     pairs = [
         (f"observation.forecast_h and {path}", site.model_copy(update={"observation": ahead}))
         for path, site in singles
