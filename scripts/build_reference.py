@@ -2,8 +2,7 @@
 
     python scripts/build_reference.py
 
-Each page is a function of this file; `pages()` returns them all. A test compares them with what
-is committed.
+Each page is a function of this file; a test compares what `pages()` returns with the files.
 """
 
 import re
@@ -99,12 +98,13 @@ def observation_rows() -> list[tuple[str, Feature]]:
     plain = site_of_one_group()
     rows = [("", feature) for feature in observation_table(plain)]
     seen = {feature.name for _, feature in rows}
-    ahead = plain.observation.model_copy(update={"forecast_h": (HOURS_AHEAD,)})
+    past, ahead = (
+        plain.observation.model_copy(update={key: (HOURS_AHEAD,)})
+        for key in ("price_history_h", "forecast_h")
+    )
     singles = sites_with_one_block()
-    forecast = []
-    for key in ("forecast_h", "price_history_h"):
-        hours = plain.observation.model_copy(update={key: (HOURS_AHEAD,)})
-        forecast.append((f"observation.{key}", plain.model_copy(update={"observation": hours})))
+    forecast = [("observation.forecast_h", plain.model_copy(update={"observation": ahead}))]
+    forecast += [("observation.price_history_h", plain.model_copy(update={"observation": past}))]
     pairs = [
         (f"observation.forecast_h and {path}", site.model_copy(update={"observation": ahead}))
         for path, site in singles
