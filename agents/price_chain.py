@@ -52,6 +52,9 @@ class ChainSettings:
     """Standard deviation over which times of day lend each other counts; 0 for none."""
     prior_count: float = 10.0
     """Weight of the chain of all times together in each state's counts."""
+    price_factors: tuple[float, ...] = (0.7, 0.85, 1.0, 1.2, 1.4)
+    """The span is counted once for each, its prices times this: years to come, and hashprices, may
+    put break-even elsewhere among the prices than the training span did."""
 
     def __post_init__(self) -> None:
         """Refuse what makes no chain."""
@@ -61,6 +64,8 @@ class ChainSettings:
             raise ConfigError(f"second is {self.second!r}: use '' or one of {', '.join(SECOND)}")
         if self.smoothing_h < 0.0 or self.prior_count < 0.0:
             raise ConfigError(f"{self}: smoothing_h and prior_count must not be negative")
+        if not self.price_factors or min(self.price_factors) <= 0.0:
+            raise ConfigError(f"{self}: price_factors must be one or more numbers above 0")
 
     @property
     def n_kinds(self) -> int:
@@ -124,35 +129,22 @@ def surplus_edges(values: Floats, n: int) -> Floats:
 def fit_chain(scenario: Scenario, rows: tuple[int, int], settings: ChainSettings) -> PriceChain:
     """Return the chain of a span, rows [first, last)."""
     span = slice(*rows)
-    names = [feature.name for feature in scenario.features]
-    price = scenario.rows[span, names.index(PRICE)].astype(np.float64)
-    edges = weighted_edges(price, settings.n_prices)
-    price_bin = np.searchsorted(edges, price, side="right")
-    filled = np.unique(price_bin)
-    price_bin = np.searchsorted(filled, price_bin)
-    centre = np.bincount(price_bin, weights=price) / np.bincount(price_bin)
-    second_edge = np.empty(0)
-    second_bin = np.zeros(len(price), dtype=np.int64)
-    if settings.second:
-        second = scenario.rows[span, names.index(SECOND[settings.second])].astype(np.float64)
-        cut = surplus_edges if settings.second == "surplus" else weighted_edges
-        second_edge = cut(second, settings.n_second)
-        second_bin = np.searchsorted(second_edge, second, side="right")
+    states, centre, second_edge = _states(scenario, span, settings)
     n_second = len(second_edge) + 1
     n_states = len(centre) * n_second
-    state = price_bin * n_second + second_bin
-
     calendar = calendar_of_rows(scenario, rows)
     clock = clock_classes(scenario.slots_per_day)
     kind, time = settings.kind(calendar), clock[slot_of(calendar, scenario.slots_per_day)]
+    settled = settled_price_ratio(scenario)[span]
+    surplus = scenario.market[span, SURPLUS] / scenario.params.contract_power_kw
     shape = (settings.n_kinds, clock[-1] + 1, n_states)
     moves, visits = np.zeros((*shape, n_states)), np.zeros(shape)
     price_sum, surplus_sum = np.zeros(shape), np.zeros(shape)
-    np.add.at(moves, (kind[:-1], time[:-1], state[:-1], state[1:]), 1.0)
-    np.add.at(visits, (kind, time, state), 1.0)
-    np.add.at(price_sum, (kind, time, state), settled_price_ratio(scenario)[span])
-    surplus = scenario.market[span, SURPLUS] / scenario.params.contract_power_kw
-    np.add.at(surplus_sum, (kind, time, state), surplus)
+    for factor, state in zip(settings.price_factors, states, strict=True):
+        np.add.at(moves, (kind[:-1], time[:-1], state[:-1], state[1:]), 1.0)
+        np.add.at(visits, (kind, time, state), 1.0)
+        np.add.at(price_sum, (kind, time, state), factor * settled)
+        np.add.at(surplus_sum, (kind, time, state), surplus)
 
     weight, prior = _lending(shape[1], settings.smoothing_h), settings.prior_count
     # What never was is taken from its price bin, or of its surplus from its second bin.
@@ -168,6 +160,30 @@ def fit_chain(scenario: Scenario, rows: tuple[int, int], settings: ChainSettings
             ..., 0
         ],
     )
+
+
+def _states(
+    scenario: Scenario, span: slice, settings: ChainSettings
+) -> tuple[Ints, Floats, Floats]:
+    """Return the state of each row by price factor, (F, rows), price centres and second edges."""
+    names = [feature.name for feature in scenario.features]
+    seen = scenario.rows[span].astype(np.float64)
+    factors = np.array(settings.price_factors)[:, None]
+    price = factors * seen[:, names.index(PRICE)]
+    edges = weighted_edges(price.ravel(), settings.n_prices)
+    price_bin = np.searchsorted(edges, price, side="right")
+    price_bin = np.searchsorted(np.unique(price_bin), price_bin)
+    centre = np.bincount(price_bin.ravel(), price.ravel()) / np.bincount(price_bin.ravel())
+    if not settings.second:
+        return price_bin, centre, np.empty(0)
+    second = seen[:, names.index(SECOND[settings.second])]
+    if settings.second == "surplus":
+        second_edge = surplus_edges(second, settings.n_second)
+    else:
+        second = factors * second
+        second_edge = weighted_edges(second.ravel(), settings.n_second)
+    second_bin = np.searchsorted(second_edge, second, side="right")
+    return price_bin * (len(second_edge) + 1) + second_bin, centre, second_edge
 
 
 def _lending(n_classes: int, smoothing_h: float) -> Floats:

@@ -29,7 +29,7 @@ EditSite = Callable[..., SiteConfig]
 MakeScenario = Callable[..., Scenario]
 Play = Callable[..., float]
 Floats = npt.NDArray[np.float64]
-EXACT = ChainSettings(n_prices=12, smoothing_h=0.0, prior_count=0.0)
+EXACT = ChainSettings(n_prices=12, smoothing_h=0.0, prior_count=0.0, price_factors=(1.0,))
 
 
 @pytest.fixture(scope="module")
@@ -172,9 +172,7 @@ def test_on_prices_that_repeat_every_day_the_table_is_the_exact_plan(
     day = ratio * break_even - single_group.market.adders_per_kwh
     scenario = make_scenario(single_group, np.tile(day, 24))
     rows = (scenario.first_row, scenario.n_rows)
-    settings = ChainSettings(
-        n_prices=12, second=second, n_second=12, smoothing_h=0.0, prior_count=0.0
-    )
+    settings = replace(EXACT, second=second, n_second=12)
 
     policy = StochasticDP.fit(scenario, rows, settings)
     plan = decision_advantages(scenario, rows)
@@ -282,12 +280,18 @@ def test_a_chain_counts_what_followed(
     prices = np.tile([0.5, 0.5, 2.0], 5 * 16) * break_even - single_group.market.adders_per_kwh
     scenario = make_scenario(single_group, prices)
 
-    chain = fit_chain(
-        scenario, (scenario.first_row, scenario.n_rows), ChainSettings(smoothing_h=100.0)
-    )
+    rows = (scenario.first_row, scenario.n_rows)
+    chain = fit_chain(scenario, rows, ChainSettings(smoothing_h=100.0, price_factors=(1.0,)))
+    twice = fit_chain(scenario, rows, ChainSettings(smoothing_h=100.0, price_factors=(1.0, 1.5)))
 
     assert chain.price_centre == pytest.approx([0.5, 2.0])
-    assert chain.transition[0, 0] == pytest.approx(np.array([[0.5, 0.5], [1.0, 0.0]]), abs=0.02)
+    moves = np.array([[0.5, 0.5], [1.0, 0.0]])
+    assert chain.transition[0, 0] == pytest.approx(moves, abs=0.02)
+    # Counted again at half as much more: both chains side by side, and no way between them.
+    assert twice.price_centre == pytest.approx([0.5, 0.75, 2.0, 3.0])
+    assert twice.transition[0, 0][::2, ::2] == pytest.approx(moves, abs=0.02)
+    assert twice.transition[0, 0][1::2, 1::2] == pytest.approx(moves, abs=0.02)
+    assert twice.price_ratio[0, 0] == pytest.approx([0.5, 0.75, 2.0, 3.0], rel=1e-6)
 
 
 def test_a_late_price_is_taken_for_what_follows_it(
@@ -354,7 +358,14 @@ def test_arrays_that_do_not_fit_are_refused(
 
 
 @pytest.mark.parametrize(
-    "values", [{"n_prices": 0}, {"second": "wind"}, {"smoothing_h": -1.0}, {"prior_count": -1.0}]
+    "values",
+    [
+        {"n_prices": 0},
+        {"second": "wind"},
+        {"smoothing_h": -1.0},
+        {"prior_count": -1.0},
+        {"price_factors": ()},
+    ],
 )
 def test_settings_out_of_range_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
