@@ -1,7 +1,5 @@
 """Write docs/reference from the tables of the code: what is seen, said, paid, recorded and set.
 
-    python scripts/build_reference.py
-
 Each page is a function of this file; a test compares what `pages()` returns with the files.
 """
 
