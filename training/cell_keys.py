@@ -117,7 +117,7 @@ def _setting_and_data(scenario: str) -> str:
 
 def training_settings(cell_id: CellId) -> TrainingConfig:
     """Return how the learned policy of a cell is trained."""
-    return load_training_config(None, seed=cell_id.seed)
+    return load_training_config(None, seed=cell_id.seed, scenario=cell_id.scenario)
 
 
 def is_current(cell_id: CellId, folder: Path) -> bool:

@@ -1,12 +1,16 @@
 """Every setting of a training run, with defaults that work."""
 
 import tomllib
+from importlib import resources
 from pathlib import Path
 
 from pydantic import Field, PositiveInt, ValidationError
 
 from gridhash.config import Block, describe_faults
+from gridhash.config_scenario import ON_REAL_SERIES
 from gridhash.errors import ConfigError
+
+SCENARIO_SETTINGS = "scenario_settings.toml"
 
 
 class ImitationSettings(Block):
@@ -107,8 +111,13 @@ class TrainingConfig(Block):
     torch_threads: int = Field(default=1, gt=0)
 
 
-def load_training_config(path: Path | None, *, seed: int | None = None) -> TrainingConfig:
+def load_training_config(
+    path: Path | None, *, seed: int | None = None, scenario: str | None = None
+) -> TrainingConfig:
     """Read a TOML file of training settings; defaults where it, or a key, is absent.
+
+    Without a file a scenario of the package, named with or without ``@real``, takes its own table
+    of `scenario_settings.toml`.
 
     Raises
     ------
@@ -123,6 +132,9 @@ def load_training_config(path: Path | None, *, seed: int | None = None) -> Train
             raise ConfigError(f"{path}: cannot be read: {err.strerror}") from err
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
             raise ConfigError(f"{path}: not valid TOML: {err}") from err
+    elif scenario is not None:
+        known = tomllib.loads((resources.files(__package__) / SCENARIO_SETTINGS).read_text("utf-8"))
+        values = known.get(scenario.removesuffix(ON_REAL_SERIES), {})
     if seed is not None:
         values["seed"] = seed
     try:

@@ -81,8 +81,9 @@ def train_policy(
     TrainingError
         If the folder holds another run, or `resume` finds none.
     """
-    config = load_training_config(settings, seed=seed)
     opened = open_for_training(request, validate_from=validate_from, test_from=test_from)
+    scenario = opened.config.name if opened.config is not None else None
+    config = load_training_config(settings, seed=seed, scenario=scenario)
     return train_on(
         opened.scenario,
         opened.spans,

@@ -75,10 +75,11 @@ def tune(request: Named, options: TuneOptions, *, console: Console) -> optuna.St
         If the folder or the study belongs to another search, or `MOST_FAILURES` trials failed.
     """
     storage_url = _storage_url(options)
-    base = load_training_config(options.settings)
     opened = open_for_training(
         request, validate_from=options.validate_from, test_from=options.test_from
     )
+    scenario = opened.config.name if opened.config is not None else None
+    base = load_training_config(options.settings, scenario=scenario)
     base = _with_rounds(base, opened)
     space = _useful(load_space(options.space, base), base, opened)
     try:

@@ -1,11 +1,14 @@
 """A misspelt or impossible training setting ends in one line that names file and key."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from gridhash.config_scenario import scenario_names
 from gridhash.errors import ConfigError
-from gridhash.training.config import TrainingConfig, load_training_config
+from gridhash.training import config
+from gridhash.training.config import SCENARIO_SETTINGS, TrainingConfig, load_training_config
 
 
 def written(folder: Path, text: str) -> Path:
@@ -97,3 +100,27 @@ def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path: Path) -> None
 def test_a_seed_out_of_range_is_refused_without_a_file_too() -> None:
     with pytest.raises(ConfigError, match="training settings: seed"):
         load_training_config(None, seed=2**32)
+
+
+def test_a_scenario_of_the_package_brings_its_settings() -> None:
+    assert load_training_config(None, scenario="JapanPilot@real").imitation.n_epochs == 0
+    assert load_training_config(None, scenario="JapanPilot") == load_training_config(
+        None, scenario="JapanPilot@real"
+    )
+    assert load_training_config(None, scenario="SpotJapan", seed=3) == TrainingConfig(seed=3)
+    assert load_training_config(None) == TrainingConfig()
+
+
+def test_each_table_of_the_settings_is_a_scenario_and_holds() -> None:
+    text = (Path(config.__file__).parent / SCENARIO_SETTINGS).read_text(encoding="utf-8")
+    tables = tomllib.loads(text)
+    assert set(tables) <= set(scenario_names())
+    for name in tables:
+        assert load_training_config(None, scenario=name) != TrainingConfig()
+
+
+def test_a_file_of_ones_own_replaces_them(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text("hidden = [8]\n", encoding="utf-8")
+    own = load_training_config(path, scenario="JapanPilot")
+    assert own == TrainingConfig(hidden=(8,))
