@@ -110,6 +110,10 @@ class LevelRule:
         return np.zeros((len(observation), self._n_groups))
 
 
+def _in_words(numbers: Floats) -> str:
+    return ", ".join(f"{number:g}" for number in numbers.ravel())
+
+
 class Hysteresis:
     """The level rule that starts late and stops late, so that it starts less often.
 
@@ -139,8 +143,8 @@ class Hysteresis:
         start, stop = np.asarray(start_ratio), np.asarray(stop_ratio)
         if not np.all((start > 0.0) & (start <= 1.0) & (stop >= 1.0)):
             raise ConfigError(
-                f"hysteresis needs 0 < start_ratio <= 1 <= stop_ratio; found {start_ratio} and "
-                f"{stop_ratio}"
+                "hysteresis needs 0 < start_ratio <= 1 <= stop_ratio; found "
+                f"{_in_words(start)} and {_in_words(stop)}"
             )
         self.start_ratio = start_ratio
         self.stop_ratio = stop_ratio

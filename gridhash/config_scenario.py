@@ -299,8 +299,6 @@ def parse_scenario(
 ) -> ScenarioConfig:
     """Turn parsed TOML into a scenario; `origin` is named in errors.
 
-    A table `real` is checked whether it is asked for or not.
-
     Raises
     ------
     ConfigError
@@ -312,6 +310,7 @@ def parse_scenario(
     drawn = None if on_real_series else _checked(whole, origin)
     if drawn is not None and not real:
         return drawn
+    # Checked whether it is asked for or not.
     measured = _checked(_on_real_series(whole, real, origin), f"{origin}: [real]")
     return measured if drawn is None else drawn
 

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("data", "envs", "agents", "training", "serving")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 MAX_MODULE_LINES = 400
+EVERYTHING = ("train", "drivers", "onnx", "search", "cluster", "dev")
 
 
 def modules(*folders: str) -> Iterator[Path]:
@@ -120,16 +121,16 @@ def test_every_dependency_is_pinned_and_no_index_is_named() -> None:
     pins = [line for line in text.splitlines() if line and not line.startswith("#")]
 
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
-    assert declared("train", "drivers", "onnx", "dev") - {normalised(pin) for pin in pins} == set()
+    assert declared(*EVERYTHING) - {normalised(pin) for pin in pins} == set()
 
 
 @pytest.mark.parametrize(
     ("folders", "extras"),
     [
         (("gridhash", "data", "envs", "agents"), ("onnx",)),
-        (("training",), ("train",)),
+        (("training",), ("train", "search", "cluster")),
         (("serving",), ("drivers",)),
-        (("tests", "benchmarks", "scripts"), ("train", "drivers", "onnx", "dev")),
+        (("tests", "benchmarks", "scripts"), EVERYTHING),
     ],
 )
 def test_every_import_is_a_declared_dependency(

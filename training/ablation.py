@@ -16,6 +16,7 @@ from gridhash.training.contenders import Contender
 FEATURE_GROUPS: Mapping[str, str] = {
     "calendar": r"(hour|weekday|season)_(sin|cos)|minutes_left",
     "price": r"price_per_kwh|break_even_per_kwh",
+    "price_history": r"price_(mean|high)_.+h",
     "price_ahead": r"price_ratio_\d+|published_h|run_worth_.+",
     "rule": r"rule_load_frac_.+",
     "weather": r"outdoor_temp_c",
