@@ -10,6 +10,7 @@ from gridhash.cli_options import (
     Area,
     End,
     Prices,
+    RayAddress,
     Site,
     Start,
     StartCost,
@@ -78,6 +79,7 @@ def evaluate(
     no_steps: Annotated[
         bool, typer.Option("--no-steps", help="Write no Parquet of every interval.")
     ] = False,
+    ray: RayAddress = None,
     site: Site = None,
     prices: Prices = None,
     area: Area = None,
@@ -125,6 +127,7 @@ def evaluate(
         hashprice_date=None if hashprice_date is None else hashprice_date.date(),
         carbon_g_per_kwh=carbon,
         steps=not no_steps,
+        ray=ray,
     )
     requests = [request_of(scenario=name, **given) for name in names]
     evaluate_policies(requests, options, as_json=json_, console=console)

@@ -41,6 +41,15 @@ ValidateFrom = Annotated[
 TestFrom = Annotated[
     str | None, typer.Option("--test-from", help="Local day on which the held-out span begins.")
 ]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        help="Work on a Ray cluster: HOST:PORT of its head, or `local` for the cores of this "
+        "machine.",
+        show_default=False,
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random number.")]
 TrainSeed = Annotated[
     int | None,

@@ -9,6 +9,7 @@ from gridhash.cli_options import (
     Area,
     End,
     Prices,
+    RayAddress,
     ScenarioName,
     Seed,
     Site,
@@ -21,23 +22,16 @@ from gridhash.cli_options import (
 )
 from gridhash.terminal import console
 
-RayAddress = Annotated[
-    str | None,
-    typer.Option(
-        "--ray",
-        help="Work on a Ray cluster: HOST:PORT of its head, or `local` for the cores of this "
-        "machine. The run folder must be on a disk that all nodes share.",
-        show_default=False,
-    ),
-]
-
 
 def tune(
     scenario: ScenarioName = None,
     trials: Annotated[
         int, typer.Option("--trials", min=1, help="Trials to finish now; more in the same study.")
     ] = 20,
-    out: Annotated[Path, typer.Option("--out", help="Run folder.")] = Path("runs/tune"),
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="Run folder; for a cluster on a disk that all nodes share."),
+    ] = Path("runs/tune"),
     settings: Annotated[
         Path | None,
         typer.Option("--settings", help="Training settings to begin with; the first trial's."),
@@ -66,7 +60,7 @@ def tune(
     ] = "median",
     ray: RayAddress = None,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, help="Trials at once, at most; with --ray.")
+        int | None, typer.Option("--jobs", min=1, help="Trials at once on a cluster, at most.")
     ] = None,
     site: Site = None,
     prices: Prices = None,

@@ -132,6 +132,7 @@ def evaluate(
     name: str | None = None,
     progress: Progress | None = None,
     bound: Bound | None = None,
+    played: Mapping[str, PolicyRun] | None = None,
     card: HashpriceCard | None = None,
     carbon_g_per_kwh: float | None = None,
     on_played: Callable[[PolicyRun], None] | None = None,
@@ -147,6 +148,8 @@ def evaluate(
     ----------
     bound
         One that is already known for the same scenario and rows.
+    played
+        Plays that are there already for the same scenario and rows, by the name of the play.
     on_played
         Called with every play as soon as it is finished.
     keep_all
@@ -167,7 +170,9 @@ def evaluate(
     stopped = False
 
     def take(contender: Contender) -> PolicyRun:
-        run = _play(scenario, contender, rows, progress)
+        run = (played or {}).get(contender.run_name)
+        if run is None:
+            run = _play(scenario, contender, rows, progress)
         if on_played is not None:
             on_played(run)
         runs[contender.run_name] = run
@@ -180,7 +185,7 @@ def evaluate(
     always_on, value = runs[ALWAYS_ON].ledger_profit, bound.value
 
     def judge(contender: Contender) -> None:
-        played = Played(
+        one = Played(
             scenario=scenario,
             run=runs[contender.run_name],
             always_on=always_on,
@@ -191,8 +196,8 @@ def evaluate(
         seeds[contender.run_name] = SeedScore(
             run_name=contender.run_name,
             seed=contender.seed,
-            daily_profit=tuple(played.daily.tolist()),
-            metrics=metrics_of(played),
+            daily_profit=tuple(one.daily.tolist()),
+            metrics=metrics_of(one),
         )
 
     for contender in needed:
@@ -214,13 +219,13 @@ def evaluate(
                 del runs[leaves]
     except KeyboardInterrupt:
         stopped = True
-    played = [contender for contender in contenders if contender.run_name in seeds]
+    there = [contender for contender in contenders if contender.run_name in seeds]
     return Evaluation(
         name=name or scenario.site.name,
         scenario=scenario,
         rows=rows,
-        runs=tuple(runs[c.run_name] for c in played if c.run_name in runs),
-        scores=_scores(played, seeds),
+        runs=tuple(runs[c.run_name] for c in there if c.run_name in runs),
+        scores=_scores(there, seeds),
         bound=bound,
         card=card or stated_card(scenario, rows),
         carbon_g_per_kwh=carbon_g_per_kwh,

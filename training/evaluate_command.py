@@ -17,6 +17,7 @@ from gridhash.agents.signing import PublicKey, read_public_key
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import BundleError, ConfigError
 from gridhash.training.ablation import without
+from gridhash.training.cluster import Workers
 from gridhash.training.contenders import (
     CURVE_NAME,
     Contender,
@@ -33,6 +34,7 @@ from gridhash.training.hashprice_card import (
 )
 from gridhash.training.opened import Named, Opened, open_for_training
 from gridhash.training.play import PolicyRun
+from gridhash.training.plays import play_all
 from gridhash.training.report import write_report
 from gridhash.training.report_index import write_index
 from gridhash.training.results import (
@@ -48,6 +50,8 @@ from gridhash.training.tables import across_table, score_table
 
 RESULTS_NAME = "results.json"
 REPORT_NAME = "report.html"
+PLAYS_FOLDER = "plays"
+"""Where plays of a cluster are kept until their folder is removed, so that none is done twice."""
 ASSUMED_CARBON_G_PER_KWH = {"JPY": 370.0}
 """Average factor of the grid by currency, where the data have none: of the order of Kyushu's."""
 
@@ -69,6 +73,8 @@ class EvaluateOptions:
     hashprice_date: date | None = None
     carbon_g_per_kwh: float | None = None
     steps: bool = True
+    ray: str | None = None
+    """Address of a Ray cluster to play on; it changes no figure but decision times."""
 
     @property
     def settings(self) -> dict[str, JsonValue]:
@@ -196,12 +202,24 @@ def _evaluate_parts(
             card = given_card(scenario, rows, as_of=options.hashprice_date)
         with _bar(console) as bar:
             show = _progress(bar)
+            plays = None
+            if options.ray is not None:
+                plays = play_all(
+                    scenario,
+                    contenders,
+                    rows,
+                    folder=options.folder / PLAYS_FOLDER,
+                    workers=Workers(ray=options.ray),
+                    progress=show,
+                )
             evaluation = evaluate(
                 scenario,
                 contenders,
                 rows,
                 name=name,
                 progress=show,
+                bound=None if plays is None else plays.bound,
+                played=None if plays is None else plays.runs,
                 card=card,
                 carbon_g_per_kwh=_carbon(scenario, options),
                 on_played=partial(_keep_steps, folder) if options.steps else None,

@@ -160,12 +160,14 @@ class _Search:
                     assert isinstance(result, dict)
                     trial = self._tell(job, result)
                     screen.ended(trial, result)
-                    self._write()
+                    self._write_best()
             except KeyboardInterrupt:
                 results.close()  # type: ignore[attr-defined]  # a generator: ends what runs
                 self._give_up_running()
+                self._write_trials()
                 screen.stopped(options.folder)
                 raise
+        self._write_trials()
         for table in (best_table(study, marks), parameter_table(study, self.space, self.work.base)):
             self.console.print(table)
         return study
@@ -220,12 +222,14 @@ class _Search:
             self.study.enqueue_trial(trial.params, user_attrs={"first": first})
         return len(given_up)
 
-    def _write(self) -> None:
-        """Keep what has been found in files that anyone can read."""
-        folder = self.options.folder
+    def _write_best(self) -> None:
         if any(trial.state == TrialState.COMPLETE for trial in self._trials()):
-            write_best(self.study, self.work.base, folder / BEST_NAME)
-        self.study.trials_dataframe().to_csv(folder / TRIALS_NAME, index=False)
+            write_best(self.study, self.work.base, self.options.folder / BEST_NAME)
+
+    def _write_trials(self) -> None:
+        """Write all trials as a table; not after each, since it grows with their square."""
+        trials = self.study.trials_dataframe()
+        trials.to_csv(self.options.folder / TRIALS_NAME, index=False)
 
     def _trials(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)

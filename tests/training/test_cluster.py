@@ -1,5 +1,6 @@
 """Jobs give the same results here and on a cluster, and a lost node loses none of them."""
 
+import io
 import os
 import sys
 import time
@@ -8,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from gridhash.envs.open_scenario import ScenarioRequest
 from gridhash.errors import TrainingError
 from gridhash.training.cluster import RETRIES, Job, Workers, content_key, map_jobs
 
@@ -118,6 +121,52 @@ def cluster() -> Iterator[Any]:
     assert nodes.address.startswith("127.0.0.1:")
     yield nodes
     nodes.shutdown()
+
+
+LITTLE = """
+hidden = [8]
+validate_every = 1
+[imitation]
+n_samples = 200
+n_price_shifts = 2
+n_epochs = 1
+batch_size = 100
+[ppo]
+n_iterations = 2
+n_critic_iterations = 1
+n_envs = 2
+n_steps = 16
+batch_size = 32
+episode_days = 0.25
+"""
+
+
+def test_a_search_on_a_cluster_is_the_search_of_one_process(cluster: Any, tmp_path: Path) -> None:
+    pytest.importorskip("stable_baselines3")
+    pytest.importorskip("optuna")
+    from gridhash.training.tune import TuneOptions, tune
+
+    settings = tmp_path / "settings.toml"
+    settings.write_text(LITTLE, encoding="utf-8")
+    found = []
+    for name, workers in (("here", Workers()), ("there", Workers(ray=cluster.address, limit=1))):
+        study = tune(
+            ScenarioRequest(start="2018-01-08", end="2018-03-01"),
+            TuneOptions(
+                folder=tmp_path / name,
+                n_trials=2,
+                settings=settings,
+                validate_from="2018-02-06",
+                test_from="2018-02-21",
+                workers=workers,
+            ),
+            console=Console(file=io.StringIO()),
+        )
+        found.append([(trial.params, trial.value) for trial in study.trials])
+
+    assert found[0] == found[1]
+    assert (tmp_path / "here" / "study.db").exists()
+    assert (tmp_path / "there" / "study.journal").exists()
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # Ray leaves its processes to its reaper
