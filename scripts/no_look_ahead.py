@@ -100,8 +100,8 @@ def page(results: dict[float, dict[float, dict[str, list[float]]]]) -> str:
                 for name in names
             ]
             lines.append(f"| FY{year} | {adders:g} | {' | '.join(cells)} |")
-    for adders, cells in PUBLISHED.items():
-        lines.append(f"| *FY2025, published* | {adders:g} | {' | '.join(cells)} |")
+    for adders, published in PUBLISHED.items():
+        lines.append(f"| *FY2025, published* | {adders:g} | {' | '.join(published)} |")
     lines += [
         "",
         "*Published*: the project's own half-hour backtest, its hysteresis tuned on the test year "
