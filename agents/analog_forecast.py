@@ -34,6 +34,7 @@ FADES_H = 2.0
 WEIGHTS = {
     "price_error": 1.0,
     "next_price": 0.5,
+    "shown_price": 1.0,
     "surplus_frac": 1.0,
     "pv_frac": 1.0,
     "base_point_frac": 1.0,
@@ -148,7 +149,9 @@ class AnalogForecaster:
         following = ahead[:, min(1, reader.n_prices - 1)]
         values = {"price_error": ahead[:, 0] - following, "next_price": following}
         if self._prices_are_known():
-            values = {}
+            # What is shown is known; how dear it is tells of what comes after it.
+            beyond = self.longest > reader.n_prices
+            values = {"shown_price": ahead.mean(axis=1)} if beyond else {}
         for name in WEIGHTS:
             if reader.has(name):
                 values[name] = observed[:, reader.column(name)].astype(np.float64)
