@@ -7,50 +7,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from stable_baselines3 import PPO
-from stable_baselines3.common.logger import configure
 
 from gridhash.agents.numpy_policy import MlpPolicy
 from gridhash.config import SiteConfig
 from gridhash.config_programs import ProgramsConfig
 from gridhash.config_tariff import TariffConfig
-from gridhash.envs.action import ActionKind
-from gridhash.envs.batched_site import EpisodeRules
 from gridhash.envs.observation import table_hash
 from gridhash.envs.scenario import Scenario
 from gridhash.training import checkpoint
 from gridhash.training.config import TrainingConfig
 from gridhash.training.imitation import MIN_START_HOURS, clone, draw_decisions
 from gridhash.training.improvement import candidate_actions, improve
-from gridhash.training.network import (
-    NORMALISED_CLIP,
-    actor_weights,
-    load_actor,
-    normalisation,
-    policy_kwargs,
-)
+from gridhash.training.network import Weights, actor_weights, load_actor, normalisation
 from gridhash.training.oracle import Oracle, clairvoyant_oracle, compare_to_oracle
 from gridhash.training.play import play
+from gridhash.training.ppo_phase import PpoPhase, runtime_policy
 from gridhash.training.progress import Progress, TrainingRecord
 from gridhash.training.rollouts import Comparison, compare_actions
 from gridhash.training.spans import Spans, ending_before
-from gridhash.training.vec_env import SiteVecEnv
 from gridhash.units import SECONDS_PER_HOUR
 
 log = logging.getLogger(__name__)
 
-POLICY_NAME = "learned"
 KL_SAMPLE = 4096
 DEFAULT_ROUNDS = 6
 ROUNDS = ("oracle", "improve")
 """Phases that fit the actor to comparisons."""
-MODEL_ATTRIBUTES = ("num_timesteps", "_n_updates", "_last_obs", "_last_episode_starts")
-"""What SB3 carries from one roll-out to the next besides weights and optimiser."""
-ACTOR_PARAMETERS = ("mlp_extractor.policy_net", "action_net", "log_std")
-
-Weights = dict[str, npt.NDArray[np.float32]]
 
 
 @dataclass(kw_only=True)
@@ -111,19 +94,6 @@ class Learner:
                 hashlib.sha256(variant.market.tobytes()).hexdigest()[:16] for variant in variants
             ),
         }
-        ppo = config.ppo
-        self.env = SiteVecEnv(
-            taught,
-            ppo.n_envs,
-            EpisodeRules(
-                episode_days=ppo.episode_days,
-                action_kind=ActionKind.SHADOW_PRICE,
-                relative_reward=True,
-                # An episode ends with an observation of the row after its last.
-                rows=(spans.train[0], spans.train[1] - 1),
-            ),
-            seed=config.seed,
-        )
         self.decisions = draw_decisions(
             taught,
             spans.train,
@@ -132,27 +102,17 @@ class Learner:
             variants=variants,
         )
         center, scale = normalisation(self.decisions.observation)
-        self.exploration_sd = ppo.exploration_per_start * max(
-            self.decisions.start_hours, MIN_START_HOURS
+        hours = max(self.decisions.start_hours, MIN_START_HOURS)
+        self.phase = PpoPhase(
+            taught,
+            spans.train,
+            config,
+            center=center,
+            scale=scale,
+            exploration_sd=config.ppo.exploration_per_start * hours,
+            folder=folder,
         )
-        self.model = PPO(
-            "MlpPolicy",
-            self.env,
-            learning_rate=ppo.learning_rate,
-            n_steps=ppo.n_steps,
-            batch_size=ppo.batch_size,
-            n_epochs=ppo.n_epochs,
-            gamma=ppo.gamma,
-            gae_lambda=ppo.gae_lambda,
-            clip_range=ppo.clip_range,
-            # Near the optimum advantages are mostly noise; normalising them would amplify it.
-            normalize_advantage=False,
-            ent_coef=0.0,
-            policy_kwargs=policy_kwargs(config.hidden, center, scale, self.exploration_sd),
-            seed=config.seed,
-            device="cpu",
-        )
-        self.model.set_logger(configure(str(folder / "tensorboard"), ["tensorboard"]))
+        self.model = self.phase.model
 
     def run(self, progress: Progress, *, resume: bool = False) -> MlpPolicy:
         """Train from the start, or from the last checkpoint, to the end; return the best policy.
@@ -262,11 +222,9 @@ class Learner:
 
     def _iterate(self, progress: Progress) -> None:
         """Collect one roll-out and learn from it, with the actor frozen while the critic warms."""
-        model, ppo, state = self.model, self.config.ppo, self.state
+        ppo, state = self.config.ppo, self.state
         warming = state.iteration < ppo.n_critic_iterations
-        for name, parameter in model.policy.named_parameters():
-            parameter.requires_grad = not (warming and name.startswith(ACTOR_PARAMETERS))
-        model.learn(ppo.n_envs * ppo.n_steps, reset_num_timesteps=False, log_interval=1)
+        self.phase.learn(warming=warming)
         state.iteration += 1
         phase = "critic" if warming else "ppo"
         kl = 0.0 if warming else self.kl_to_clone()
@@ -293,13 +251,7 @@ class Learner:
 
     def kl_to_clone(self) -> float:
         """Return the mean KL divergence from the policy's action to the clone's [nat]."""
-        observation = self.decisions.observation[:KL_SAMPLE]
-        move = runtime_policy(actor_weights(self.model.policy)).act(observation)
-        move -= runtime_policy(self.state.clone_weights).act(observation)
-        sd = np.exp(self.model.policy.log_std.detach().numpy().astype(np.float64))
-        clone_sd = self.exploration_sd
-        kl = np.log(clone_sd / sd) + (sd**2 + move**2) / (2.0 * clone_sd**2) - 0.5
-        return float(kl.sum(axis=1).mean())
+        return self.phase.kl_to(self.state.clone_weights, self.decisions.observation[:KL_SAMPLE])
 
     def _validate(self, phase: str, progress: Progress, *, kl: float = 0.0) -> None:
         weights = actor_weights(self.model.policy)
@@ -319,36 +271,19 @@ class Learner:
         self.model.logger.dump(record.step)
 
     def _save(self) -> None:
-        model, sites = self.model, self.env.sites
         values = {
-            "policy": model.policy.state_dict(),
-            "optimizer": model.policy.optimizer.state_dict(),
-            "model": {name: getattr(model, name) for name in MODEL_ATTRIBUTES},
+            **self.phase.values(),
             "torch_rng": torch.get_rng_state(),
             "numpy_rng": np.random.get_state(),
-            "fleet": sites.state._asdict(),
-            "accounts": sites.accounts._asdict(),
-            "steps_left": sites.steps_left,
-            "env_rng": self.env.rng.bit_generator.state,
             "learner": vars(self.state),
         }
         checkpoint.save(self.folder, self.key, values)
 
     def _restore(self) -> None:
         values = checkpoint.load(self.folder, self.key)
-        model, sites = self.model, self.env.sites
-        model.policy.load_state_dict(values["policy"])
-        model.policy.optimizer.load_state_dict(values["optimizer"])
-        for name, value in values["model"].items():
-            setattr(model, name, value)
+        self.phase.restore(values)
         torch.set_rng_state(values["torch_rng"])
         np.random.set_state(values["numpy_rng"])
-        for name, array in sites.state._asdict().items():
-            array[...] = values["fleet"][name]
-        for name, array in sites.accounts._asdict().items():
-            array[...] = values["accounts"][name]
-        sites.steps_left[:] = values["steps_left"]
-        self.env.rng.bit_generator.state = values["env_rng"]
         self.state = LearnerState(**values["learner"])
 
     def best_policy(self) -> MlpPolicy:
@@ -359,10 +294,3 @@ class Learner:
 def future_is_uncertain(site: SiteConfig) -> bool:
     """Return whether a site has more to expect than published prices: a tariff, programs."""
     return site.tariff != TariffConfig() or site.programs != ProgramsConfig()
-
-
-def runtime_policy(weights: Weights) -> MlpPolicy:
-    """Return an actor as the NumPy policy that runs on site."""
-    return MlpPolicy(
-        weights, name=POLICY_NAME, action_kind=ActionKind.SHADOW_PRICE, clip=NORMALISED_CLIP
-    )

@@ -11,6 +11,9 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 NORMALISED_CLIP = 8.0
 
+Weights = dict[str, npt.NDArray[np.float32]]
+"""Arrays of an actor under the names of `gridhash.agents.numpy_policy`."""
+
 
 class NormalisedFeatures(BaseFeaturesExtractor):
     """(x - center) / scale, clipped; the constants are part of the weights, never trained."""
@@ -63,7 +66,7 @@ def policy_kwargs(
     }
 
 
-def actor_weights(policy: Any) -> dict[str, npt.NDArray[np.float32]]:
+def actor_weights(policy: Any) -> Weights:
     """Return the actor of an SB3 policy under the names of `gridhash.agents.numpy_policy`."""
 
     def array(tensor: torch.Tensor) -> npt.NDArray[np.float32]:

@@ -31,9 +31,10 @@ from gridhash.errors import TrainingError
 from gridhash.training import checkpoint
 from gridhash.training.config import TrainingConfig, load_training_config
 from gridhash.training.contenders import CURVE_NAME
-from gridhash.training.learner import POLICY_NAME, Learner
+from gridhash.training.learner import Learner
 from gridhash.training.opened import Named, open_for_training
 from gridhash.training.play import play
+from gridhash.training.ppo_phase import POLICY_NAME
 from gridhash.training.release import Release, release
 from gridhash.training.spans import Rows, Spans, ending_before
 

@@ -16,9 +16,10 @@ pytest.importorskip("stable_baselines3")
 import torch
 
 from gridhash.training.improvement import SHADOW_PRICES, interpolated
-from gridhash.training.learner import Learner, runtime_policy
+from gridhash.training.learner import Learner
 from gridhash.training.network import actor_weights, load_actor
 from gridhash.training.play import play
+from gridhash.training.ppo_phase import runtime_policy
 from gridhash.training.progress import silent
 
 

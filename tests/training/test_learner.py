@@ -21,8 +21,9 @@ pytest.importorskip("stable_baselines3")
 
 import torch
 
-from gridhash.training.learner import ACTOR_PARAMETERS, Learner, runtime_policy
+from gridhash.training.learner import Learner
 from gridhash.training.network import actor_weights
+from gridhash.training.ppo_phase import ACTOR_PARAMETERS, runtime_policy
 from gridhash.training.progress import silent
 
 MakeLearner = Callable[..., Learner]
@@ -80,7 +81,7 @@ def bits(learner: Learner) -> dict[str, bytes]:
         arrays[f"best {name}"] = array
     for name, array in state.clone_weights.items():
         arrays[f"clone {name}"] = array
-    for name, array in learner.env.sites.state._asdict().items():
+    for name, array in learner.phase.env.sites.state._asdict().items():
         arrays[f"fleet {name}"] = array
     found = {name: array.tobytes() for name, array in arrays.items()}
     found["records"] = repr(state.records).encode()
@@ -282,7 +283,7 @@ def test_what_lies_after_the_validation_span_changes_nothing_at_all(
 def test_episodes_and_their_last_observations_are_of_training_rows(
     make_learner: MakeLearner, four_week_spans: Spans
 ) -> None:
-    env = make_learner(episode_days=20.0 - 1 / 24).env  # one start alone fits the span
+    env = make_learner(episode_days=20.0 - 1 / 24).phase.env  # one start alone fits the span
     env.reset()
     assert (env.sites.state.row == four_week_spans.train[0]).all()
     env.sites.steps_left[:] = env.sites.episode_steps
@@ -309,7 +310,7 @@ def test_warming_the_critic_leaves_the_actor_as_it_is(make_learner: MakeLearner)
     for name, array in actor_weights(learner.model.policy).items():
         assert array.tobytes() == clone[name].tobytes(), name
     log_std = learner.model.policy.log_std.detach().numpy()
-    np.testing.assert_array_equal(log_std, np.float32(np.log(learner.exploration_sd)))
+    np.testing.assert_array_equal(log_std, np.float32(np.log(learner.phase.exploration_sd)))
     assert [r.phase for r in learner.state.records] == ["clone"] * 3, "no reason to validate again"
     unmoved = make_learner(n_iterations=0)
     unmoved.run(silent)
