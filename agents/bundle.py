@@ -23,8 +23,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import safetensors
-import safetensors.numpy
 from pydantic import ValidationError
 
 import gridhash
@@ -34,7 +32,6 @@ from gridhash.agents.bundle_files import (
     MANIFEST,
     SIGNATURE,
     SUFFIX,
-    WEIGHTS,
     Contents,
     check_signature,
     new_folder,
@@ -44,11 +41,8 @@ from gridhash.agents.bundle_files import (
 from gridhash.agents.bundle_manifest import (
     FORMAT_VERSION,
     Manifest,
-    MlpSpec,
-    PolicySpec,
     Provenance,
     RuleSpec,
-    TableSpec,
     Verdict,
     Versions,
     describe_action,
@@ -57,11 +51,10 @@ from gridhash.agents.bundle_manifest import (
     site_changes,
     site_hash,
 )
-from gridhash.agents.numpy_policy import MlpPolicy, check_weights, mlp_shapes
+from gridhash.agents.bundle_policies import BundledPolicy, build_policy, policy_files, spec_of
 from gridhash.agents.policy import Policy
 from gridhash.agents.rule_registry import build_rule
 from gridhash.agents.signing import PublicKey, SigningKey
-from gridhash.agents.table_registry import DTYPES, TablePolicy, build_table, check_arrays
 from gridhash.config import SiteConfig, describe_faults
 from gridhash.errors import BundleError, FileFormatError, PolicyError
 
@@ -95,7 +88,7 @@ class BundleDescription:
 
 def write_bundle(
     folder: Path,
-    policy: MlpPolicy | RuleSpec | TablePolicy,
+    policy: BundledPolicy,
     *,
     name: str,
     site: SiteConfig,
@@ -118,7 +111,7 @@ def write_bundle(
     BundleError
         If the name is taken or none, the policy does not fit the site, or writing fails.
     """
-    files = _policy_files(policy, name)
+    files = policy_files(policy, name)
     for forecaster_name, forecaster in (forecasters or {}).items():
         from gridhash.data.forecasts.storage import forecaster_files
 
@@ -132,7 +125,7 @@ def write_bundle(
         manifest = Manifest(
             name=name,
             created_at=created_at,
-            policy=_spec(policy),
+            policy=spec_of(policy),
             observation=describe_observation(site),
             action=describe_action(site, action_kind),
             site_name=site.name,
@@ -187,7 +180,7 @@ def open_contents(
             "policy for this site"
         )
     try:
-        policy = _build(path, manifest, contents, site)
+        policy = build_policy(path, manifest, contents, site)
     except PolicyError as err:
         raise BundleError(f"{path}: {err}") from err
     return LoadedBundle(policy, manifest, _read_forecasters(path, manifest, contents))
@@ -261,33 +254,6 @@ def sign_again(
     return target
 
 
-def _policy_files(policy: MlpPolicy | RuleSpec | TablePolicy, name: str) -> dict[str, bytes]:
-    if isinstance(policy, RuleSpec):
-        return {}
-    if isinstance(policy, MlpPolicy):
-        return {WEIGHTS: safetensors.numpy.save(dict(policy.weights))}
-    arrays = {key: np.asarray(array, order="C") for key, array in policy.arrays.items()}
-    try:
-        check_arrays(arrays)
-    except PolicyError as err:
-        raise BundleError(f"bundle {name!r}: {err}") from err
-    return {WEIGHTS: safetensors.numpy.save(arrays)}
-
-
-def _spec(policy: MlpPolicy | RuleSpec | TablePolicy) -> PolicySpec:
-    if isinstance(policy, RuleSpec):
-        return policy
-    if isinstance(policy, MlpPolicy):
-        return MlpSpec(
-            n_features=policy.n_features,
-            hidden=policy.hidden,
-            n_groups=policy.n_groups,
-            output=policy.output,
-            clip=policy.clip,
-        )
-    return TableSpec(table=policy.name)
-
-
 def _signed(manifest: Manifest, key: SigningKey) -> dict[str, bytes]:
     text = (manifest.model_dump_json(indent=1) + "\n").encode()
     return {MANIFEST: text, SIGNATURE: sign(text, key)}
@@ -333,51 +299,6 @@ def parse_manifest(path: Path, contents: Contents, signer: PublicKey) -> Manifes
                 f"{path / name} is not the file that was signed: its SHA-256 differs; copy it again"
             )
     return manifest
-
-
-def _build(path: Path, manifest: Manifest, contents: Contents, site: SiteConfig) -> Policy:
-    spec = manifest.policy
-    action_kind = manifest.action.action_kind
-    if isinstance(spec, MlpSpec):
-        weights = read_arrays(path / WEIGHTS, contents[WEIGHTS])
-        check_weights(weights, mlp_shapes(spec.n_features, spec.hidden, spec.n_groups))
-        return MlpPolicy(
-            weights,
-            name=manifest.name,
-            action_kind=action_kind,
-            clip=spec.clip,
-            output=spec.output,
-        )
-    policy: Policy
-    if isinstance(spec, RuleSpec):
-        policy, what = build_rule(spec.rule, spec.parameters, site=site), f"rule {spec.rule}"
-    else:
-        arrays = read_arrays(path / WEIGHTS, contents[WEIGHTS])
-        policy, what = build_table(spec.table, arrays, site=site), f"table {spec.table}"
-    if policy.action_kind is not action_kind:
-        raise BundleError(
-            f"{path}: {what} acts by {policy.action_kind.name.lower()}, the manifest says "
-            f"{manifest.action.kind}"
-        )
-    return policy
-
-
-def read_arrays(path: Path, content: bytes) -> dict[str, Array]:
-    """Return the arrays of a safetensors file by name; raise BundleError if it is none."""
-    try:
-        arrays = safetensors.deserialize(content)  # type: ignore[no-untyped-call]
-    except safetensors.SafetensorError as err:
-        raise BundleError(f"{path}: no safetensors file: {err}") from err
-    found = {}
-    for name, array in arrays:
-        if array["dtype"] not in DTYPES:
-            raise BundleError(
-                f"{path}: array {name} is {array['dtype']}; expected one of {', '.join(DTYPES)}"
-            )
-        dtype = DTYPES[array["dtype"]]
-        values = np.frombuffer(array["data"], dtype=dtype).reshape(array["shape"])
-        found[name] = values.astype(dtype.newbyteorder("="), copy=False)
-    return found
 
 
 def _read_forecasters(

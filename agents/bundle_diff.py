@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from pydantic import JsonValue
 
-from gridhash.agents.bundle import Array, parse_manifest, read_arrays
+from gridhash.agents.bundle import parse_manifest
 from gridhash.agents.bundle_files import WEIGHTS, check_signature, read_folder
 from gridhash.agents.bundle_manifest import Manifest, flatten
+from gridhash.agents.bundle_policies import Array, read_arrays
 
 
 class Part(StrEnum):

@@ -21,8 +21,9 @@ from gridhash.config import SiteConfig
 from gridhash.envs.action import ActionKind, action_hash
 from gridhash.envs.observation import observation_table, table_hash
 
-FORMAT_VERSION = 2
-"""Version 1 knew no tables, forecasters, verdicts and earlier keys; it is read as without any."""
+FORMAT_VERSION = 3
+"""Version 1 knew no tables, forecasters, verdicts and earlier keys, version 2 no networks that act
+by levels; they are read as without any."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 PRICE_COLUMN = "price_ratio_"
@@ -62,26 +63,12 @@ class ObservationTable(Entry):
 
 
 class ActionTable(Entry):
-    """What the policy says: one number per group.
+    """What the policy says: one number per group; of ``levels`` the index of one, off being 0."""
 
-    No bundle acts by ``levels``: neither a network of this format nor any rule of the registry
-    chooses among work levels, and none is trained.
-    """
-
-    kind: Literal["shadow_price", "power"]
+    kind: Literal["shadow_price", "power", "levels"]
     low: float
     high: float
     sha256: Sha256
-
-    @field_validator("kind", mode="before")
-    @classmethod
-    def _check_kind(cls, kind: object) -> object:
-        if kind == ActionKind.LEVELS.name.lower():
-            raise ValueError(
-                "policies that act by levels have no bundles yet: make one that acts by power or "
-                "shadow_price (the site's work levels apply to either)"
-            )
-        return kind
 
     @property
     def action_kind(self) -> ActionKind:
@@ -101,6 +88,28 @@ class MlpSpec(Entry):
     clip: float = Field(gt=0, description="normalised inputs are cut off at ± this")
 
 
+class LevelMlpSpec(Entry):
+    """A network that chooses a work level per group (`gridhash.agents.level_policy`).
+
+    Its weights lie in ``policy.safetensors``; it has one output per level, off included, group
+    after group.
+    """
+
+    kind: Literal["level_mlp"] = "level_mlp"
+    n_features: int = Field(gt=0, le=10_000)
+    hidden: tuple[Annotated[int, Field(gt=0, le=8192)], ...] = Field(max_length=16)
+    level_counts: tuple[Annotated[int, Field(gt=1, le=256)], ...] = Field(
+        min_length=1, max_length=16
+    )
+    activation: Literal["relu"] = "relu"
+    clip: float = Field(gt=0, description="normalised inputs are cut off at ± this")
+
+    @property
+    def n_groups(self) -> int:
+        """Groups that it chooses for."""
+        return len(self.level_counts)
+
+
 class RuleSpec(Entry):
     """A rule by name with its parameters; no weights."""
 
@@ -116,7 +125,7 @@ class TableSpec(Entry):
     table: Name
 
 
-PolicySpec = Annotated[MlpSpec | RuleSpec | TableSpec, Field(discriminator="kind")]
+PolicySpec = Annotated[MlpSpec | LevelMlpSpec | RuleSpec | TableSpec, Field(discriminator="kind")]
 
 
 class DataSpan(Entry):
@@ -192,7 +201,7 @@ class Versions(Entry):
 class Manifest(Entry):
     """The signed part of a bundle; every other file is bound to it by its checksum."""
 
-    format_version: Literal[1, 2] = 2
+    format_version: Literal[1, 2, 3] = 3
     name: Name
     created_at: AwareDatetime
     policy: PolicySpec
@@ -222,13 +231,18 @@ class Manifest(Entry):
                 f"a policy of kind {self.policy.kind} has the files {sorted(own)}; "
                 f"found {sorted(found_own)}"
             )
-        if isinstance(self.policy, MlpSpec):
+        by_levels = self.action.action_kind is ActionKind.LEVELS
+        if isinstance(self.policy, MlpSpec | LevelMlpSpec):
+            if by_levels != isinstance(self.policy, LevelMlpSpec):
+                raise ValueError(
+                    f"a network of kind {self.policy.kind} cannot act by {self.action.kind}"
+                )
             found = (self.policy.n_features, self.policy.n_groups)
             wanted = (len(self.observation.features), len(self.groups))
             if found != wanted:
                 raise ValueError(
-                    f"the network has {found[0]} inputs and {found[1]} outputs; the tables have "
-                    f"{wanted[0]} features and {wanted[1]} groups"
+                    f"the network has {found[0]} inputs and acts for {found[1]} groups; the "
+                    f"tables have {wanted[0]} features and {wanted[1]} groups"
                 )
         return self
 
@@ -258,11 +272,12 @@ def describe_observation(site: SiteConfig) -> ObservationTable:
 
 def describe_action(site: SiteConfig, kind: ActionKind) -> ActionTable:
     """Return a site's action table as a manifest keeps it."""
+    most_levels = max(len(site.levels_of(group)) for group in site.groups)
     return ActionTable.model_validate(
         {
             "kind": kind.name.lower(),
             "low": kind.low,
-            "high": ACTION_HIGH,
+            "high": float(most_levels) if kind is ActionKind.LEVELS else ACTION_HIGH,
             "sha256": action_hash(site, kind),
         }
     )

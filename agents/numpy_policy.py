@@ -74,6 +74,68 @@ def check_weights(weights: Mapping[str, Floats32], shapes: Mapping[str, tuple[in
         raise PolicyError(f"normalise.scale[{k}] is {scale[k]}; every scale must be above zero")
 
 
+class Network:
+    """The arrays of a network and its linear outputs, (N, outputs).
+
+    Raises
+    ------
+    PolicyError
+        If the arrays are not those of a network, or `clip` is not above zero.
+    """
+
+    def __init__(self, weights: Mapping[str, Floats32], *, name: str, clip: float) -> None:
+        if not (np.isfinite(clip) and clip > 0.0):
+            raise PolicyError(f"clip is {clip}; it must be finite and above zero")
+        self.name = name
+        self.clip = float(clip)
+        self.n_features, self.hidden, self.n_outputs = _layers_of(weights)
+        shapes = mlp_shapes(self.n_features, self.hidden, self.n_outputs)
+        check_weights(weights, shapes)
+        self.weights = {key: _frozen(weights[key]) for key in shapes}
+        self._center = self.weights["normalise.center"]
+        self._scale = self.weights["normalise.scale"]
+        self._layers = tuple(
+            (self.weights[f"layer.{k}.weight"].T, self.weights[f"layer.{k}.bias"])
+            for k in range(len(self.hidden))
+        )
+        self._last = (self.weights["output.weight"].T, self.weights["output.bias"])
+        # float32 bounds: a Python float would do too, but costs a conversion per call.
+        self._input_low, self._input_high = np.float32(-self.clip), np.float32(self.clip)
+        self._zero = np.float32(0.0)
+
+    def outputs(self, observation: Floats32) -> Floats32:
+        """Return what the last layer says: (N, F) float32 in, (N, outputs) float32 out.
+
+        Raises
+        ------
+        PolicyError
+            If the observation has another shape.
+        """
+        if observation.ndim != 2 or observation.shape[1] != self.n_features:
+            raise PolicyError(
+                f"policy {self.name} reads observations of shape (N, {self.n_features}); "
+                f"got {observation.shape}"
+            )
+        x = observation.astype(np.float32, copy=False) - self._center
+        x /= self._scale
+        np.maximum(x, self._input_low, out=x)
+        np.minimum(x, self._input_high, out=x)
+        for weight, bias in self._layers:
+            x = x @ weight
+            x += bias
+            np.maximum(x, self._zero, out=x)
+        weight, bias = self._last
+        return np.asarray(x @ weight + bias)
+
+    def check(self, answer: Floats, observation: Floats32) -> None:
+        """Raise PolicyError if an answer holds NaN or infinity, with what the observation holds."""
+        if not np.isfinite(answer).all():
+            raise PolicyError(
+                f"policy {self.name} found no action: the observation holds "
+                f"{_first_fault(observation)}"
+            )
+
+
 class MlpPolicy:
     """A trained network as a policy: a pure function of the observation, safe to share.
 
@@ -101,28 +163,17 @@ class MlpPolicy:
         if action_kind is ActionKind.LEVELS:
             raise PolicyError(
                 f"network {name} cannot act by levels: it says one number per group between a "
-                "least and 1, no choice among work levels; use power or shadow_price"
+                "least and 1, no choice among work levels; use power or shadow_price, or the "
+                "outputs of a LevelPolicy"
             )
-        if not (np.isfinite(clip) and clip > 0.0):
-            raise PolicyError(f"clip is {clip}; it must be finite and above zero")
         self.name = name
         self.action_kind = action_kind
-        self.clip = float(clip)
         self.output = OutputKind(output)
-        self.n_features, self.hidden, self.n_groups = _layers_of(weights)
-        shapes = mlp_shapes(self.n_features, self.hidden, self.n_groups)
-        check_weights(weights, shapes)
-        self.weights = {key: _frozen(weights[key]) for key in shapes}
-        self._center = self.weights["normalise.center"]
-        self._scale = self.weights["normalise.scale"]
-        self._layers = tuple(
-            (self.weights[f"layer.{k}.weight"].T, self.weights[f"layer.{k}.bias"])
-            for k in range(len(self.hidden))
-        )
-        self._last = (self.weights["output.weight"].T, self.weights["output.bias"])
-        # float32 bounds: a Python float would do too, but costs a conversion per call.
-        self._input_low, self._input_high = np.float32(-self.clip), np.float32(self.clip)
-        self._zero = np.float32(0.0)
+        self.network = Network(weights, name=name, clip=clip)
+        self.clip = self.network.clip
+        self.weights = self.network.weights
+        self.n_features, self.hidden = self.network.n_features, self.network.hidden
+        self.n_groups = self.network.n_outputs
 
     def act(self, observation: Floats32) -> Floats:
         """Return one action per observation: (N, F) float32 in, (N, G) float64 out.
@@ -132,31 +183,13 @@ class MlpPolicy:
         PolicyError
             If the observation has another shape, or holds a NaN.
         """
-        if observation.ndim != 2 or observation.shape[1] != self.n_features:
-            raise PolicyError(
-                f"policy {self.name} reads observations of shape (N, {self.n_features}); "
-                f"got {observation.shape}"
-            )
-        x = observation.astype(np.float32, copy=False) - self._center
-        x /= self._scale
-        np.maximum(x, self._input_low, out=x)
-        np.minimum(x, self._input_high, out=x)
-        for weight, bias in self._layers:
-            x = x @ weight
-            x += bias
-            np.maximum(x, self._zero, out=x)
-        weight, bias = self._last
-        action = (x @ weight + bias).astype(np.float64)
+        action = self.network.outputs(observation).astype(np.float64)
         low, high = self.action_kind.low, ACTION_HIGH
         if self.output is OutputKind.TANH:
             action = (low + high) / 2.0 + (high - low) / 2.0 * np.tanh(action)
         np.maximum(action, low, out=action)
         np.minimum(action, high, out=action)
-        if not np.isfinite(action).all():
-            raise PolicyError(
-                f"policy {self.name} found no action: the observation holds "
-                f"{_first_fault(observation)}"
-            )
+        self.network.check(action, observation)
         return action
 
 

@@ -1,7 +1,9 @@
 """A network as an ONNX file, for whoever runs policies with another runtime.
 
 The graph does what `MlpPolicy.act` does: observation in, bounded action out, normalisation
-inside. Built with onnx's own helpers, so that no torch is needed.
+inside. Of a network that acts by levels it does what `Network.outputs` does: one logit per level
+and group out; the mask and the choice stay with whoever runs it. Built with onnx's own helpers, so
+that no torch is needed.
 """
 
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, checker, helper, numpy_helper
 
 from gridhash import __version__
+from gridhash.agents.level_policy import LevelPolicy
 from gridhash.agents.numpy_policy import ACTION_HIGH, MlpPolicy, OutputKind
 from gridhash.agents.policy import Policy
 from gridhash.errors import PolicyError
@@ -18,34 +21,68 @@ from gridhash.errors import PolicyError
 OPSET = 17
 IR_VERSION = 8
 """Old enough for runtimes since 2022; nothing newer is used."""
-INPUT, OUTPUT = "observation", "action"
+INPUT, OUTPUT, LOGITS = "observation", "action", "logits"
 
 
 def to_onnx(policy: Policy) -> ModelProto:
-    """Return a network as a checked ONNX model: (N, F) float32 to (N, G) float32.
+    """Return a network as a checked ONNX model: (N, F) float32 to (N, G) float32, or logits (N, M).
 
     Raises
     ------
     PolicyError
         If the policy is no network.
     """
-    if not isinstance(policy, MlpPolicy):
+    if not isinstance(policy, MlpPolicy | LevelPolicy):
         raise PolicyError(
             f"{policy.name} is no network: ONNX holds networks only; a rule or table is a line of "
             "Python to call"
         )
-    graph = _Graph()
-    limits = (graph.constant("low", -policy.clip), graph.constant("high", policy.clip))
-    weights = {name: graph.constant(name, array) for name, array in policy.weights.items()}
+    output, width = result_of(policy)
+    graph, network = _Graph(), policy.network
+    limits = (graph.constant("low", -network.clip), graph.constant("high", network.clip))
+    weights = {name: graph.constant(name, array) for name, array in network.weights.items()}
     x = graph.node("Sub", INPUT, weights["normalise.center"])
     x = graph.node("Div", x, weights["normalise.scale"])
     x = graph.node("Clip", x, *limits)
-    for k in range(len(policy.hidden)):
+    for k in range(len(network.hidden)):
         x = graph.node(
             "Gemm", x, weights[f"layer.{k}.weight"], weights[f"layer.{k}.bias"], transB=1
         )
         x = graph.node("Relu", x)
-    x = graph.node("Gemm", x, weights["output.weight"], weights["output.bias"], transB=1)
+    last = (x, weights["output.weight"], weights["output.bias"])
+    if isinstance(policy, LevelPolicy):
+        graph.node("Gemm", *last, to=output, transB=1)
+        says = (
+            "logits of each group's levels, off first: mask, then take the greatest of each group"
+        )
+    else:
+        says = _bounded(graph, graph.node("Gemm", *last, transB=1), policy)
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            policy.name,
+            [_tensor(INPUT, network.n_features)],
+            [_tensor(output, width)],
+            initializer=graph.constants,
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="gridhash",
+        producer_version=__version__,
+        doc_string=says,
+    )
+    checker.check_model(model, full_check=True)
+    return model
+
+
+def result_of(policy: Policy) -> tuple[str, int]:
+    """Return the name of what comes out of a network's graph, and how many numbers it is."""
+    name = LOGITS if isinstance(policy, LevelPolicy) else OUTPUT
+    return name, policy.network.n_outputs if isinstance(policy, MlpPolicy | LevelPolicy) else 0
+
+
+def _bounded(graph: "_Graph", x: str, policy: MlpPolicy) -> str:
+    """Add what makes an action of linear outputs; return what it says."""
     low, high = policy.action_kind.low, ACTION_HIGH
     if policy.output is OutputKind.TANH:
         x = graph.node("Tanh", x)
@@ -53,22 +90,7 @@ def to_onnx(policy: Policy) -> ModelProto:
         x = graph.node("Add", x, graph.constant("middle", (low + high) / 2.0))
     bounds = (graph.constant("action_low", low), graph.constant("action_high", high))
     graph.node("Clip", x, *bounds, to=OUTPUT)
-    model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            policy.name,
-            [_tensor(INPUT, policy.n_features)],
-            [_tensor(OUTPUT, policy.n_groups)],
-            initializer=graph.constants,
-        ),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="gridhash",
-        producer_version=__version__,
-        doc_string=f"one {policy.action_kind.name.lower()} per rig group, {low:g} to {high:g}",
-    )
-    checker.check_model(model, full_check=True)
-    return model
+    return f"one {policy.action_kind.name.lower()} per rig group, {low:g} to {high:g}"
 
 
 def write_onnx(policy: Policy, path: Path) -> None:

@@ -82,7 +82,7 @@ def _span_words(span: DataSpan, timezone: str) -> str:
 
 def _policy_words(manifest: Manifest) -> str:
     spec, acts = manifest.policy, f"acts by {manifest.action.kind}"
-    if spec.kind == "mlp":
+    if spec.kind == "mlp" or spec.kind == "level_mlp":
         layers = " × ".join(map(str, spec.hidden)) or "no hidden layer"
         return f"network, {layers}, {acts}"
     if spec.kind == "table":

@@ -180,20 +180,22 @@ def export_onnx(
 ) -> None:
     """Write a network as ONNX: observations (N, F) in, actions (N, G) out, both float32.
 
-    Normalisation and bounds are inside. Needs the extra `onnx`.
+    Normalisation and bounds are inside; of a network that acts by levels the logits come out, one
+    per level and group, for you to mask. Needs the extra `onnx`.
     """
     from gridhash.agents.bundle import describe_bundle, load_bundle
-    from gridhash.agents.onnx_export import INPUT, OUTPUT, write_onnx
+    from gridhash.agents.onnx_export import INPUT, result_of, write_onnx
 
     told = describe_bundle(bundle, trusted_keys=_keys(key))
     _ask_trust(bundle, told, key)
     site = _own_site(told.manifest, bundle)
     loaded = load_bundle(bundle, site=site, trusted_keys=[told.signer])
     write_onnx(loaded.policy, out)
+    name, width = result_of(loaded.policy)
     manifest = loaded.manifest
     console.print(
-        f"{out}: {INPUT} (batch, {len(manifest.observation.features)}) to {OUTPUT} "
-        f"(batch, {len(manifest.groups)}), {manifest.action.kind} per group",
+        f"{out}: {INPUT} (batch, {len(manifest.observation.features)}) to {name} "
+        f"(batch, {width}), {manifest.action.kind} per group",
         markup=False, highlight=False, soft_wrap=True,
     )  # fmt: skip
 

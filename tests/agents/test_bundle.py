@@ -430,8 +430,8 @@ def swap_two_features(manifest: dict[str, Any]) -> None:
         (set_at("action.sha256", "0" * 64), "action table of kind shadow_price differs"),
         (set_at("action.kind", "torque"), "action.kind"),
         (
-            set_at("format_version", 3),
-            "format_version is 3; .* reads versions 1 to 2: update gridhash",
+            set_at("format_version", 4),
+            "format_version is 4; .* reads versions 1 to 3: update gridhash",
         ),
         (set_at("key_id", "ed25519:0"), "names key ed25519:0 but"),
         (set_at("surprise", 1), "unknown key surprise"),
@@ -580,10 +580,10 @@ def test_a_bundle_states_the_kind_of_its_action(
     assert loaded.action_kind is kind
 
 
-def test_a_bundle_that_says_levels_is_refused(bundle: Path, key: SigningKey) -> None:
+def test_a_network_of_numbers_that_says_levels_is_refused(bundle: Path, key: SigningKey) -> None:
     sign_again(bundle, key, lambda m: m["action"].update(kind="levels"))
 
-    with pytest.raises(BundleError, match=r"action\.kind.*levels have no bundles yet: make one"):
+    with pytest.raises(BundleError, match=r"a network of kind mlp cannot act by levels"):
         load(bundle, key)
 
 

@@ -363,4 +363,4 @@ def test_a_bundle_of_version_1_is_read_and_not_deployable(tmp_path: Path, key: S
     assert loaded.policy.name == "level_rule"
     assert not loaded.manifest.deployable
     renewed = sign_again(path, tmp_path / "renewed.bundle", key=key)
-    assert load(renewed, key).manifest.format_version == 2
+    assert load(renewed, key).manifest.format_version == 3

@@ -7,6 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 
+from gridhash.agents.level_policy import LevelPolicy
 from gridhash.agents.numpy_policy import MlpPolicy, OutputKind, mlp_shapes
 from gridhash.agents.onnx_export import INPUT, OUTPUT, to_onnx, write_onnx
 from gridhash.agents.rules import LevelRule
@@ -86,3 +87,26 @@ def test_one_observation_of_a_site_runs_from_a_file(tmp_path: Path) -> None:
 def test_a_rule_has_no_onnx() -> None:
     with pytest.raises(PolicyError, match="level_rule is no network"):
         to_onnx(LevelRule(load_site("japan_pilot")))
+
+
+def test_a_network_that_acts_by_levels_gives_its_logits() -> None:
+    site = load_site("texas_air")
+    counts = [len(site.levels_of(group)) + 1 for group in site.groups]
+    n_features = len(observation_table(site))
+    rng = np.random.default_rng(13)
+    weights = {
+        name: (rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
+        for name, shape in mlp_shapes(n_features, (16,), sum(counts)).items()
+    }
+    weights["normalise.scale"] = np.exp(weights["normalise.scale"]).astype(np.float32)
+    policy = LevelPolicy(weights, name="drawn", site=site, clip=4.0)
+    observation = rng.standard_normal((50, n_features)).astype(np.float32)
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        to_onnx(policy).SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    (logits,) = session.run(["logits"], {INPUT: observation})
+
+    np.testing.assert_allclose(logits, policy.network.outputs(observation), atol=1e-5)
