@@ -72,13 +72,13 @@ class ObservationReader:
         self.n_features = len(names)
         self.n_groups = len(site.groups)
         self._columns = {name: column for column, name in enumerate(names)}
-        self._group_columns = {}
+        self._group_columns: dict[str, slice] = {}
         for name in names:
             stem = name.removesuffix(site.groups[0].name)
             own = [self._columns.get(stem + group.name) for group in site.groups]
             columns = [column for column in own if column is not None]
             if stem != name and stem.endswith("_") and len(columns) == len(own):
-                self._group_columns[stem.removesuffix("_")] = columns
+                self._group_columns[stem.removesuffix("_")] = _evenly_spaced(columns)
         first = self._columns["price_ratio_000"]
         self.n_prices = horizon_periods(site)
         self._prices = slice(first, first + self.n_prices)
@@ -120,7 +120,7 @@ class ObservationReader:
         """Return the columns, (G,), of a feature that each group has."""
         if name not in self._group_columns:
             raise PolicyError(f"the groups of {self.site.name} have no feature {name!r}")
-        return np.array(self._group_columns[name], dtype=np.int64)
+        return np.arange(self.n_features)[self._group_columns[name]]
 
     def prices_per_kwh(self, observation: Observations) -> Floats:
         """Return all-in prices from the present period on, (N, H) [currency/kWh].
@@ -145,3 +145,11 @@ class ObservationReader:
         and hash rate of one rig.
         """
         return level_phs / level_kw / self.site_phs_per_kw
+
+
+def _evenly_spaced(columns: list[int]) -> slice:
+    """Return columns as a slice, by which NumPy reads a batch of one far faster than by a list."""
+    step = columns[1] - columns[0] if len(columns) > 1 else 1
+    found = slice(columns[0], columns[-1] + 1, step)
+    assert columns == [*range(columns[0], columns[-1] + 1, step)], "a table repeats its groups"
+    return found

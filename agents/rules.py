@@ -148,6 +148,7 @@ class Hysteresis:
             )
         self.start_ratio = start_ratio
         self.stop_ratio = stop_ratio
+        self._start_below, self._keep_up_to = column(start_ratio), column(stop_ratio)
         self._reader = ObservationReader(site)
         self._action = StartStopAction(self._reader, self.action_kind)
 
@@ -162,8 +163,7 @@ class Hysteresis:
         price = self._reader.value(observation, "price_ratio_000")[:, None]
         # The price in units of each group's break-even at its lowest level.
         price = price / self._action.lowest_ratio
-        keep, start = price <= column(self.stop_ratio), price < column(self.start_ratio)
-        return self._action(observation, keep, start)
+        return self._action(observation, price <= self._keep_up_to, price < self._start_below)
 
 
 class ShadowHysteresis(Hysteresis):
@@ -206,14 +206,14 @@ class LookAheadRule:
     ) -> None:
         self.start_worth = within("start_worth", start_worth, -1.0, 1.0)
         self.keep_worth = within("keep_worth", keep_worth, -1.0, 1.0)
+        self._start_above, self._keep_above = column(start_worth), column(keep_worth)
         self._reader = ObservationReader(site)
         self._action = StartStopAction(self._reader, self.action_kind)
 
     def act(self, observation: Observations) -> Floats:
         """Return the action of every group."""
         worth = self._reader.of_groups(observation, "run_worth")
-        keep, start = worth > column(self.keep_worth), worth > column(self.start_worth)
-        return self._action(observation, keep, start)
+        return self._action(observation, worth > self._keep_above, worth > self._start_above)
 
 
 class ShadowLookAhead(LookAheadRule):

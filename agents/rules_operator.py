@@ -183,8 +183,14 @@ class CombinedRule:
         self.demand_ratio = within("demand_ratio", demand_ratio, 0.0, 3.0)
         self.month_ratio = within("month_ratio", month_ratio, 0.0, 3.0)
         self.lead_h = within("lead_h", lead_h, 0.0, HOURS_PER_DAY)
+        self._start_below, self._keep_up_to = column(start_ratio), column(stop_ratio)
+        self._start_above, self._keep_above = column(start_worth), column(keep_worth)
+        self._weight_ahead, self._weight_now = column(ahead_weight), 1.0 - column(ahead_weight)
         self._reader = ObservationReader(site)
         self._action = StartStopAction(self._reader, fitting_kind(site))
+        self._orders = [
+            name for name in ("pause_in_h", "reduction_call_in_h") if self._reader.has(name)
+        ]
         self._ahead = "price_ratio_001" if self._reader.n_prices > 1 else "price_ratio_000"
 
     @property
@@ -197,15 +203,14 @@ class CombinedRule:
         reader = self._reader
         newest = reader.value(observation, "price_ratio_000")[:, None]
         ahead = reader.value(observation, self._ahead)[:, None]
-        weight = column(self.ahead_weight)
-        price = ((1.0 - weight) * newest + weight * ahead) / self._action.lowest_ratio
+        price = self._weight_now * newest + self._weight_ahead * ahead
+        price = price / self._action.lowest_ratio
         worth = reader.of_groups(observation, "run_worth")
-        keep = (price <= column(self.stop_ratio)) | (worth > column(self.keep_worth))
-        start = (price < column(self.start_ratio)) & (worth > column(self.start_worth))
-        for order in ("pause", "reduction_call"):
-            if reader.has(f"{order}_in_h"):
-                in_h = reader.value(observation, f"{order}_in_h")
-                start &= ((in_h > self.lead_h) | (in_h <= 0.0))[:, None]
+        keep = (price <= self._keep_up_to) | (worth > self._keep_above)
+        start = (price < self._start_below) & (worth > self._start_above)
+        for order in self._orders:
+            in_h = reader.value(observation, order)
+            start &= ((in_h > self.lead_h) | (in_h <= 0.0))[:, None]
         action = self._action(observation, keep, start)
         if not reader.has("demand_ratio"):
             return action

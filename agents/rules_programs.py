@@ -6,6 +6,8 @@ zero already reckons with surplus, panels, base points and calls
 (`gridhash.envs.supply_curve`); these rules say how much of that simple means achieve.
 """
 
+from functools import reduce
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +19,8 @@ from gridhash.envs.action import ActionKind
 from gridhash.envs.levels import full_power_kw
 from gridhash.envs.parameters import Floats
 from gridhash.units import HOURS_PER_DAY
+
+_DEMAND_AHEAD = ("demand_ratio", "demand_ratio_1h", "demand_ratio_2h", "demand_ratio_3h")
 
 
 def capped_by_merit(load_frac: Floats, cap_kw: Floats, reader: ObservationReader) -> Floats:
@@ -56,8 +60,7 @@ def peak_is_likely(
     """
     if not reader.has("demand_ratio"):
         return np.zeros(len(reader.check(observation)), dtype=np.bool_)
-    ahead = ["demand_ratio", *(f"demand_ratio_{hours}h" for hours in (1, 2, 3))]
-    ratio = np.max([reader.value(observation, name) for name in ahead], axis=0)
+    ratio = reduce(np.maximum, [reader.value(observation, name) for name in _DEMAND_AHEAD])
     likely = (
         (reader.value(observation, "peak_month") > 0.0)
         & (ratio >= demand_ratio)

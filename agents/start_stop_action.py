@@ -57,6 +57,7 @@ class StartStopAction:
         self.kind = kind
         kw, phs = reader.params.level_kw, reader.params.level_phs
         self._floor_frac = kw[:, 0] / kw[:, -1]
+        self._scale_per_kwh = reader.params.shadow_scale_per_kwh
         self.lowest_ratio = reader.level_break_even_ratio(kw[:, 0], phs[:, 0])
         """(G,) break-even of each group at its lowest level per that of the site."""
 
@@ -90,5 +91,6 @@ class StartStopAction:
         gain = self.lowest_ratio - price
         shadow = np.where(runs, np.minimum(gain - MARGIN, 0.0), np.maximum(gain + MARGIN, 0.0))
         break_even = reader.value(observation, "break_even_per_kwh")[:, None]
-        scaled = shadow * break_even / reader.params.shadow_scale_per_kwh
-        return np.asarray(np.clip(scaled, -1.0, 1.0))
+        scaled = shadow * break_even / self._scale_per_kwh
+        # `np.clip` gives the same, but takes twice as long for a batch of one.
+        return np.asarray(np.minimum(np.maximum(scaled, -1.0), 1.0))
