@@ -119,7 +119,8 @@ def train(
         Path | None,
         typer.Option(
             "--settings",
-            help="TOML file of training settings, such as [imitation] n_samples = 100000.",
+            help="TOML file of training settings, such as [imitation] n_samples = 100000; action "
+            "is shadow_price, power or levels, algorithm ppo, maskable_ppo (levels) or sac.",
         ),
     ] = None,
     resume: Annotated[
@@ -128,10 +129,11 @@ def train(
 ) -> None:
     """Train a policy and write its signed bundle.
 
-    Clones the day-ahead plan on the training span, improves the clone with PPO, and keeps the
-    policy that earns most on the validation span. Deployable is its bundle if it beats the best
-    tuned rule there, else that rule's. The held-out span is not looked at. Without
-    SCENARIO, --site and --prices that is the embedded sample: Netherlands day-ahead 2018.
+    Clones the day-ahead plan on the training span, improves the clone by paired plays where the
+    future is uncertain and then with PPO, maskable PPO or SAC, and keeps the policy that earns
+    most on the validation span. Deployable is its bundle if it beats the best tuned rule there,
+    else that rule's. The held-out span is not looked at. Without SCENARIO,
+    --site and --prices that is the embedded sample: Netherlands day-ahead 2018.
     """
     from gridhash.training.train import train_policy
 

@@ -41,9 +41,9 @@ from gridhash.serving.site_status import Mode
 from gridhash.training.config import TrainingConfig
 from gridhash.training.evaluate_command import REPORT_NAME, RESULTS_NAME, compare
 from gridhash.training.play import PolicyRun
-from gridhash.training.ppo_phase import POLICY_NAME
 from gridhash.training.report import write_report
 from gridhash.training.results import results_of, scenario_entry, write_results
+from gridhash.training.runtime import POLICY_NAME
 from gridhash.training.spans import spans_by_date
 from gridhash.training.tables import score_table
 from gridhash.training.train import TrainingResult, train_on

@@ -3,8 +3,9 @@
 import tomllib
 from importlib import resources
 from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from gridhash.config import Block, describe_faults
 from gridhash.config_scenario import ON_REAL_SERIES
@@ -17,7 +18,12 @@ class ImitationSettings(Block):
     """Cloning of the day-ahead dynamic program."""
 
     n_samples: int = Field(default=320_000, gt=0, description="states drawn from the training span")
-    n_epochs: int = Field(default=28, ge=0)
+    n_epochs: int = Field(
+        default=28,
+        ge=0,
+        description="0: the actor begins at the level rule, action shadow_price as drawn around "
+        "zero, others as a clone of what that rule draws",
+    )
     batch_size: int = Field(default=1024, gt=0)
     learning_rate: float = Field(default=4e-3, gt=0)
     sharpness_per_start: float = Field(
@@ -38,6 +44,15 @@ class ImitationSettings(Block):
     )
     oracle_weeks: int | None = Field(
         default=26, gt=0, description="of the training span that the clairvoyant plans; all if none"
+    )
+    n_planner_rounds: int = Field(
+        default=0,
+        ge=0,
+        description="of DAgger on the rolling planner `mpc`, after those on the clairvoyant plan "
+        "(`gridhash.training.planner_rounds`)",
+    )
+    n_planner_states: int = Field(
+        default=3072, gt=0, description="per such round; each costs 4 to 15 ms"
     )
     n_price_shifts: int = Field(
         default=60, ge=0, description="copies of the prices at other levels to draw states from"
@@ -93,8 +108,45 @@ class PpoSettings(Block):
         description="standard deviation of the action at the start, per break-even and per hour "
         "of revenue that a start costs",
     )
+    power_exploration: float = Field(
+        default=0.05, gt=0, description="the same of action power, per full power"
+    )
     max_kl_to_clone: float = Field(
         default=0.5, gt=0, description="stop when the policy has moved this far [nat]"
+    )
+    episode_days: float = Field(default=7.0, gt=0)
+
+
+class SacSettings(Block):
+    """Soft actor-critic from the policy that imitation and improvement made."""
+
+    n_iterations: int = Field(
+        default=24, ge=0, description="of collecting and learning, critic warm-up included"
+    )
+    n_critic_iterations: int = Field(default=8, ge=0, description="with the actor frozen")
+    n_envs: int = Field(default=64, gt=0)
+    n_steps: int = Field(default=128, gt=0, description="of every site per iteration")
+    updates_per_step: int = Field(default=2, gt=0, description="batches learned from per step")
+    batch_size: int = Field(default=512, gt=0)
+    buffer_size: int = Field(
+        default=100_000,
+        gt=0,
+        description="transitions kept to learn from; all of them are in the checkpoint",
+    )
+    learning_rate: float = Field(default=1e-4, gt=0)
+    gamma: float = Field(default=0.995, gt=0, le=1)
+    tau: float = Field(default=0.005, gt=0, le=1, description="of the critics' moving average")
+    entropy: float = Field(
+        default=1e-5,
+        ge=0,
+        description="worth of a nat of entropy, in reward; fixed, so that noise does not pay",
+    )
+    exploration_per_start: float = Field(
+        default=0.3, gt=0, description="as of [ppo], before tanh; it may be learned otherwise"
+    )
+    power_exploration: float = Field(default=0.1, gt=0, description="the same of action power")
+    max_kl_to_clone: float = Field(
+        default=2.0, gt=0, description="stop when the policy has moved this far [nat]"
     )
     episode_days: float = Field(default=7.0, gt=0)
 
@@ -103,12 +155,36 @@ class TrainingConfig(Block):
     """One training run."""
 
     seed: int = Field(default=0, ge=0, lt=2**32)
+    action: Literal["shadow_price", "power", "levels"] = Field(
+        default="shadow_price", description="what the policy says of each group"
+    )
+    algorithm: Literal["ppo", "maskable_ppo", "sac"] = Field(
+        default="ppo",
+        description="that goes on from imitation and plays: sac for shadow_price and power, "
+        "maskable_ppo (which takes the settings of [ppo]) for levels",
+    )
     hidden: tuple[PositiveInt, ...] = Field(default=(128, 128), min_length=1)
     imitation: ImitationSettings = ImitationSettings()
     improvement: ImprovementSettings = ImprovementSettings()
     ppo: PpoSettings = PpoSettings()
+    sac: SacSettings = SacSettings()
     validate_every: int = Field(default=4, gt=0, description="iterations between validations")
     torch_threads: int = Field(default=1, gt=0)
+
+    @model_validator(mode="after")
+    def _check_algorithm(self) -> Self:
+        """Refuse an algorithm that cannot learn the action."""
+        if (self.action == "levels") != (self.algorithm == "maskable_ppo"):
+            fitting = "maskable_ppo" if self.action == "levels" else "ppo or sac"
+            raise ValueError(
+                f"algorithm {self.algorithm} cannot learn action {self.action}: use {fitting}"
+            )
+        return self
+
+    @property
+    def fine_tuning(self) -> PpoSettings | SacSettings:
+        """Settings of the algorithm."""
+        return self.sac if self.algorithm == "sac" else self.ppo
 
 
 def load_training_config(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gridhash.agents.level_policy import LevelPolicy
 from gridhash.agents.numpy_policy import MlpPolicy
 from gridhash.agents.policy import Policy
 from gridhash.envs.parameters import Floats
@@ -85,7 +86,7 @@ def _group_of(name: str) -> str:
 
 def _usual(instant: Instant, policy: Policy) -> tuple[Floats, Floats]:
     """Return centre and spread of every feature, (F,)."""
-    if isinstance(policy, MlpPolicy):
+    if isinstance(policy, MlpPolicy | LevelPolicy):
         center, scale = policy.weights["normalise.center"], policy.weights["normalise.scale"]
         return center.astype(np.float64), scale.astype(np.float64)
     past = instant.past if len(instant.past) else instant.observation

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from stable_baselines3.common.policies import ActorCriticPolicy
+from gymnasium.spaces import Box
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.sac.policies import SACPolicy
 
 from gridhash.agents.day_ahead_dp import GRID, KEEP, START, DayAheadDP
 from gridhash.agents.policy import ObservationReader
@@ -20,6 +22,7 @@ from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.training.config import ImitationSettings, TrainingConfig
+from gridhash.training.network import actor_output, actor_parameters
 from gridhash.training.progress import Progress, TrainingRecord
 from gridhash.training.spans import Rows
 
@@ -184,7 +187,7 @@ def start_hours(scenario: Scenario) -> float:
 
 
 def clone(
-    policy: ActorCriticPolicy,
+    policy: BasePolicy,
     sample: DecisionSample,
     config: TrainingConfig,
     progress: Progress,
@@ -197,12 +200,8 @@ def clone(
     weight = advantage.abs().clamp_max(1.0).sqrt()
     weight = weight / weight.mean().clamp_min(1e-9)
     wanted = (advantage > 0).float()
-    actor = [
-        *policy.mlp_extractor.policy_net.parameters(),
-        *policy.action_net.parameters(),
-    ]
     optimizer = torch.optim.AdamW(
-        actor, lr=settings.learning_rate, weight_decay=settings.weight_decay
+        actor_parameters(policy), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     n_batches = max(1, len(observation) // settings.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -236,8 +235,11 @@ def clone(
         yield TrainingRecord(phase="clone", step=epoch + 1, values=values)
 
 
-def mean_action(policy: ActorCriticPolicy, observation: torch.Tensor) -> torch.Tensor:
-    """Return the actor's mean action, (N, G), with its gradient."""
-    features = policy.pi_features_extractor(observation)
-    mean: torch.Tensor = policy.action_net(policy.mlp_extractor.forward_actor(features))
-    return mean
+def mean_action(policy: BasePolicy, observation: torch.Tensor) -> torch.Tensor:
+    """Return the actor's mean action, (N, G), with its gradient; of levels the logits, (N, M)."""
+    output = actor_output(policy, observation)
+    space = policy.action_space
+    if not isinstance(policy, SACPolicy) or not isinstance(space, Box):
+        return output
+    low, high = torch.as_tensor(space.low), torch.as_tensor(space.high)
+    return (low + high) / 2.0 + (high - low) / 2.0 * torch.tanh(output)

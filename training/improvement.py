@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.policies import BasePolicy
 
 from gridhash.envs.action import ActionKind
 from gridhash.envs.parameters import Floats, SiteParameters
 from gridhash.training.config import ImprovementSettings
 from gridhash.training.imitation import mean_action
+from gridhash.training.network import actor_parameters
 from gridhash.training.progress import TrainingRecord
 from gridhash.training.rollouts import Comparison
 
@@ -27,16 +28,21 @@ OVERSHOOT_PENALTY = 0.1
 
 
 def candidate_actions(kind: ActionKind, params: SiteParameters) -> Floats:
-    """Return the actions of a group to compare, (K,) ascending: for ``power`` its levels too."""
+    """Return the actions of a group to compare, (K,) ascending: for ``power`` its levels too.
+
+    Of ``levels`` all of them, off included, as many as the group with most has.
+    """
     if kind is ActionKind.SHADOW_PRICE:
         return np.array(SHADOW_PRICES)
+    if kind is ActionKind.LEVELS:
+        return np.arange(params.n_levels.max() + 1, dtype=np.float64)
     by_level = (params.level_kw / params.level_kw[:, -1:]).ravel()
     even = np.linspace(0.0, 1.0, POWERS_BETWEEN + 1)
     return np.unique(np.concatenate([even, by_level]).round(3))
 
 
 def improve(
-    policy: ActorCriticPolicy,
+    policy: BasePolicy,
     comparisons: Sequence[Comparison],
     settings: ImprovementSettings,
     *,
@@ -54,9 +60,8 @@ def improve(
     unit = gain.abs().mean().clamp_min(1e-9)
     gain = (gain / unit).clamp(-MOST_GAIN, MOST_GAIN)
     best = float(gain.max(dim=1).values.mean())
-    actor = [*policy.mlp_extractor.policy_net.parameters(), *policy.action_net.parameters()]
     optimizer = torch.optim.AdamW(
-        actor, lr=settings.learning_rate, weight_decay=settings.weight_decay
+        actor_parameters(policy), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     n_batches = max(1, len(observation) // settings.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(

@@ -1,30 +1,35 @@
-"""Clone, improve by paired plays, warm the critic, PPO: one run, resumed exactly at every step."""
+"""Clone, improve by plays, warm the critic, PPO or SAC: one run, resumed exactly at every step."""
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from gridhash.agents.numpy_policy import MlpPolicy
 from gridhash.config import SiteConfig
 from gridhash.config_programs import ProgramsConfig
 from gridhash.config_tariff import TariffConfig
+from gridhash.envs.action import ActionKind
 from gridhash.envs.observation import table_hash
 from gridhash.envs.scenario import Scenario
 from gridhash.training import checkpoint
 from gridhash.training.config import TrainingConfig
 from gridhash.training.imitation import MIN_START_HOURS, clone, draw_decisions
 from gridhash.training.improvement import candidate_actions, improve
+from gridhash.training.level_improvement import improve_levels
 from gridhash.training.network import Weights, actor_weights, load_actor, normalisation
 from gridhash.training.oracle import Oracle, clairvoyant_oracle, compare_to_oracle
+from gridhash.training.phase import PhaseInputs
 from gridhash.training.play import play
-from gridhash.training.ppo_phase import PpoPhase, runtime_policy
+from gridhash.training.power_clone import clone_power
+from gridhash.training.ppo_phase import PpoPhase
 from gridhash.training.progress import Progress, TrainingRecord
 from gridhash.training.rollouts import Comparison, compare_actions
+from gridhash.training.runtime import LearnedPolicy
+from gridhash.training.sac_phase import SacPhase
 from gridhash.training.spans import Spans, ending_before
 from gridhash.units import SECONDS_PER_HOUR
 
@@ -103,18 +108,22 @@ class Learner:
         )
         center, scale = normalisation(self.decisions.observation)
         hours = max(self.decisions.start_hours, MIN_START_HOURS)
-        self.phase = PpoPhase(
-            taught,
-            spans.train,
-            config,
+        inputs = PhaseInputs(
+            scenario=taught,
+            rows=spans.train,
+            config=config,
             center=center,
             scale=scale,
-            exploration_sd=config.ppo.exploration_per_start * hours,
+            exploration_sd=config.fine_tuning.power_exploration
+            if config.action == "power"
+            else config.fine_tuning.exploration_per_start * hours,
             folder=folder,
         )
+        self.kind = inputs.kind
+        self.phase = SacPhase(inputs) if config.algorithm == "sac" else PpoPhase(inputs)
         self.model = self.phase.model
 
-    def run(self, progress: Progress, *, resume: bool = False) -> MlpPolicy:
+    def run(self, progress: Progress, *, resume: bool = False) -> LearnedPolicy:
         """Train from the start, or from the last checkpoint, to the end; return the best policy.
 
         Raises
@@ -128,7 +137,7 @@ class Learner:
             self._save()
         state = self.state
         if not state.best_weights:
-            for record in clone(self.model.policy, self.decisions, self.config, progress):
+            for record in self._clone(progress):
                 self._log(record)
             self._validate("clone", progress)
             self._save()
@@ -138,10 +147,27 @@ class Learner:
         if not state.clone_weights:
             state.clone_weights = state.best_weights
             load_actor(self.model.policy, state.best_weights)
-        while not self.state.finished and self.state.iteration < self.config.ppo.n_iterations:
+        while (
+            not self.state.finished and self.state.iteration < self.config.fine_tuning.n_iterations
+        ):
             self._iterate(progress)
             self._save()
         return self.best_policy()
+
+    def _clone(self, progress: Progress) -> Iterator[TrainingRecord]:
+        """Fit the actor to a plan: to its decisions by shadow price, else to what it draws."""
+        policy, config = self.model.policy, self.config
+        if self.kind is ActionKind.SHADOW_PRICE:
+            return clone(policy, self.decisions, config, progress)
+        return clone_power(
+            policy,
+            self.kind,
+            self.worlds[0],
+            self.spans.train,
+            config.imitation,
+            progress,
+            seed=config.seed,
+        )
 
     @property
     def n_rounds(self) -> int:
@@ -154,7 +180,7 @@ class Learner:
     def _improve(self, progress: Progress) -> None:
         """Compare actions where the present policy goes, and fit the actor to all that is kept."""
         settings, state = self.config.improvement, self.state
-        policy = runtime_policy(actor_weights(self.model.policy))
+        policy = self.phase.runtime(actor_weights(self.model.policy))
         n_with_oracle = self.config.imitation.n_oracle_rounds
         if state.round == n_with_oracle:
             state.comparisons = []  # what the oracle knows no policy can
@@ -165,20 +191,22 @@ class Learner:
             phase = "improve"
             state.comparisons += self._compare_by_plays(policy)
         del state.comparisons[: -settings.kept_rounds * settings.worlds_per_round]
-        *_, last = improve(
-            self.model.policy,
-            state.comparisons,
-            settings,
-            low=policy.action_kind.low,
-            seed=self.config.seed + state.round,
-        )
+        seed = self.config.seed + state.round
+        if self.kind is ActionKind.LEVELS:
+            site = self.scenario.site
+            fitted = improve_levels(self.model.policy, state.comparisons, settings, site, seed=seed)
+        else:
+            fitted = improve(
+                self.model.policy, state.comparisons, settings, low=self.kind.low, seed=seed
+            )
+        *_, last = fitted
         state.round += 1
         self._log(TrainingRecord(phase=phase, step=state.round, values=last.values))
         if state.round == self.n_rounds:
             state.comparisons = []
         self._validate(phase, progress)
 
-    def _compare_to_oracle(self, policy: MlpPolicy) -> Comparison:
+    def _compare_to_oracle(self, policy: LearnedPolicy) -> Comparison:
         if self._oracle is None:
             self._oracle = clairvoyant_oracle(
                 self.worlds[0],
@@ -194,7 +222,7 @@ class Learner:
             rng=np.random.default_rng([self.config.seed, 4, self.state.round]),
         )
 
-    def _compare_by_plays(self, policy: MlpPolicy) -> list[Comparison]:
+    def _compare_by_plays(self, policy: LearnedPolicy) -> list[Comparison]:
         settings, number = self.config.improvement, self.state.round
         horizon_steps = round(
             settings.horizon_h * SECONDS_PER_HOUR / self.scenario.site.dispatch_interval_s
@@ -222,16 +250,16 @@ class Learner:
 
     def _iterate(self, progress: Progress) -> None:
         """Collect one roll-out and learn from it, with the actor frozen while the critic warms."""
-        ppo, state = self.config.ppo, self.state
-        warming = state.iteration < ppo.n_critic_iterations
+        settings, state = self.config.fine_tuning, self.state
+        warming = state.iteration < settings.n_critic_iterations
         self.phase.learn(warming=warming)
         state.iteration += 1
-        phase = "critic" if warming else "ppo"
+        phase = "critic" if warming else self.config.algorithm
         kl = 0.0 if warming else self.kl_to_clone()
-        if kl > ppo.max_kl_to_clone:
+        if kl > settings.max_kl_to_clone:
             log.info("Stopped: the policy moved too far from the clone", extra={"kl": kl})
             state.finished = True
-        last = state.iteration == ppo.n_iterations or state.finished
+        last = state.iteration == settings.n_iterations or state.finished
         if not warming and (state.iteration % self.config.validate_every == 0 or last):
             self._validate(phase, progress, kl=kl)
         else:
@@ -239,15 +267,15 @@ class Learner:
 
     def _standing(self, phase: str) -> tuple[int, int]:
         """Return how many steps of a phase are done, and how many it has."""
-        ppo, done = self.config.ppo, self.state.iteration
-        n_critic = min(ppo.n_critic_iterations, ppo.n_iterations)
+        settings, done = self.config.fine_tuning, self.state.iteration
+        n_critic = min(settings.n_critic_iterations, settings.n_iterations)
         if phase in ROUNDS:
             return self.state.round, self.n_rounds
         if phase == "clone":
             return self.config.imitation.n_epochs, self.config.imitation.n_epochs
         if phase == "critic":
             return done, n_critic
-        return done - n_critic, ppo.n_iterations - n_critic
+        return done - n_critic, settings.n_iterations - n_critic
 
     def kl_to_clone(self) -> float:
         """Return the mean KL divergence from the policy's action to the clone's [nat]."""
@@ -255,7 +283,7 @@ class Learner:
 
     def _validate(self, phase: str, progress: Progress, *, kl: float = 0.0) -> None:
         weights = actor_weights(self.model.policy)
-        profit = play(self.scenario, runtime_policy(weights), self.spans.validate).profit
+        profit = play(self.scenario, self.phase.runtime(weights), self.spans.validate).profit
         if profit > self.state.best_validation:
             self.state.best_validation = profit
             self.state.best_weights = weights
@@ -286,9 +314,9 @@ class Learner:
         np.random.set_state(values["numpy_rng"])
         self.state = LearnerState(**values["learner"])
 
-    def best_policy(self) -> MlpPolicy:
+    def best_policy(self) -> LearnedPolicy:
         """Return the policy that earned most on the validation span."""
-        return runtime_policy(self.state.best_weights)
+        return self.phase.runtime(self.state.best_weights)
 
 
 def future_is_uncertain(site: SiteConfig) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.sac.policies import SACPolicy
 
 NORMALISED_CLIP = 8.0
 
@@ -53,44 +54,77 @@ def policy_kwargs(
     hidden: tuple[int, ...],
     center: npt.NDArray[np.float32],
     scale: npt.NDArray[np.float32],
-    exploration_sd: float,
+    exploration_sd: float | None = None,
 ) -> dict[str, Any]:
-    """Return what SB3's `MlpPolicy` needs to build this network."""
+    """Return what SB3's `MlpPolicy` needs to build this network; levels need no exploration."""
+    exploring = {"log_std_init": float(np.log(exploration_sd))} if exploration_sd else {}
     return {
+        **exploring,
         "features_extractor_class": NormalisedFeatures,
         "features_extractor_kwargs": {"center": center, "scale": scale},
         "net_arch": {"pi": list(hidden), "vf": list(hidden)},
         "activation_fn": torch.nn.ReLU,
-        "log_std_init": float(np.log(exploration_sd)),
         "ortho_init": True,
     }
+
+
+def actor_layers(policy: Any) -> list[torch.nn.Linear]:
+    """Return the linear layers of the actor of an SB3 policy, its output last."""
+    hidden: Any
+    output: Any
+    if isinstance(policy, SACPolicy):
+        hidden, output = policy.actor.latent_pi, policy.actor.mu
+    else:
+        hidden, output = policy.mlp_extractor.policy_net, policy.action_net
+    return [*(layer for layer in hidden if isinstance(layer, torch.nn.Linear)), output]
+
+
+def actor_parameters(policy: Any) -> list[torch.nn.Parameter]:
+    """Return what of an SB3 policy imitation and plays train."""
+    return [parameter for layer in actor_layers(policy) for parameter in layer.parameters()]
+
+
+def actor_output(policy: Any, observation: torch.Tensor) -> torch.Tensor:
+    """Return what the actor's last layer says, with its gradient.
+
+    (N, G) of continuous actions, of SAC before tanh; of levels one logit each, (N, M).
+    """
+    actor = policy.actor if isinstance(policy, SACPolicy) else policy
+    extractor = getattr(actor, "pi_features_extractor", actor.features_extractor)
+    *hidden, output = actor_layers(policy)
+    x: torch.Tensor = extractor(observation)
+    for layer in hidden:
+        x = torch.relu(layer(x))
+    last: torch.Tensor = output(x)
+    return last
 
 
 def actor_weights(policy: Any) -> Weights:
     """Return the actor of an SB3 policy under the names of `gridhash.agents.numpy_policy`."""
 
-    def array(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
-        return tensor.detach().cpu().numpy().astype(np.float32).copy()
+    def array(tensor: Any) -> npt.NDArray[np.float32]:
+        values: npt.NDArray[np.float32] = tensor.detach().cpu().numpy().astype(np.float32).copy()
+        return values
 
-    extractor = policy.features_extractor
+    extractor = (policy.actor if isinstance(policy, SACPolicy) else policy).features_extractor
     weights = {
         "normalise.center": array(extractor.center),
         "normalise.scale": array(extractor.scale),
     }
-    layers = [m for m in policy.mlp_extractor.policy_net if isinstance(m, torch.nn.Linear)]
-    for k, layer in enumerate(layers):
-        weights[f"layer.{k}.weight"] = array(layer.weight)
-        weights[f"layer.{k}.bias"] = array(layer.bias)
-    weights["output.weight"] = array(policy.action_net.weight)
-    weights["output.bias"] = array(policy.action_net.bias)
+    for name, layer in _named_layers(policy).items():
+        weights[f"{name}.weight"] = array(layer.weight)
+        weights[f"{name}.bias"] = array(layer.bias)
     return weights
 
 
 def load_actor(policy: Any, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
     """Put weights that `actor_weights` returned back into the actor of an SB3 policy."""
-    layers = [m for m in policy.mlp_extractor.policy_net if isinstance(m, torch.nn.Linear)]
-    named = {f"layer.{k}": layer for k, layer in enumerate(layers)} | {"output": policy.action_net}
     with torch.no_grad():
-        for name, layer in named.items():
+        for name, layer in _named_layers(policy).items():
             layer.weight.copy_(torch.as_tensor(weights[f"{name}.weight"]))
             layer.bias.copy_(torch.as_tensor(weights[f"{name}.bias"]))
+
+
+def _named_layers(policy: Any) -> dict[str, torch.nn.Linear]:
+    *hidden, output = actor_layers(policy)
+    return {f"layer.{k}": layer for k, layer in enumerate(hidden)} | {"output": output}

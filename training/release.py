@@ -10,12 +10,12 @@ from rich.console import Console
 from gridhash.agents.bundle import describe_bundle, write_bundle
 from gridhash.agents.bundle_files import SUFFIX
 from gridhash.agents.bundle_manifest import Provenance, Verdict
-from gridhash.agents.numpy_policy import MlpPolicy
 from gridhash.agents.policy import Policy
 from gridhash.agents.signing import SigningKey
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import BundleError
 from gridhash.training.promotion import judge
+from gridhash.training.runtime import LearnedPolicy
 from gridhash.training.spans import Spans
 
 RULE_FOLDER = "rule"
@@ -45,7 +45,7 @@ class Release:
 def release(
     scenario: Scenario,
     spans: Spans,
-    policy: MlpPolicy,
+    policy: LearnedPolicy,
     folder: Path,
     *,
     name: str,

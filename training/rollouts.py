@@ -30,8 +30,9 @@ from gridhash.envs.accounts import (
     RATCHET_KW,
     Accounts,
 )
+from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
-from gridhash.envs.parameters import Floats, Ints
+from gridhash.envs.parameters import Floats, Ints, SiteParameters
 from gridhash.envs.scenario import Scenario
 from gridhash.envs.state import FleetState
 from gridhash.training.peak_charges import PeakCharges
@@ -117,6 +118,7 @@ def visit(
     sites.state.substep[:] = rng.integers(0, scenario.steps_per_row, n_sites)
     observation = sites.observe()
     offset = np.zeros((n_sites, scenario.n_groups))
+    highest = action_high(policy.action_kind, scenario.params)
     found: list[VisitedStates] = []
     for step in range(n_steps):
         anew = np.flatnonzero(rng.random(n_sites) < NEW_OFFSET)
@@ -124,8 +126,8 @@ def visit(
         shifted &= rng.random((len(anew), 1)) < 0.5
         drawn = rng.choice(OFFSETS, (len(anew), scenario.n_groups))
         offset[anew] = np.where(shifted, drawn, 0.0)
-        action = policy.act(observation) + offset
-        np.clip(action, policy.action_kind.low, ACTION_HIGH, out=action)
+        action = policy.act(observation) + offset * highest
+        np.clip(action, policy.action_kind.low, highest, out=action)
         observation = sites.step(action).observation
         if step >= SETTLE_STEPS and (step - SETTLE_STEPS) % APART_STEPS == APART_STEPS - 1:
             found.append(
@@ -140,6 +142,13 @@ def visit(
         Accounts._make(map(np.concatenate, zip(*(one.accounts for one in found), strict=True))),
         np.concatenate([one.observation for one in found]),
     )
+
+
+def action_high(kind: ActionKind, params: SiteParameters) -> Floats:
+    """Return the greatest number of each group's action, (G,)."""
+    if kind is ActionKind.LEVELS:
+        return np.asarray(params.n_levels, dtype=np.float64)
+    return np.full(len(params.n_rigs), ACTION_HIGH)
 
 
 def compare_actions(
@@ -203,7 +212,7 @@ def _play_on(
     peaks = PeakCharges(scenario, visited.state.row[which].repeat(k))
     peaks.book(np.arange(n * k), sites)
     observation = output.observation[branch]
-    sites = _copies(scenario, policy, sites.state, sites.accounts, branch)
+    sites = copies(scenario, policy, sites.state, sites.accounts, branch)
     for step in range(1, horizon_steps):
         if not len(branch):
             break
@@ -217,7 +226,7 @@ def _play_on(
                 observation = observation[goes_on]
                 branch = branch[goes_on]
                 kept = np.flatnonzero(goes_on)
-                sites = _copies(scenario, policy, sites.state, sites.accounts, kept)
+                sites = copies(scenario, policy, sites.state, sites.accounts, kept)
     total = (earned * scenario.params.reward_scale + peaks.left_over()).reshape(n, k)
     return np.asarray(np.take_along_axis(total, leader, axis=1))
 
@@ -237,11 +246,11 @@ def branches(
     n, k = len(which), len(actions)
     action = np.repeat(policy.act(visited.observation[which]), k, axis=0)
     action[np.arange(n * k), np.repeat(group, k)] = np.tile(actions, n)
-    copies = _copies(scenario, policy, visited.state, visited.accounts, np.repeat(which, k))
-    return copies, action
+    repeated = copies(scenario, policy, visited.state, visited.accounts, np.repeat(which, k))
+    return repeated, action
 
 
-def _copies(
+def copies(
     scenario: Scenario, policy: Policy, state: FleetState, accounts: Accounts, which: Ints
 ) -> BatchedSite:
     """Return sites in the states `which` of others, rewarded by profit alone."""

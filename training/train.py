@@ -23,7 +23,6 @@ from rich.progress import Progress as Bar
 
 from gridhash.agents.bundle_manifest import DataSpan, Provenance
 from gridhash.agents.day_ahead_dp import DayAheadDP
-from gridhash.agents.numpy_policy import MlpPolicy
 from gridhash.agents.rules import LevelRule
 from gridhash.agents.signing import generate_key, read_key
 from gridhash.envs.scenario import Scenario
@@ -34,8 +33,8 @@ from gridhash.training.contenders import CURVE_NAME
 from gridhash.training.learner import Learner
 from gridhash.training.opened import Named, open_for_training
 from gridhash.training.play import play
-from gridhash.training.ppo_phase import POLICY_NAME
 from gridhash.training.release import Release, release
+from gridhash.training.runtime import POLICY_NAME, LearnedPolicy
 from gridhash.training.spans import Rows, Spans, ending_before
 
 KEY_NAME = "signing-key.pem"
@@ -45,6 +44,8 @@ PHASES = {
     "improve": "improve by plays",
     "critic": "warm the critic",
     "ppo": "improve by PPO",
+    "maskable_ppo": "improve by PPO",
+    "sac": "improve by SAC",
 }
 
 
@@ -52,7 +53,7 @@ PHASES = {
 class TrainingResult:
     """What a run left behind."""
 
-    policy: MlpPolicy
+    policy: LearnedPolicy
     release: Release
     public_key: Path
     curve: pd.DataFrame

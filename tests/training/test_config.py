@@ -124,3 +124,21 @@ def test_a_file_of_ones_own_replaces_them(tmp_path: Path) -> None:
     path.write_text("hidden = [8]\n", encoding="utf-8")
     own = load_training_config(path, scenario="JapanPilot")
     assert own == TrainingConfig(hidden=(8,))
+
+
+@pytest.mark.parametrize(
+    ("action", "algorithm", "use"),
+    [
+        ("levels", "ppo", "maskable_ppo"),
+        ("levels", "sac", "maskable_ppo"),
+        ("power", "maskable_ppo", "ppo or sac"),
+        ("shadow_price", "maskable_ppo", "ppo or sac"),
+    ],
+)
+def test_an_algorithm_that_cannot_learn_the_action_is_refused(
+    action: str, algorithm: str, use: str, tmp_path: Path
+) -> None:
+    path = written(tmp_path, f"action = {action!r}\nalgorithm = {algorithm!r}\n")
+
+    with pytest.raises(ConfigError, match=f"{algorithm} cannot learn action {action}: use {use}"):
+        load_training_config(path)

@@ -287,7 +287,7 @@ def test_the_clone_earns_more_than_the_level_rule_where_starts_are_dear(
     costly: Scenario,
     four_week_spans: Spans,
 ) -> None:
-    from gridhash.training.ppo_phase import runtime_policy
+    from gridhash.training.runtime import runtime_policy
 
     rows = four_week_spans.train
     rule, planner, learned = (

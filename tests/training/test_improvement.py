@@ -19,8 +19,8 @@ from gridhash.training.improvement import SHADOW_PRICES, interpolated
 from gridhash.training.learner import Learner
 from gridhash.training.network import actor_weights, load_actor
 from gridhash.training.play import play
-from gridhash.training.ppo_phase import runtime_policy
 from gridhash.training.progress import silent
+from gridhash.training.runtime import runtime_policy
 
 
 @given(

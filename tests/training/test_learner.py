@@ -23,8 +23,9 @@ import torch
 
 from gridhash.training.learner import Learner
 from gridhash.training.network import actor_weights
-from gridhash.training.ppo_phase import ACTOR_PARAMETERS, runtime_policy
+from gridhash.training.ppo_phase import ACTOR_PARAMETERS
 from gridhash.training.progress import silent
+from gridhash.training.runtime import runtime_policy
 
 MakeLearner = Callable[..., Learner]
 
@@ -309,7 +310,8 @@ def test_warming_the_critic_leaves_the_actor_as_it_is(make_learner: MakeLearner)
     clone = learner.state.clone_weights
     for name, array in actor_weights(learner.model.policy).items():
         assert array.tobytes() == clone[name].tobytes(), name
-    log_std = learner.model.policy.log_std.detach().numpy()
+    policy: Any = learner.model.policy
+    log_std = policy.log_std.detach().numpy()
     np.testing.assert_array_equal(log_std, np.float32(np.log(learner.phase.exploration_sd)))
     assert [r.phase for r in learner.state.records] == ["clone"] * 3, "no reason to validate again"
     unmoved = make_learner(n_iterations=0)
