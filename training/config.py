@@ -61,6 +61,11 @@ class ImitationSettings(Block):
         default=0.2, ge=0, description="of the level of these copies, per break-even"
     )
 
+    @property
+    def n_rounds(self) -> int:
+        """Rounds of DAgger, with either teacher."""
+        return self.n_oracle_rounds + self.n_planner_rounds
+
 
 class ImprovementSettings(Block):
     """Policy improvement by paired plays (`gridhash.training.rollouts`)."""

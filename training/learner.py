@@ -21,8 +21,9 @@ from gridhash.training.imitation import MIN_START_HOURS, clone, draw_decisions
 from gridhash.training.improvement import candidate_actions, improve
 from gridhash.training.level_improvement import improve_levels
 from gridhash.training.network import Weights, actor_weights, load_actor, normalisation
-from gridhash.training.oracle import Oracle, clairvoyant_oracle, compare_to_oracle
+from gridhash.training.oracle import Oracle, clairvoyant_oracle, joined, look_back, standing
 from gridhash.training.phase import PhaseInputs
+from gridhash.training.planner_rounds import compare_to_planner
 from gridhash.training.play import play
 from gridhash.training.power_clone import clone_power
 from gridhash.training.ppo_phase import PpoPhase
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 
 KL_SAMPLE = 4096
 DEFAULT_ROUNDS = 6
-ROUNDS = ("oracle", "improve")
+ROUNDS = ("oracle", "planner", "improve")
 """Phases that fit the actor to comparisons."""
 
 
@@ -171,24 +172,26 @@ class Learner:
 
     @property
     def n_rounds(self) -> int:
-        """Rounds that fit the actor to comparisons: with the oracle, then by plays."""
+        """Rounds that fit the actor to comparisons: with the oracle, the planner, then by plays."""
         wanted = self.config.improvement.n_rounds
         if wanted is None:
             wanted = DEFAULT_ROUNDS if future_is_uncertain(self.scenario.site) else 0
-        return self.config.imitation.n_oracle_rounds + wanted
+        return self.config.imitation.n_rounds + wanted
 
     def _improve(self, progress: Progress) -> None:
         """Compare actions where the present policy goes, and fit the actor to all that is kept."""
         settings, state = self.config.improvement, self.state
         policy = self.phase.runtime(actor_weights(self.model.policy))
-        n_with_oracle = self.config.imitation.n_oracle_rounds
-        if state.round == n_with_oracle:
-            state.comparisons = []  # what the oracle knows no policy can
-        if state.round < n_with_oracle:
-            phase = "oracle"
-            state.comparisons.append(self._compare_to_oracle(policy))
+        phase, told = self._round_phase(state.round), dict[str, float]()
+        if state.round and phase != self._round_phase(state.round - 1):
+            state.comparisons = []  # each asks another: what the oracle knows no policy can
+        if phase == "oracle":
+            comparison, told = self._compare_to_oracle(policy)
+            state.comparisons.append(comparison)
+        elif phase == "planner":
+            comparison, told = self._compare_to_planner(policy, progress)
+            state.comparisons.append(comparison)
         else:
-            phase = "improve"
             state.comparisons += self._compare_by_plays(policy)
         del state.comparisons[: -settings.kept_rounds * settings.worlds_per_round]
         seed = self.config.seed + state.round
@@ -201,12 +204,19 @@ class Learner:
             )
         *_, last = fitted
         state.round += 1
-        self._log(TrainingRecord(phase=phase, step=state.round, values=last.values))
+        self._log(TrainingRecord(phase=phase, step=state.round, values=last.values | told))
         if state.round == self.n_rounds:
             state.comparisons = []
         self._validate(phase, progress)
 
-    def _compare_to_oracle(self, policy: LearnedPolicy) -> Comparison:
+    def _round_phase(self, number: int) -> str:
+        """Return whom a round asks: the clairvoyant, the rolling planner, or plays."""
+        settings = self.config.imitation
+        if number < settings.n_oracle_rounds:
+            return "oracle"
+        return "planner" if number < settings.n_rounds else "improve"
+
+    def _known_oracle(self) -> Oracle:
         if self._oracle is None:
             self._oracle = clairvoyant_oracle(
                 self.worlds[0],
@@ -214,12 +224,30 @@ class Learner:
                 n_weeks=self.config.imitation.oracle_weeks,
                 rng=np.random.default_rng([self.config.seed, 3]),
             )
-        return compare_to_oracle(
-            self._oracle,
+        return self._oracle
+
+    def _compare_to_oracle(self, policy: LearnedPolicy) -> tuple[Comparison, dict[str, float]]:
+        actions = candidate_actions(policy.action_kind, self.scenario.params)
+        seen = look_back(
+            self._known_oracle(),
             policy,
-            actions=candidate_actions(policy.action_kind, self.scenario.params),
+            actions=actions,
             n_states=self.config.improvement.n_states,
             rng=np.random.default_rng([self.config.seed, 4, self.state.round]),
+        )
+        return joined([one.comparison(one.worth, actions) for one in seen]), standing(seen)
+
+    def _compare_to_planner(
+        self, policy: LearnedPolicy, progress: Progress
+    ) -> tuple[Comparison, dict[str, float]]:
+        return compare_to_planner(
+            self._known_oracle(),
+            policy,
+            rows=self.spans.train,
+            actions=candidate_actions(policy.action_kind, self.scenario.params),
+            n_states=self.config.imitation.n_planner_states,
+            rng=np.random.default_rng([self.config.seed, 6, self.state.round]),
+            tell=lambda done, total: progress("ask", done, total, None),
         )
 
     def _compare_by_plays(self, policy: LearnedPolicy) -> list[Comparison]:

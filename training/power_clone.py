@@ -24,14 +24,13 @@ from gridhash.training.config import ImitationSettings
 from gridhash.training.fitting import fit
 from gridhash.training.imitation import mean_action
 from gridhash.training.network import actor_parameters
+from gridhash.training.oracle import SAME_FRAC
 from gridhash.training.progress import Progress, TrainingRecord
 from gridhash.training.rollouts import VisitedStates, copies, visit
 from gridhash.training.spans import Rows
 
 RULE_EPOCHS = 12
 """Epochs in which the level rule is learned where no plan is cloned."""
-SAME_FRAC = 0.05
-"""Powers that differ by less, per full power of the group, agree."""
 MASKED = -1e9
 
 

@@ -241,11 +241,12 @@ def branches(
 ) -> tuple[BatchedSite, Floats]:
     """Return K copies of each state in `which`, and the action of each, (n * K, G).
 
-    `group`, (n,), takes one of `actions`, (K,), in each copy; the others act by the policy.
+    `group`, (n,), takes one of `actions`, (K,) or (n, K), in each copy; the others act by the
+    policy.
     """
-    n, k = len(which), len(actions)
+    n, k = len(which), actions.shape[-1]
     action = np.repeat(policy.act(visited.observation[which]), k, axis=0)
-    action[np.arange(n * k), np.repeat(group, k)] = np.tile(actions, n)
+    action[np.arange(n * k), np.repeat(group, k)] = np.broadcast_to(actions, (n, k)).ravel()
     repeated = copies(scenario, policy, visited.state, visited.accounts, np.repeat(which, k))
     return repeated, action
 

@@ -41,6 +41,8 @@ KEY_NAME = "signing-key.pem"
 PHASES = {
     "clone": "clone the plan",
     "oracle": "learn from hindsight",
+    "ask": "ask the planner",
+    "planner": "learn from the planner",
     "improve": "improve by plays",
     "critic": "warm the critic",
     "ppo": "improve by PPO",
