@@ -38,6 +38,8 @@ LOCK_NAME = "tune.lock"
 SEARCH_ID_NAME = "search-id"
 MOST_FAILURES = 5
 """Trials that may fail one after another before the search gives up."""
+OF_SHADOW_PRICES = ("sharpness_per_start", "shadow_penalty", "level_shadow_penalty")
+"""Settings of imitation that other actions do not have."""
 SETTLED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -304,10 +306,14 @@ def _useful(space: SearchSpace, base: TrainingConfig, opened: Opened) -> SearchS
     """Return the space without what this scenario and these settings do not use."""
     levels = opened.scenario.params.n_levels.max() > 1
     unused = ["imitation.shadow_penalty" if levels else "imitation.level_shadow_penalty"]
-    if base.improvement.n_rounds == 0 and base.imitation.n_oracle_rounds == 0:
+    if base.action != "shadow_price":
+        unused += [f"imitation.{name}" for name in OF_SHADOW_PRICES]
+    if base.improvement.n_rounds == 0 and base.imitation.n_rounds == 0:
         unused.append("improvement")
-    if base.ppo.n_iterations == 0:
+    if base.algorithm == "sac" or base.ppo.n_iterations == 0:
         unused.append("ppo")
+    if base.algorithm != "sac" or base.sac.n_iterations == 0:
+        unused.append("sac")
     useful = space.without(*unused)
     if not useful.distributions:
         raise ConfigError(

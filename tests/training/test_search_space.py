@@ -63,7 +63,10 @@ def test_a_file_names_all_that_is_searched(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("learning_rat = [1, 2]", "learning_rat is no training setting; there are seed, hidden"),
+        (
+            "learning_rat = [1, 2]",
+            "learning_rat is no training setting; there are seed, action, algorithm, hidden",
+        ),
         ("[ppo]\nlearning_rat = [1]", "ppo.learning_rat is no training setting; there are n_iter"),
         ("ppo = [1, 2]", "ppo is a table of settings"),
         ("seed = { low = 0, high = 9 }", "seed is not searched: the best of many seeds is luck"),
