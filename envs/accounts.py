@@ -19,7 +19,7 @@ from gridhash.envs.columns import (
     Exogenous,
 )
 from gridhash.envs.jit import njit
-from gridhash.envs.parameters import Floats, Ints
+from gridhash.envs.parameters import Floats
 from gridhash.envs.program_parameters import ProgramParameters
 from gridhash.envs.programs import BASELINE_DAYS, high_4_of_5_kw, lowest_day
 
@@ -300,18 +300,3 @@ def enter_row(
         announce_call(accounts, programs, exogenous, i, row)
     if programs.increase_max_kw > 0.0 and exogenous.market[row, INCREASE_CALL] > 0.0:
         increase_baseline(accounts, i, calendar[row, SLOT])
-
-
-@njit
-def open_many(
-    accounts: Accounts,
-    programs: ProgramParameters,
-    exogenous: Exogenous,
-    which: Ints,
-    rows: Ints,
-    peak_kw: Floats,
-) -> None:
-    """Start the accounts of the sites named in `which` at `rows`, (N,), `peak_kw` (len(which),)."""
-    for k in range(which.shape[0]):
-        i = which[k]
-        open_accounts(accounts, programs, exogenous, i, rows[i], peak_kw[k])

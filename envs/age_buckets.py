@@ -83,26 +83,7 @@ def enter_youngest(
 
 
 @njit
-def shift(buckets: Buckets, filled: Counts, column: int) -> None:
-    """Shift the filled age buckets of one group, of two at least, keeping rigs and heat."""
-    first, end = filled_range(filled, column)
-    if first == end:
-        return
-    oldest = counted(buckets.shape[0] - 1)
-    younger, younger_c = 0.0, buckets[first].chip_c
-    for age in range(first, min(end, oldest)):
-        a = counted(age)
-        own, own_c = buckets[a].rigs, buckets[a].chip_c
-        buckets[a].rigs, buckets[a].chip_c = younger, younger_c
-        younger, younger_c = own, own_c
-    if end < oldest:
-        buckets[end].rigs, buckets[end].chip_c = younger, younger_c
-    else:
-        rigs = buckets[oldest].rigs
-        merged = rigs + younger
-        if merged > 0.0:
-            heat = rigs * buckets[oldest].chip_c + younger * younger_c
-            buckets[oldest].chip_c = heat / merged
-        buckets[oldest].rigs = merged
-    filled[column] = min(first + 1, oldest)
-    filled[column + 1] = min(end, oldest) + 1
+def merged(rigs: float, chip_c: float, more: float, more_c: float) -> tuple[float, float]:
+    """Return rigs and mean temperature of two buckets together, of which one holds rigs."""
+    both = rigs + more
+    return both, (rigs * chip_c + more * more_c) / both

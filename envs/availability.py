@@ -22,15 +22,14 @@ def may_start(state: FleetState, params: SiteParameters, i: int, g: int) -> bool
 
 
 @njit
-def coldest_loop_c(params: SiteParameters, g: int, dew_point_c: float) -> float:
+def coldest_loop_c(dew_point_c: float, coolant_start_min_c: float, margin_k: float) -> float:
     """Return the temperature below which a group's loop is too cold or gets wet [°C].
 
     Cold coolant is viscous and may freeze on plates; on a loop below the dew point water
     condenses (Bitmain and integrators: glycol above 5 °C, dew point plus 2 K). Far below any
     temperature where a site has neither limit.
     """
-    dry_c = dew_point_c + params.groups[g].condensation_margin_k
-    return float(max(params.groups[g].coolant_start_min_c, dry_c))
+    return max(coolant_start_min_c, dew_point_c + margin_k)
 
 
 @njit
@@ -39,10 +38,13 @@ def hold_cold_starts(
 ) -> float:
     """Make no rig startable while the loop is below `coldest_loop_c`; return 1 then, else 0.
 
-    Rigs that run go on: `fleet.set_cooling` slows the fans, so that the loop warms, and the
+    Rigs that run go on: `coolant_loops.set_fans` slows the fans, so that the loop warms, and the
     heater of a site that has one brings a stopped loop back.
     """
-    if state.group[i, g, COOLANT_C] >= coldest_loop_c(params, g, dew_point_c):
+    coldest_c = coldest_loop_c(
+        dew_point_c, params.groups[g].coolant_start_min_c, params.groups[g].condensation_margin_k
+    )
+    if state.group[i, g, COOLANT_C] >= coldest_c:
         return 0.0
     state.group[i, g, STARTABLE] = 0.0
     return 1.0

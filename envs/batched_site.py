@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gridhash.envs.accounts import Accounts, empty_accounts, open_many
+from gridhash.envs.accounts import Accounts, empty_accounts
 from gridhash.envs.action import ActionKind
 from gridhash.envs.columns import GATE
 from gridhash.envs.day_decisions import (
@@ -17,11 +17,12 @@ from gridhash.envs.day_decisions import (
     exposed_day_actions,
     gate_closes,
 )
-from gridhash.envs.kernel import StepOutput, empty_output, observe_sites
+from gridhash.envs.kernel import StepOutput, empty_output
 from gridhash.envs.parameters import Floats, Ints
 from gridhash.envs.scenario import Scenario
 from gridhash.envs.site_stepper import SiteStepper
-from gridhash.envs.state import FleetState, empty_state, place_at_rest
+from gridhash.envs.starts import Starts
+from gridhash.envs.state import FleetState, empty_state
 from gridhash.errors import ConfigError, DataError, PolicyError
 
 START_COOLANT_C = (20.0, 40.0)
@@ -65,18 +66,6 @@ class EpisodeRules:
             raise ConfigError(
                 f"rows are {self.rows}: give the first settlement period and the one after the last"
             )
-
-
-class DrawnStarts(NamedTuple):
-    """Starts of n sites."""
-
-    running_frac: Floats
-    """(n, G)"""
-    coolant_c: Floats
-    """(n, G)"""
-    row: Ints
-    peak_frac: Floats
-    """(n,) highest demand so far per contract power."""
 
 
 class BatchedSite:
@@ -127,6 +116,7 @@ class BatchedSite:
             )
         self._start_rows = (first, last - episode_rows)
         self.threads = threads
+        self._every = np.arange(n_sites)
         self._stepper = self._new_stepper()
         self.steps_left = np.zeros(n_sites, dtype=np.int64)
 
@@ -183,9 +173,9 @@ class BatchedSite:
         So a site starts as it would alone, whatever the others do.
         """
         draws = [self._draw(1, rng) for rng in rngs]
-        self._start_drawn(which, DrawnStarts(*map(np.concatenate, zip(*draws, strict=True))))
+        self._start_drawn(which, Starts(*map(np.concatenate, zip(*draws, strict=True))))
 
-    def _draw(self, n: int, rng: np.random.Generator) -> DrawnStarts:
+    def _draw(self, n: int, rng: np.random.Generator) -> Starts:
         n_groups = self.scenario.n_groups
         low, high = self._start_rows
         part = rng.random(n)
@@ -199,28 +189,13 @@ class BatchedSite:
             # Mostly a peak of full power is behind the site, as a year's play finds it.
             had_full = rng.random(n) < 0.7
             peak_frac = np.where(had_full, 1.0, rng.random(n))
-        return DrawnStarts(running, coolant_c, row, peak_frac)
+        peak_kw = self.scenario.site.limits.contract_power_kw * peak_frac
+        return Starts(running, coolant_c, row, peak_kw)
 
-    def _start_drawn(self, which: Ints, drawn: DrawnStarts) -> None:
-        scenario = self.scenario
-        place_at_rest(self.state, scenario.params, which, drawn.running_frac, drawn.coolant_c)
-        self.state.row[which] = drawn.row
-        self.state.substep[which] = 0
+    def _start_drawn(self, which: Ints, starts: Starts) -> None:
+        which = self._every[which]  # refuses what is no site
+        self._stepper.start(which, starts)
         self.steps_left[which] = self.episode_steps
-        if scenario.programs.present:
-            full_kw = scenario.site.limits.contract_power_kw
-            self._open_accounts(which, full_kw * drawn.peak_frac)
-
-    def _open_accounts(self, which: Ints, peak_kw: Floats) -> None:
-        scenario = self.scenario
-        open_many(
-            self.accounts,
-            scenario.programs,
-            scenario.exogenous,
-            which,
-            self.state.row,
-            peak_kw,
-        )
 
     def start_at(
         self,
@@ -246,27 +221,23 @@ class BatchedSite:
                 f"row {row} cannot be played: rows {scenario.first_row} to "
                 f"{scenario.n_rows - 1} can (a day of prices must lie before)"
             )
-        if which is None:
-            which = np.arange(self.n_sites)
-        everywhere = np.full((len(which), scenario.n_groups), 1.0)
-        place_at_rest(
-            self.state, scenario.params, which, running_frac * everywhere, coolant_c * everywhere
+        which = self._every if which is None else self._every[which]
+        per_group = (len(which), scenario.n_groups)
+        starts = Starts(
+            running_frac=np.full(per_group, float(running_frac)),
+            coolant_c=np.full(per_group, float(coolant_c)),
+            row=np.full(len(which), row, dtype=np.int64),
+            peak_kw=np.full(len(which), float(scenario.programs.peak_before_kw)),
         )
-        self.state.row[which] = row
-        self.state.substep[which] = 0
-        if scenario.programs.present:
-            self._open_accounts(which, np.full(len(which), scenario.programs.peak_before_kw))
+        self._stepper.start(which, starts)
         rows_left = scenario.n_rows - row
         self.steps_left[which] = min(self.episode_steps, rows_left * scenario.steps_per_row)
 
     def observe(self, which: Ints | None = None) -> npt.NDArray[np.float32]:
         """Return the observation of every site, (N, F), or of those in `which`, (n, F)."""
-        scenario, state, accounts = self.scenario, self.state, self.accounts
-        if which is not None:
-            state = FleetState._make(array[which] for array in state)
-            accounts = Accounts._make(array[which] for array in accounts)
-        out = np.zeros((len(state.row), len(scenario.features)), dtype=np.float32)
-        observe_sites(scenario.params, scenario.programs, scenario.exogenous, state, accounts, out)
+        which = self._every if which is None else self._every[which]
+        out = np.zeros((len(which), len(self.scenario.features)), dtype=np.float32)
+        self._stepper.observe(which, out)
         return out
 
     def step(self, action: npt.NDArray[np.floating]) -> StepOutput:

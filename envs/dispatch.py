@@ -35,11 +35,13 @@ def levels_worth(
 
     Without a branch on the outcome, which changes with every action.
     """
+    # What a kWh must hash to be worth the price [PH/s per kW], as in `block_value_per_kwh`.
+    per_value = 24.0 * params.pue_for_planning / revenue_per_phs_day
+    due = (price_per_kwh + shadow_per_kwh) * per_value
     worth = 1
     n_worth = 0
     for level in range(params.groups[g].n_levels):
-        value = block_value_per_kwh(params, g, level, revenue_per_phs_day)
-        worth &= int(value - shadow_per_kwh > price_per_kwh)
+        worth &= int(params.block_phs_per_kw[g, level] > due)
         n_worth += worth
     return n_worth
 

@@ -211,8 +211,9 @@ def decided(
 
 def observe(state: SiteState, exogenous: Exogenous, params: SiteModel) -> npt.NDArray[np.float32]:
     """Return the observation of every site, (N, F)."""
-    out = np.zeros((len(state.fleet.row), len(exogenous.bounds)), dtype=np.float32)
-    observe_sites(params.site, params.programs, exogenous, state.fleet, state.accounts, out)
+    every = np.arange(len(state.fleet.row))
+    out = np.zeros((len(every), len(exogenous.bounds)), dtype=np.float32)
+    observe_sites(params.site, params.programs, exogenous, state.fleet, state.accounts, every, out)
     return out
 
 

@@ -6,27 +6,16 @@ import numpy as np
 
 from gridhash.envs.accounts import Accounts, enter_row
 from gridhash.envs.action import SHADOW_PRICE, wanted_power
-from gridhash.envs.availability import fail_and_repair, hold_cold_starts
 from gridhash.envs.columns import (
-    DEW_POINT,
-    OUTDOOR,
     PAUSE,
     PRICE,
     REVENUE,
     RULE_PROFIT,
     SURPLUS,
-    WET_BULB,
     Exogenous,
 )
-from gridhash.envs.fleet import (
-    draw_power,
-    group_cooling_kw,
-    grow_older,
-    set_cooling,
-    start_and_stop,
-    warm_up,
-)
-from gridhash.envs.heat_sink import spray_water_kg
+from gridhash.envs.coolant_loops import BLOCK, Loops, empty_loops, run_loops
+from gridhash.envs.groups import end_interval, run_rigs
 from gridhash.envs.jit import counted, njit
 from gridhash.envs.ledger import (
     N_LEDGER,
@@ -41,31 +30,19 @@ from gridhash.envs.parameters import Floats, Floats32, Ints, SiteParameters
 from gridhash.envs.program_parameters import ProgramParameters
 from gridhash.envs.settlement import settle
 from gridhash.envs.settlement_record import (
-    COLD_GROUPS,
-    COOLING,
     FROM_SURPLUS,
     HASHRATE,
     LIABILITY,
     LIMIT_CUT,
     RECORD_TABLE,
     REFERENCE,
-    REJECTED,
-    RIG,
     SETPOINT,
     SITE,
     SITE_TABLE,
-    STARTED,
-    STOPPED,
-    TOWER_WATER,
-    TRIPPED_GROUPS,
 )
 from gridhash.envs.state import (
-    COOLANT_C,
-    HOTTEST_C,
     SETPOINT_KW,
-    TRIPPED,
     FleetState,
-    summarise_filled,
 )
 from gridhash.envs.supply_curve import (
     MAX_SEGMENTS,
@@ -113,14 +90,20 @@ class Scratch(NamedTuple):
     """Working memory of a step."""
 
     group: Floats
-    """(6, G)"""
+    """(5, G)"""
+    loops: Loops
+    """(G,) of `coolant_loops.LOOP`"""
     curve: Floats
     """(2, MAX_SEGMENTS)"""
 
 
 def empty_scratch(n_groups: int) -> Scratch:
     """Return working memory for sites of `n_groups` groups."""
-    return Scratch(group=np.zeros((6, n_groups)), curve=np.zeros((2, MAX_SEGMENTS)))
+    return Scratch(
+        group=np.zeros((5, n_groups)),
+        loops=empty_loops(n_groups),
+        curve=np.zeros((2, MAX_SEGMENTS)),
+    )
 
 
 @njit
@@ -144,34 +127,61 @@ def step_sites(
     ratchet is taken off the reward at once, and not again when those months bill it. Both are
     divided by `params.reward_scale`.
     """
-    for i in range(state.row.shape[0]):
-        # A vector environment steps a site once more after its end; compiled code checks no bounds.
-        row = counted(min(state.row[i], exogenous.market.shape[0] - 1))
-        choose_setpoint(
-            params,
-            programs,
-            exogenous,
-            state,
-            accounts,
-            action[i],
-            action_kind,
-            i,
-            row,
-            scratch,
-            output.record[i],
-        )
-        run_groups(params, exogenous, state, i, row, scratch, output.record[i], output.ledger[i])
-        book_step(params, programs, exogenous, state, accounts, relative_reward, i, row, output)
-        output.row_shown[i] = observe(
-            params,
-            programs,
-            exogenous,
-            state,
-            accounts,
-            i,
-            output.row_shown[i],
-            output.observation[i],
-        )
+    n_sites = state.row.shape[0]
+    for first in range(0, n_sites, BLOCK):
+        end = min(first + BLOCK, n_sites)
+        for i in range(first, end):
+            row = present_row(state, exogenous, i)
+            choose_setpoint(
+                params,
+                programs,
+                exogenous,
+                state,
+                accounts,
+                action[i],
+                action_kind,
+                i,
+                row,
+                scratch,
+                output.record[i],
+            )
+            run_rigs(
+                params,
+                exogenous,
+                state,
+                i,
+                row,
+                i - first,
+                scratch.loops,
+                output.record[i],
+                output.ledger[i],
+            )
+        run_loops(params, scratch.loops, end - first)
+        for i in range(first, end):
+            row = present_row(state, exogenous, i)
+            end_interval(
+                params, state, i, i - first, scratch.loops, output.record[i], output.ledger[i]
+            )
+            book_step(params, programs, exogenous, state, accounts, relative_reward, i, row, output)
+            output.row_shown[i] = observe(
+                params,
+                programs,
+                exogenous,
+                state,
+                accounts,
+                i,
+                output.row_shown[i],
+                output.observation[i],
+            )
+
+
+@njit
+def present_row(state: FleetState, exogenous: Exogenous, i: int) -> int:
+    """Return the row of a site's present settlement period.
+
+    A vector environment steps a site once more after its end; compiled code checks no bounds.
+    """
+    return counted(min(state.row[i], exogenous.market.shape[0] - 1))
 
 
 @njit
@@ -223,99 +233,6 @@ def choose_setpoint(
         cut_kw += abs(wanted_kw[g] - setpoint_kw[g])
     record[SETPOINT] = setpoint
     record[LIMIT_CUT] = cut_kw
-
-
-@njit
-def run_groups(
-    params: SiteParameters,
-    exogenous: Exogenous,
-    state: FleetState,
-    i: int,
-    row: int,
-    scratch: Scratch,
-    record: Floats,
-    terms: Floats,
-) -> None:
-    """Run the rigs of a site for one interval: starts, power, heat, failures, trips.
-
-    Three loops rather than one: what a processor does next then belongs to another group, and it
-    need not wait for the long chain of divisions and exponentials of each.
-    """
-    market = exogenous.market
-    outdoor_c, wet_bulb_c = market[row, OUTDOOR], market[row, WET_BULB]
-    dew_point_c = market[row, DEW_POINT]
-    group_starts, group_kw, mean_chip_c, n_running = (
-        scratch.group[0],
-        scratch.group[1],
-        scratch.group[2],
-        scratch.group[3],
-    )
-    sink_c, heater_kw = scratch.group[4], scratch.group[5]
-    tripped = 0.0
-    rig_kw = 0.0
-    cooling_kw = 0.0
-    phs = 0.0
-    started = 0.0
-    stopped = 0.0
-    rejected_kwh = 0.0
-    start_wear = 0.0
-    repair_cost = 0.0
-    cold = 0.0
-    water_kg = 0.0
-    water_cost = 0.0
-    for g in range(params.groups.shape[0]):
-        starts, stops = start_and_stop(state, params, i, g, state.group[i, g, SETPOINT_KW])
-        power_kw, group_phs, mean_chip_c[g], n_running[g] = draw_power(state, params, i, g)
-        group_starts[g] = starts
-        group_kw[g] = power_kw
-        started += starts
-        stopped += stops
-        start_wear += starts * params.groups[g].start_cost
-        rig_kw += power_kw
-        phs += group_phs
-    for g in range(params.groups.shape[0]):
-        sink_c[g], heater_kw[g] = set_cooling(
-            state, params, i, g, group_kw[g], outdoor_c, wet_bulb_c, dew_point_c
-        )
-    for g in range(params.groups.shape[0]):
-        group_rejected_kwh = warm_up(
-            state, params, i, g, group_kw[g], mean_chip_c[g], sink_c[g], heater_kw[g]
-        )
-        cooling_kw += group_cooling_kw(state, params, i, g, n_running[g], heater_kw[g])
-        rejected_kwh += group_rejected_kwh
-        if params.groups[g].water_kg_per_kwh > 0.0:
-            group_kg = spray_water_kg(
-                group_rejected_kwh,
-                params.groups[g].water_kg_per_kwh,
-                params.groups[g].is_wet,
-                params.groups[g].spray_off_below_c,
-                outdoor_c,
-            )
-            water_kg += group_kg
-            water_cost += group_kg * params.groups[g].water_price_per_kg
-        grow_older(state, i, g)
-        broken = fail_and_repair(state, params, i, g, group_starts[g])
-        repair_cost += broken * params.groups[g].repair_cost
-        summarise_filled(state, params, i, g)
-        cold += hold_cold_starts(state, params, i, g, dew_point_c)
-        if state.group[i, g, HOTTEST_C] >= params.groups[g].chip_trip_c:
-            state.group[i, g, TRIPPED] = 1.0
-        elif state.group[i, g, COOLANT_C] <= params.groups[g].coolant_restart_c:
-            state.group[i, g, TRIPPED] = 0.0
-        tripped += state.group[i, g, TRIPPED]
-    record[RIG] = rig_kw
-    record[COOLING] = cooling_kw
-    record[SITE] = rig_kw + cooling_kw
-    record[HASHRATE] = phs
-    record[STARTED] = started
-    record[STOPPED] = stopped
-    record[REJECTED] = rejected_kwh
-    record[TRIPPED_GROUPS] = tripped
-    record[COLD_GROUPS] = cold
-    record[TOWER_WATER] = water_kg
-    terms[START_WEAR] = start_wear
-    terms[REPAIR] = repair_cost
-    terms[WATER] = water_cost
 
 
 @njit
@@ -384,8 +301,9 @@ def observe_sites(
     exogenous: Exogenous,
     state: FleetState,
     accounts: Accounts,
+    which: Ints,
     observation: Floats32,
 ) -> None:
-    """Write the observation of every site, (N, F) float32."""
-    for i in range(state.row.shape[0]):
-        observe(params, programs, exogenous, state, accounts, i, -1, observation[i])
+    """Write the observation of the n sites named in `which`, (n, F) float32."""
+    for k in range(which.shape[0]):
+        observe(params, programs, exogenous, state, accounts, which[k], -1, observation[k])

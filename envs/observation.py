@@ -309,15 +309,14 @@ def observe(
             observation[k] = rows[row, k]
     interval_min = params.interval_s / 60.0
     left = params.intervals_per_period - state.substep[i]
+    left_share = left / params.intervals_per_period
     observation[n_row] = left * interval_min
     for g in range(n_groups):
         k = counted(n_row + 1 + g * N_GROUP_STEP)
-        n_rigs = params.groups[g].n_rigs
-        full_kw = n_rigs * top_level_kw(params, g)
-        per_rig = 1.0 / n_rigs
+        per_rig = params.groups[g].per_rig
         summary = state.group[i, g]
         later, period = market[row, N_MARKET + 2 * g], market[row, N_MARKET + 2 * g + 1]
-        observation[k] = squash(later + left / params.intervals_per_period * period)
+        observation[k] = squash(later + left_share * period)
         observation[k + 1] = summary[RUNNING] * per_rig
         observation[k + 2] = summary[STARTING] * per_rig
         observation[k + 3] = summary[LOCKED_UP] * per_rig
@@ -326,7 +325,7 @@ def observe(
         )
         observation[k + 5] = summary[UP_LOCK] * interval_min
         observation[k + 6] = summary[DOWN_LOCK] * interval_min
-        observation[k + 7] = state.group[i, g, SETPOINT_KW] / full_kw
+        observation[k + 7] = state.group[i, g, SETPOINT_KW] * params.groups[g].per_full_kw
         observation[k + 8] = clip(summary[HOTTEST_C], bounds, k + 8)
         observation[k + 9] = clip(state.group[i, g, COOLANT_C], bounds, k + 9)
         observation[k + 10] = state.group[i, g, TRIPPED]

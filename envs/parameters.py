@@ -24,6 +24,8 @@ Groups = np.recarray[Any, np.dtype[np.record]]
 
 GROUP_FIELDS = {
     "n_rigs": np.float64,
+    "per_rig": np.float64,  # 1 / n_rigs
+    "per_full_kw": np.float64,  # 1 / rig power of all rigs at their top level
     "n_levels": np.int64,
     "standby_kw": np.float64,
     "n_up_lock": np.int64,  # intervals that a started rig must run
@@ -182,6 +184,10 @@ def compile_site(site: SiteConfig) -> SiteParameters:
         ),
         groups=_groups(
             n_rigs=per_group([g.n_rigs for g in groups]),
+            per_rig=per_group([1.0 / g.n_rigs for g in groups]),
+            per_full_kw=per_group(
+                [1.0 / (g.n_rigs * kw) for g, kw in zip(groups, level_kw[:, -1], strict=True)]
+            ),
             n_levels=np.array([len(own) for own in levels], dtype=np.int64),
             standby_kw=per_group(standby_kw),
             n_up_lock=np.array(n_up_lock, dtype=np.int64),

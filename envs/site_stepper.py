@@ -1,4 +1,4 @@
-"""The call of the kernel for N sites: types looked up once, sites shared out among threads."""
+"""The calls of the kernel for N sites: types looked up once, sites shared out among threads."""
 
 import threading
 import weakref
@@ -13,9 +13,16 @@ import numpy as np
 from gridhash.envs.accounts import Accounts
 from gridhash.envs.action import ActionKind
 from gridhash.envs.jit import bound_to_types
-from gridhash.envs.kernel import Scratch, StepOutput, empty_scratch, step_sites
-from gridhash.envs.parameters import Floats
+from gridhash.envs.kernel import (
+    Scratch,
+    StepOutput,
+    empty_scratch,
+    observe_sites,
+    step_sites,
+)
+from gridhash.envs.parameters import Floats, Floats32, Ints
 from gridhash.envs.scenario import Scenario
+from gridhash.envs.starts import Starts, start_sites
 from gridhash.envs.state import FleetState
 from gridhash.errors import ConfigError
 
@@ -40,7 +47,7 @@ def _part(arrays: _Arrays, sites: slice) -> _Arrays:
 
 
 class SiteStepper:
-    """Steps N sites in place, by `threads` threads of neighbouring sites each.
+    """Starts, steps and observes N sites; `threads` threads step neighbouring sites each.
 
     No site reads what belongs to another, so the number of threads changes no bit.
 
@@ -76,6 +83,12 @@ class SiteStepper:
             for sites in (slice(first, end) for first, end in pairwise(ends))
         ]
         fixed = (scenario.params, scenario.programs, scenario.exogenous)
+        self._sites = (*fixed, state, accounts)
+        every = np.arange(n_sites)
+        per_group, per_site = np.zeros((n_sites, scenario.n_groups)), np.zeros(n_sites)
+        starts = Starts(per_group, per_group, every, per_site)
+        self._start = bound_to_types(start_sites, *self._sites, every, starts)
+        self._observe = bound_to_types(observe_sites, *self._sites, every, output.observation)
         rules = (int(action_kind), relative_reward)
         span = self._spans[0]
         step_bound = bound_to_types(
@@ -97,6 +110,14 @@ class SiteStepper:
             threading.Thread(target=_serve, args=(asked, self._done, work), daemon=True).start()
         # Threads know nothing of this object, so that it may go; then they end.
         weakref.finalize(self, _end, self._asked)
+
+    def start(self, which: Ints, starts: Starts) -> None:
+        """Start the sites named in `which`, (n,) int64; all arrays C-contiguous, not checked."""
+        self._start(*self._sites, which, starts)
+
+    def observe(self, which: Ints, observation: Floats32) -> None:
+        """Write the observation of the sites named in `which`, (n, F); likewise not checked."""
+        self._observe(*self._sites, which, observation)
 
     def step(self, action: Floats) -> None:
         """Advance all sites under `action`, (N, G) float64, C-contiguous, not checked."""

@@ -32,13 +32,9 @@ from gridhash.envs.parameters import Floats, Ints, SiteParameters
     SETPOINT_KW,  # rig power last asked for, after limits
     TRIPPED,  # 1 from a temperature trip until the loop has cooled
     BROKEN,  # rigs under repair: in no bucket, so they neither run nor start nor draw power
-    REJECTION,  # heat rejection that the loop terms are for [kW/K]; -1, which none has, for none
-    IN_LOOP,  # rigs that they are for
-    FANS_KW,  # fan power
-    DECAY,  # first of four numbers: the matrix of `thermal.loop_decay`
-) = range(16)
+) = range(12)
 N_SUMMARY = HOTTEST_C + 1
-N_GROUP = DECAY + 4
+N_GROUP = BROKEN + 1
 
 
 class FleetState(NamedTuple):
@@ -57,7 +53,7 @@ class FleetState(NamedTuple):
     substep: Ints
     """(N,) dispatch intervals gone since the start of that period."""
     group: Floats
-    """(N, G, N_GROUP) columns as above: summary, temperature, power, loop terms."""
+    """(N, G, N_GROUP) columns as above: summary, temperature, power."""
     up_buckets: Buckets
     """(N, G, U) of `BUCKET`: running rigs by age."""
     down_buckets: Buckets
@@ -114,11 +110,6 @@ class FleetState(NamedTuple):
     def broken(self) -> Floats:
         """(N, G) rigs under repair."""
         return self.group[:, :, BROKEN]
-
-    @property
-    def loop(self) -> Floats:
-        """(N, G, 7) what `gridhash.envs.fleet.loop_terms` computed last, with its arguments."""
-        return self.group[:, :, REJECTION:]
 
 
 @njit
@@ -199,7 +190,6 @@ def empty_state(params: SiteParameters, n_sites: int) -> FleetState:
     for temp_c in (state.up_temp_c, state.down_temp_c, state.coolant_c):
         temp_c[:] = 20.0
     state.rig_kw[:] = params.level_kw[:, 0]
-    state.loop[:] = -1.0
     summarise_sites(state, params, np.arange(n_sites))
     return state
 
@@ -212,6 +202,7 @@ def summarise_sites(state: FleetState, params: SiteParameters, which: Ints) -> N
             summarise(state, params, i, g)
 
 
+@njit
 def place_at_rest(
     state: FleetState,
     params: SiteParameters,
@@ -224,18 +215,22 @@ def place_at_rest(
     `which` names n sites; `running_frac` and `coolant_c` are (n, G). Chips take the temperature
     of full power at that coolant where they run, that of the coolant where not. No rig is broken.
     """
-    top_kw = params.level_kw[:, -1]
-    state.up[which] = 0.0
-    state.down[which] = 0.0
-    state.up[which, :, -1] = running_frac * params.n_rigs
-    state.down[which, :, -1] = (1.0 - running_frac) * params.n_rigs
-    warm_c = coolant_c + top_kw * params.chip_to_coolant_k_per_kw
-    state.up_temp_c[which] = warm_c[:, :, None]
-    state.down_temp_c[which] = coolant_c[:, :, None]
-    state.coolant_c[which] = coolant_c
-    state.rig_kw[which] = top_kw
-    state.setpoint_kw[which] = running_frac * params.n_rigs * top_kw
-    state.tripped[which] = 0.0
-    state.broken[which] = 0.0
-    state.loop[which] = -1.0
-    summarise_sites(state, params, which)
+    n_up, n_down = state.up_buckets.shape[2], state.down_buckets.shape[2]
+    for k in range(which.shape[0]):
+        i = which[k]
+        for g in range(params.groups.shape[0]):
+            up, down, group = state.up_buckets[i, g], state.down_buckets[i, g], state.group[i, g]
+            n_rigs, top_kw = params.groups[g].n_rigs, params.level_kw[g, -1]
+            warm_c = coolant_c[k, g] + top_kw * params.groups[g].chip_to_coolant_k_per_kw
+            for a in range(n_up):
+                up[a].rigs, up[a].chip_c = 0.0, warm_c
+            for a in range(n_down):
+                down[a].rigs, down[a].chip_c = 0.0, coolant_c[k, g]
+            up[n_up - 1].rigs = running_frac[k, g] * n_rigs
+            down[n_down - 1].rigs = (1.0 - running_frac[k, g]) * n_rigs
+            group[COOLANT_C] = coolant_c[k, g]
+            group[RIG_KW] = top_kw
+            group[SETPOINT_KW] = running_frac[k, g] * n_rigs * top_kw
+            group[TRIPPED] = 0.0
+            group[BROKEN] = 0.0
+            summarise(state, params, i, g)

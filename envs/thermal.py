@@ -15,6 +15,7 @@ import math
 
 import numpy as np
 
+from gridhash.envs.elementary import exp, power
 from gridhash.envs.jit import njit
 
 
@@ -48,7 +49,7 @@ def fan_power_kw(rated_kw: float, rejection_frac: float, exponent: float) -> flo
 
     Affinity law, power ~ f^3, at the speed f = share^(1/exponent) that rejects the heat.
     """
-    return float(rated_kw * rejection_frac ** (3.0 / exponent))
+    return float(rated_kw * power(rejection_frac, 3.0 / exponent))
 
 
 @njit
@@ -69,7 +70,7 @@ def chip_temp_after(
     """Return the chip temperature of one rig in a loop that stays at `coolant_c` [°C]."""
     settled_c = coolant_c + heat_kw * chip_to_coolant_k_per_kw
     rate = 1.0 / (chip_to_coolant_k_per_kw * rig_heat_capacity_kj_per_k)
-    return settled_c + (chip_c - settled_c) * math.exp(-rate * elapsed_s)
+    return settled_c + (chip_c - settled_c) * exp(-rate * elapsed_s)
 
 
 @njit
@@ -167,7 +168,7 @@ def closed_loop_after(
     ) / capacity + total_heat_kw * elapsed_s / capacity
     rate = a + b
     settled_k = mean_heat_kw / rig_heat_capacity_kj_per_k / rate
-    difference_k = settled_k + (mean_chip_c - coolant_c - settled_k) * math.exp(-rate * elapsed_s)
+    difference_k = settled_k + (mean_chip_c - coolant_c - settled_k) * exp(-rate * elapsed_s)
     coolant_after_c = common_c - difference_k * n_rigs * rig_heat_capacity_kj_per_k / capacity
     return coolant_after_c + difference_k, coolant_after_c
 
@@ -187,13 +188,13 @@ def loop_decay(
     because the matrix is that of a passive network. Needs a heat rejection above zero.
     """
     a = 1.0 / (chip_to_coolant_k_per_kw * rig_heat_capacity_kj_per_k)
-    b = n_rigs / (chip_to_coolant_k_per_kw * loop_heat_capacity_kj_per_k)
-    c = heat_rejection_kw_per_k / loop_heat_capacity_kj_per_k
+    b = n_rigs * (1.0 / (chip_to_coolant_k_per_kw * loop_heat_capacity_kj_per_k))
+    c = heat_rejection_kw_per_k * (1.0 / loop_heat_capacity_kj_per_k)
     # dx/dt = -a x + a y ;  dy/dt = b x - (b + c) y
     half_trace = -0.5 * (a + b + c)
     root = math.sqrt(0.25 * (a - b - c) ** 2 + a * b)
-    slow = math.exp((half_trace + root) * elapsed_s)
-    fast = math.exp((half_trace - root) * elapsed_s)
+    slow = exp((half_trace + root) * elapsed_s)
+    fast = exp((half_trace - root) * elapsed_s)
     cosh = 0.5 * (slow + fast)
     sinh_over_root = 0.5 * (slow - fast) / root
     # exp(M t) = cosh I + sinh/root (M - half_trace I), both already times e^{half_trace t}
@@ -296,7 +297,7 @@ def keep_warm_kw(
     the loop settles there. A loop that is colder is brought there within the interval, as far as
     the heater can.
     """
-    decay = math.exp(-rejection_kw_per_k * interval_s / heat_capacity_kj_per_k)
+    decay = exp(-rejection_kw_per_k * interval_s / heat_capacity_kj_per_k)
     if sink_c + (coolant_c - sink_c) * decay >= protect_c:
         return 0.0
     settled_c = max(protect_c, (protect_c - coolant_c * decay) / (1.0 - decay))

@@ -100,7 +100,8 @@ class SiteModel:
             bounds=self.bounds,
         )
         accounts = empty_accounts(1, 1)
-        observe_sites(self.params, self.programs, exogenous, state, accounts, observation)
+        only = np.zeros(1, dtype=np.int64)
+        observe_sites(self.params, self.programs, exogenous, state, accounts, only, observation)
         return observation
 
     @property

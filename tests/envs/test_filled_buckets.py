@@ -67,22 +67,6 @@ def test_no_rig_is_outside_the_filled_buckets_and_none_is_lost(
     assert most >= 2  # not only fleets of one bucket were met
 
 
-def test_what_the_loop_terms_remember_changes_nothing(
-    busy_levels_scenario: Scenario, make_sites: MakeSites, random_play: RandomPlay
-) -> None:
-    remembering, forgetful = (make_sites(busy_levels_scenario, 4) for _ in range(2))
-    action = random_play(ActionKind.SHADOW_PRICE, (4, 4), 5)
-    for sites in (remembering, forgetful):
-        sites.draw_starts(np.arange(4), np.random.default_rng(3))
-
-    for _ in range(300):
-        actions = action()
-        forgetful.state.loop[:] = -1.0
-        expected = forgetful.step(actions)
-        np.testing.assert_array_equal(remembering.step(actions).record, expected.record)
-        np.testing.assert_array_equal(remembering.state.coolant_c, forgetful.state.coolant_c)
-
-
 def test_broken_rigs_neither_run_nor_start_nor_draw_power(
     japan: SiteConfig, make_scenario: MakeScenario, make_sites: MakeSites
 ) -> None:
