@@ -29,6 +29,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gridhash.agents.bound_bills import BilledWindow, Bills, bills_of, solve_shared
 from gridhash.agents.bound_months import (
     MonthWindow,
     add_months,
@@ -40,7 +41,7 @@ from gridhash.agents.bound_tariff import Energy, add_tariff
 from gridhash.agents.bound_window import scenario_window
 from gridhash.agents.coldest import coldest_chips
 from gridhash.agents.day_ahead_dp import settled_price_per_kwh
-from gridhash.agents.linear_program import LinearProgram, Solution
+from gridhash.agents.linear_program import LinearProgram
 from gridhash.agents.rig_class import RigClass, rig_classes
 from gridhash.agents.rig_program import (
     Intervals,
@@ -51,7 +52,7 @@ from gridhash.agents.rig_program import (
     equal_intervals,
 )
 from gridhash.envs.batched_site import START_COOLANT_C
-from gridhash.envs.columns import OUTDOOR, PAUSE, SURPLUS, WET_BULB
+from gridhash.envs.columns import MONTH, OUTDOOR, PAUSE, SURPLUS, WET_BULB
 from gridhash.envs.parameters import Floats, Ints, SiteParameters
 from gridhash.envs.scenario import Scenario
 from gridhash.envs.thermal import temperature_power_frac
@@ -71,7 +72,8 @@ class WindowBound:
 
     rows: tuple[int, int]
     value: float
-    """Certified: no policy earns more in these settlement periods [currency]."""
+    """Certified: no policy earns more in these settlement periods, its share of the bills for
+    demand charged [currency]."""
     planned: float
     """What the program's own plan earns; the difference is the solver's tolerance [currency]."""
 
@@ -109,7 +111,8 @@ def perfect_foresight_bound(
     (`EpisodeRules.day_decisions`) may earn more.
 
     The span is cut into disjoint windows with free initial state; their bounds add up to one of
-    the span, since the end of a window is then of no concern to the next.
+    the span, since the end of a window is then of no concern to the next. Demand charges, which
+    join windows, are shared among them (`gridhash.agents.bound_bills`).
 
     Parameters
     ----------
@@ -119,11 +122,13 @@ def perfect_foresight_bound(
         Longer windows are tighter, by about one start per window, and slower. Where months are
         settled windows begin with them.
     opens_accounts
-        Whether every play opens its accounts in the first row, as `BatchedSite.start_at` does:
-        the peak that a ratchet builds on is then the site file's. Otherwise it is unknown and
-        nothing is charged for it.
+        Whether every play opens its accounts in the first row, as `BatchedSite.start_at` does, and
+        pays for what it leaves open in the last, as `gridhash.training.play` does. The peak that a
+        ratchet builds on is then the site file's, later months bill what the span's peaks leave to
+        them, and the bias of a month cut short is fined. Otherwise that peak is unknown, and what
+        is bounded is the ledger of the span: nothing before or after it is charged.
     progress
-        Called after each window with the number done and the number of windows.
+        Called after each program solved, with their number and the most that will be.
 
     Raises
     ------
@@ -143,13 +148,43 @@ def perfect_foresight_bound(
     else:
         starts = range(first, last, rows_per_window)
         spans = [(start, min(start + rows_per_window, last)) for start in starts]
-    windows = []
-    for k, span in enumerate(spans):
-        solution = solve_window(scenario, span, opened_at=first if opens_accounts else None)
-        windows.append(WindowBound(rows=span, value=solution.upper_bound, planned=solution.value))
-        if progress is not None:
-            progress(k + 1, len(spans))
-    return Bound(rows=rows, windows=tuple(windows))
+    report = progress or _ignore
+    opened = rows if opens_accounts else None
+    if scenario.programs.demand_charge_per_kw > 0.0:
+        bills = bills_of(scenario, rows, opens_accounts=opens_accounts)
+        billed = [_billed_window(scenario, span, bills, opened) for span in spans]
+        solutions = solve_shared(billed, scenario.programs.demand_charge_per_kw, report)
+    else:
+        solutions = []
+        for span in spans:
+            built = window_program(scenario, span)
+            if built.months is not None:
+                add_months(built.program, built.months, built.energy, None, opened)
+            solutions.append(built.program.solve())
+            report(len(solutions), len(spans))
+    return Bound(
+        rows=rows,
+        windows=tuple(
+            WindowBound(rows=span, value=solution.upper_bound, planned=solution.value)
+            for span, solution in zip(spans, solutions, strict=True)
+        ),
+    )
+
+
+def _ignore(done: int, total: int) -> None:
+    """Report nothing."""
+
+
+def _billed_window(
+    scenario: Scenario, rows: tuple[int, int], bills: Bills, opened: tuple[int, int] | None
+) -> BilledWindow:
+    """Return the program of a window with what its peaks exceed the bills of months by."""
+    built = window_program(scenario, rows)
+    assert built.months is not None
+    excess = add_months(built.program, built.months, built.energy, bills, opened)
+    months = np.unique(scenario.exogenous.calendar[rows[0] : rows[1], MONTH])
+    concerns = np.any([bills.weight(month) > 0.0 for month in months.tolist()], axis=0)
+    return BilledWindow(program=built.program, excess=excess, concerns=concerns)
 
 
 @dataclass(frozen=True)
@@ -166,16 +201,6 @@ class WindowProgram:
     """Of each class."""
     months: MonthWindow | None
     """What `gridhash.agents.bound_months` adds to; None without tariff and programs."""
-
-
-def solve_window(
-    scenario: Scenario, rows: tuple[int, int], *, opened_at: int | None = None
-) -> Solution:
-    """Solve the program of one window; `opened_at` as `gridhash.agents.bound_months.add_months`."""
-    built = window_program(scenario, rows)
-    if built.months is not None:
-        add_months(built.program, built.months, built.energy, opened_at)
-    return built.program.solve()
 
 
 def window_program(

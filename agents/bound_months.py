@@ -1,13 +1,10 @@
 """What months settle, as columns and rows of the bound's linear program.
 
-- Demand charge: rate times the highest mean of a metering period in the month, not below the
-  ratchet. Exact for a month that begins in the window, but for two things bent in favour of profit:
-  metering periods that the window cuts are left out, and so are peaks of months before the span
-  unless every play opens its accounts there. Of a month that began before the window nothing is
-  charged, unless the window is the first and the accounts open in it: then what exceeds the peak
-  that they open with. `month_windows` cuts a span at its months, so that none is lost.
-- The ratchet reaches from month to month within a window; from window to window it is left out.
-- Capacity contribution: exact. Bias penalty: exact for months that lie wholly in the window.
+- Demand charge: by `gridhash.agents.bound_bills`, which says what each month bills and shares the
+  bill among windows. A window has the highest mean of a metering period of each of its months; left
+  out, in favour of profit, are metering periods that it cuts.
+- Capacity contribution: exact. Bias penalty: exact for months that lie wholly in the window, and,
+  where the span ends within a month, for what of it was open then.
 """
 
 from dataclasses import dataclass
@@ -15,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from gridhash.agents.bound_bills import Bills, month_begins
 from gridhash.agents.bound_tariff import Energy, Window, planned_kw
 from gridhash.agents.linear_program import LinearProgram
 from gridhash.envs.columns import MONTH
@@ -83,33 +81,41 @@ class MonthWindow:
 
 
 def add_months(
-    program: LinearProgram, window: MonthWindow, energy: Energy, opened_at: int | None
-) -> None:
+    program: LinearProgram,
+    window: MonthWindow,
+    energy: Energy,
+    bills: Bills | None,
+    opened: tuple[int, int] | None,
+) -> Ints:
     """Add demand charge, capacity contribution and bias penalty.
 
-    `opened_at` is the first row of the span if every play opens its accounts there with the peak
-    that the site file states (`BatchedSite.start_at`), else None.
+    Returns the columns, (K,), of what the window's peaks exceed each of `bills` by [kW]: what a
+    window pays for them is left to `gridhash.agents.bound_bills`. `opened` is the span if every
+    play opens its accounts in its first row with the peak that the site file states
+    (`BatchedSite.start_at`) and is charged what it leaves open in its last, else None.
     """
-    programs, first = window.programs, window.rows[0]
+    programs, (first, last) = window.programs, window.rows
     calendar = window.scenario.exogenous.calendar
-    rows = np.arange(*window.rows)
+    rows = np.arange(first, last)
     month = calendar[rows, MONTH]
-    begins = (rows == 0) | (month != calendar[np.maximum(rows - 1, 0), MONTH])
+    begins = month_begins(calendar, rows)
     program.add_constant(-float(begins.sum()) * programs.capacity_charge_per_month)
-    if programs.demand_charge_per_kw > 0.0:
-        peaks: dict[int, Ints] = {}
-        for number in np.unique(month).tolist():
-            whole = bool(begins[month == number][0])
-            peaks[number] = _add_peak(program, window, energy, number)
-            _add_bill(program, window, peaks, number, whole=whole, opened_at=opened_at)
+    excess = np.zeros(0, dtype=np.int64)
+    if bills is not None:
+        peaks = {m: _add_peak(program, window, energy, m) for m in np.unique(month).tolist()}
+        excess = _add_excess(program, window, peaks, bills)
+        begun = np.isin(bills.month, month[begins]) & bills.booked
+        program.add_constant(-programs.demand_charge_per_kw * float(bills.known_kw[begun].sum()))
     if programs.balancing and programs.bias_penalty_per_kwh > 0.0:
         ends = np.append(month[1:] != month[:-1], True)
-        last = window.rows[1]
         ends[-1] = last == len(calendar) or calendar[last, MONTH] != month[-1]
+        ends[-1] |= opened is not None and last == opened[1]
         for number in np.unique(month).tolist():
             own = month == number
-            if ends[own][-1] and (begins[own][0] or (own[0] and opened_at == first)):
+            is_known = begins[own][0] or (own[0] and opened is not None and opened[0] == first)
+            if ends[own][-1] and is_known:
                 _add_bias(program, window, energy, rows[own])
+    return excess
 
 
 def add_peak_price(
@@ -153,34 +159,20 @@ def _add_peak(program: LinearProgram, window: MonthWindow, energy: Energy, numbe
     return peak
 
 
-def _add_bill(
-    program: LinearProgram,
-    window: MonthWindow,
-    peaks: dict[int, Ints],
-    number: int,
-    *,
-    whole: bool,
-    opened_at: int | None,
-) -> None:
-    """Charge a month's billed demand, from its own peak and those of months in the window."""
-    programs = window.programs
-    rate, frac = programs.demand_charge_per_kw, programs.ratchet_frac
-    least_kw, before_kw = 0.0, 0.0
-    if opened_at is not None:
-        months_on = number - int(window.scenario.exogenous.calendar[opened_at, MONTH])
-        if months_on < programs.ratchet_months - 1:
-            least_kw = frac * programs.peak_before_kw
-    if not whole:
-        if opened_at != window.rows[0] or number != min(peaks):
-            return
-        least_kw = before_kw = programs.peak_before_kw
-    billed = program.add_columns(1, lower=least_kw, upper=max(window.most_kw, least_kw), gain=-rate)
-    program.add_constant(rate * before_kw)
-    for other, peak in peaks.items():
-        if number - other < programs.ratchet_months:
-            above = program.add_rows(1, lower=0.0)
-            program.add_entries(above, billed, 1.0)
-            program.add_entries(above, peak, -1.0 if other == number else -frac)
+def _add_excess(
+    program: LinearProgram, window: MonthWindow, peaks: dict[int, Ints], bills: Bills
+) -> Ints:
+    """Return the columns, (K,), of what peaks of the window exceed each bill by."""
+    excess = program.add_columns(
+        len(bills.month), lower=0.0, upper=np.maximum(window.most_kw - bills.known_kw, 0.0)
+    )
+    for number, peak in peaks.items():
+        weight = bills.weight(number)
+        counts = np.flatnonzero(weight > 0.0)
+        above = program.add_rows(counts.size, lower=-bills.known_kw[counts])
+        program.add_entries(above, excess[counts], 1.0)
+        program.add_entries(above, np.repeat(peak, counts.size), -weight[counts])
+    return excess
 
 
 def _add_bias(program: LinearProgram, window: MonthWindow, energy: Energy, rows: Ints) -> None:

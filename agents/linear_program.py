@@ -42,8 +42,9 @@ class WarmStart:
     The optimum of a program does not depend on it; of several optimal plans it may be another.
     """
 
-    def __init__(self) -> None:
-        self.highs = new_highs()
+    def __init__(self, highs: Any = None) -> None:
+        """Keep a solver of its own, or one that others use too."""
+        self.highs = new_highs() if highs is None else highs
         self.bases: dict[tuple[int, int], Any] = {}
         """By numbers of columns and rows."""
 
@@ -119,8 +120,12 @@ class LinearProgram:
         """Add what is gained whatever the columns are."""
         self._constants.append(self.weight * amount)
 
-    def solve(self, *, warm: WarmStart | None = None) -> Solution:
+    def solve(
+        self, *, warm: WarmStart | None = None, more_gain: tuple[Ints, Floats] | None = None
+    ) -> Solution:
         """Return the optimum; with `warm` from where the last program of the same shape ended.
+
+        `more_gain` is of columns, each named once, and counts in this call alone.
 
         Raises
         ------
@@ -137,7 +142,7 @@ class LinearProgram:
         cost = -np.concatenate(self._gain)
         size = np.abs(cost)
         n_terms = np.bincount(columns, minlength=self._n_columns).astype(np.float64)
-        for which, amounts in self._more_gain:
+        for which, amounts in [*self._more_gain, *([] if more_gain is None else [more_gain])]:
             cost[which] -= amounts
             size[which] += np.abs(amounts)
             n_terms[which] += 1.0

@@ -78,12 +78,11 @@ def value_of(name: str, days: int) -> dict[str, Any]:
         started = time.process_time()
         run = play(scenario, policy, rows)
         seconds = time.process_time() - started
-        profit = float(run.frame["profit"].sum())  # as the bound: of these days alone
         entry["policies"][policy.name] = {
-            "profit": round(profit, 2),
+            "profit": round(run.profit, 2),
             "ms_per_decision": round(1000.0 * seconds / len(run.frame), 2),
         }
-        print(f"{name} {policy.name}: {profit:,.0f}")
+        print(f"{name} {policy.name}: {run.profit:,.0f}")
     return entry
 
 
@@ -93,7 +92,7 @@ def table(results: dict[str, Any]) -> str:
         "# What rolling plans earn",
         "",
         "Made by `python scripts/planner_value.py`: the first days of each scenario's validation "
-        "span, from a fleet at rest, by the ledger of these days alone. Rules are tuned on "
+        "span, from a fleet at rest, what peaks leave to later months charged. Rules are tuned on "
         f"{TUNE_DAYS} days by {BUDGET.n_plays} plays each, less than in other results. "
         "The clairvoyant plan knows everything and is played in the kernel. By what the bound lies "
         "above it, the linear program is a relaxation: so much no policy can be expected to earn; "

@@ -41,8 +41,8 @@ def metric_lines() -> list[str]:
         "- Several scenarios: p-values carry Holm's correction; scores are shares of the uplift, "
         "whose interquartile mean and performance profile follow Agarwal et al. (2021), seeds "
         "redrawn within each scenario. The scores of all seeds are in `results.json`.",
-        "- `profit` charges what is left to be paid later, `uplift_frac` and `regret` do not: the "
-        "bound covers the ledger of the span.",
+        "- `profit` charges what is left to be paid later, and so does the bound beside which "
+        "`uplift_frac` and `regret` put it.",
     ]
 
 

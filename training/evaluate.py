@@ -182,7 +182,7 @@ def evaluate(
         take(contender)
     if bound is None:
         bound = _bound(scenario, rows, progress)
-    always_on, value = runs[ALWAYS_ON].ledger_profit, bound.value
+    always_on, value = runs[ALWAYS_ON].profit, bound.value
 
     def judge(contender: Contender) -> None:
         one = Played(

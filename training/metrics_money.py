@@ -59,16 +59,16 @@ def profit_per_mw_year(played: Played) -> float:
 def uplift_frac(played: Played) -> float | None:
     """Return (J - J_always_on) / (J_bound - J_always_on) [1]; None if the bound leaves no gap.
 
-    J is the ledger profit, which is what the bound bounds.
+    J is `profit`, which is what the bound bounds.
     """
     if played.always_on is None or played.bound is None or played.bound <= played.always_on:
         return None
-    return (ledger_profit(played) - played.always_on) / (played.bound - played.always_on)
+    return (profit(played) - played.always_on) / (played.bound - played.always_on)
 
 
 def regret(played: Played) -> float | None:
-    """Return what the perfect-foresight bound lies above the ledger profit [currency]."""
-    return None if played.bound is None else played.bound - ledger_profit(played)
+    """Return what the perfect-foresight bound lies above the profit [currency]."""
+    return None if played.bound is None else played.bound - profit(played)
 
 
 def hash_revenue(played: Played) -> float:

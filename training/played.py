@@ -32,7 +32,7 @@ class Played:
     scenario: Scenario
     run: PolicyRun
     always_on: float | None = None
-    """Ledger profit of always on over the same span [currency]."""
+    """Profit of always on over the same span [currency]."""
     bound: float | None = None
     """What no policy can earn more than [currency]."""
     timing: Timing | None = None

@@ -212,10 +212,16 @@ def cumulative_picture(reading: Reading) -> Picture:
 
 
 def _bound_curve(reading: Reading) -> tuple[Floats, Floats]:
-    """Return instants and the bound's lead over the level rule at the end of each window."""
+    """Return instants and the bound's lead over the level rule at the end of each window.
+
+    What peaks leave to later months, the bound has spread over its windows; of the rule it is
+    taken evenly.
+    """
     scenario = reading.evaluation.scenario
     first = reading.evaluation.rows[0]
-    rule = np.r_[0.0, reading.evaluation.run(RULE).frame["profit"].cumsum()]
+    run = reading.evaluation.run(RULE)
+    booked = run.frame["profit"] - run.liability / len(run.frame)
+    rule = np.r_[0.0, booked.cumsum()]
     ends = [window.rows[1] for window in reading.evaluation.bound.windows]
     starts = scenario.trace.starts[first] + pd.to_timedelta(
         (np.array(ends) - first) * scenario.trace.period_s, unit="s"

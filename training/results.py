@@ -131,7 +131,7 @@ class ScenarioEntry(Entry):
     hashprice: HashpriceEntry
     carbon_g_per_kwh: float | None = Field(description="assumed factor, where the data have none")
     ablated: list[str] = Field(description="groups of features that learned policies lacked")
-    bound: float = Field(description="perfect foresight: what no policy's ledger exceeds")
+    bound: float = Field(description="perfect foresight: what no policy's profit exceeds")
     best_rule: str
     policies: list[PolicyEntry]
     not_played: dict[str, str] = Field(description="policies that could not play, and why")
