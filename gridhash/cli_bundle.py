@@ -227,6 +227,7 @@ def promote(
     from gridhash.agents.signing import read_key
     from gridhash.bundle_text import score_table
     from gridhash.training.opened import open_for_training
+    from gridhash.training.progress import shown
     from gridhash.training.promotion import judge
 
     own = read_key(signing_key)
@@ -244,8 +245,10 @@ def promote(
     )
     opened = open_for_training(request, validate_from=validate_from, test_from=test_from)
     policy = load_bundle(bundle, site=opened.scenario.site, trusted_keys=[told.signer]).policy
-    with console.status("playing the tuned rules beside the policy …"):
-        verdict = judge(opened.scenario, opened.spans, policy, judged_at=datetime.now(UTC)).verdict
+    with shown(console) as show:
+        verdict = judge(
+            opened.scenario, opened.spans, policy, judged_at=datetime.now(UTC), progress=show
+        ).verdict
     at = opened.scenario.site
     console.print(score_table(verdict, policy.name, at.currency, at.timezone))
     if not verdict.deployable:

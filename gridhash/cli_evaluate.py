@@ -40,7 +40,12 @@ def evaluate(
         ),
     ] = None,
     key: Annotated[
-        Path | None, typer.Option("--key", help="Public key that signed the bundles.")
+        list[str] | None,
+        typer.Option(
+            "--key",
+            help="Public key that is trusted: .pub file or its digits; repeat it where bundles "
+            "were signed by several.",
+        ),
     ] = None,
     out: Annotated[
         Path, typer.Option("--out", help="Folder for results.json, steps and report.html.")
@@ -117,7 +122,7 @@ def evaluate(
     options = EvaluateOptions(
         folder=out,
         bundles=tuple(bundle or ()),
-        key=key,
+        keys=tuple(key or ()),
         validate_from=validate_from,
         test_from=test_from,
         policies=tuple(policies) if policies else None,

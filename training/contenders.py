@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from gridhash.agents.bundle import describe_bundle, load_bundle
+from gridhash.agents.bundle import describe_bundle, distrust, load_bundle
 from gridhash.agents.bundle_manifest import Manifest
 from gridhash.agents.policy import Policy
 from gridhash.agents.roster import PLANNERS, POLICIES, policy_names, tuned_policy
@@ -19,7 +19,7 @@ from gridhash.config import SiteConfig
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.named_scenario import Rows
 from gridhash.envs.scenario import Scenario
-from gridhash.errors import PolicyError
+from gridhash.errors import BundleError, PolicyError
 from gridhash.training.played import Timing
 from gridhash.units import SECONDS_PER_DAY
 
@@ -134,13 +134,19 @@ def decision_times(scenario: Scenario, policy: Policy, rows: Rows, *, n: int = 2
 
 
 def learned_contenders(
-    bundles: Sequence[Path], scenario: Scenario, rows: Rows, keys: Sequence[PublicKey]
+    bundles: Sequence[Path],
+    scenario: Scenario,
+    rows: Rows,
+    keys: Sequence[PublicKey],
+    *,
+    sites: Sequence[SiteConfig] = (),
 ) -> tuple[list[Contender], dict[str, str]]:
     """Return the policies of bundles that fit a scenario, and by path why the others do not.
 
     Bundles whose names differ only by their seed are the seeds of one policy. A policy that was
     trained on other data or for another site plays zero-shot and says so; so does one that has
-    seen a part of `rows`.
+    seen a part of `rows`. Where several policies fit one of `sites`, all that are played in this
+    evaluation, names tell them apart in every scenario; else the one that fits is `learned`.
 
     Raises
     ------
@@ -155,13 +161,13 @@ def learned_contenders(
             continue
         bundle = load_bundle(path, site=scenario.site, trusted_keys=keys)
         loaded.append((path, bundle.policy, bundle.manifest))
-    bases = {_base(manifest.name) for _, _, manifest in loaded}
+    apart = any(_several_fit(bundles, site) for site in sites or [scenario.site])
     found = []
     for path, policy, manifest in loaded:
         base = _base(manifest.name)
         found.append(
             Contender(
-                name=LEARNED if len(bases) == 1 else f"{LEARNED}_{base}",
+                name=f"{LEARNED}_{base}" if apart else LEARNED,
                 policy=policy,
                 kind="learned",
                 seed=_seed(manifest),
@@ -171,6 +177,30 @@ def learned_contenders(
             )
         )
     return found, refused
+
+
+def _several_fit(bundles: Sequence[Path], site: SiteConfig) -> bool:
+    told = [describe_bundle(path, site=site) for path in bundles]
+    return len({_base(one.manifest.name) for one in told if not one.misfits}) > 1
+
+
+def require_a_place(path: Path, sites: Sequence[SiteConfig], keys: Sequence[PublicKey]) -> None:
+    """Check that a bundle is intact and trusted and fits one of the sites, before any is played.
+
+    Raises
+    ------
+    BundleError
+        If it is not, with what differs from each site.
+    """
+    signer = describe_bundle(path, trusted_keys=keys).signer
+    if signer not in keys:
+        raise BundleError(f"{path}: {distrust(signer, keys)}")
+    found = {site.name: describe_bundle(path, site=site).misfits for site in sites}
+    if all(found.values()):
+        why = "; ".join(
+            f"does not fit site {name}: {'; '.join(misfits)}" for name, misfits in found.items()
+        )
+        raise BundleError(f"{path} {why}. Train or export the policy for this site")
 
 
 def _loader(path: Path, keys: Sequence[PublicKey]) -> Callable[[SiteConfig], Policy]:

@@ -9,13 +9,12 @@ from pathlib import Path
 import pandas as pd
 from pydantic import JsonValue
 from rich.console import Console
-from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 
 from gridhash.agents.policy import Policy
 from gridhash.agents.signing import PublicKey, read_public_key
+from gridhash.config import SiteConfig
 from gridhash.envs.scenario import Scenario
-from gridhash.errors import BundleError, ConfigError
+from gridhash.errors import ConfigError
 from gridhash.training.ablation import without
 from gridhash.training.cluster import Workers
 from gridhash.training.contenders import (
@@ -24,8 +23,9 @@ from gridhash.training.contenders import (
     baselines,
     contender_of,
     learned_contenders,
+    require_a_place,
 )
-from gridhash.training.evaluate import Evaluation, Progress, evaluate
+from gridhash.training.evaluate import Evaluation, evaluate
 from gridhash.training.hashprice_card import (
     given_card,
     replays_hashprice,
@@ -35,8 +35,10 @@ from gridhash.training.hashprice_card import (
 from gridhash.training.opened import Named, Opened, open_for_training
 from gridhash.training.play import PolicyRun
 from gridhash.training.plays import play_all
+from gridhash.training.progress import Show, shown
 from gridhash.training.report import write_report
 from gridhash.training.report_index import write_index
+from gridhash.training.report_text import label
 from gridhash.training.results import (
     Results,
     ScenarioEntry,
@@ -62,7 +64,8 @@ class EvaluateOptions:
 
     folder: Path
     bundles: tuple[Path, ...] = ()
-    key: Path | None = None
+    keys: tuple[str, ...] = ()
+    """Public keys that are trusted: files or their digits."""
     validate_from: str | None = None
     test_from: str | None = None
     policies: tuple[str, ...] | None = None
@@ -112,17 +115,20 @@ def evaluate_policies(
         open_for_training(request, validate_from=options.validate_from, test_from=options.test_from)
         for request in requests
     ]
+    sites = [one.scenario.site for one in opened]
+    for path in options.bundles:
+        require_a_place(path, sites, keys)
     n_parts = sum(len(one.spans.test_parts) for one in opened)
     entries: list[ScenarioEntry] = []
     try:
         for one in opened:
-            for evaluation in _evaluate_parts(one, options, keys, n_parts > 1, quiet):
+            for evaluation in _evaluate_parts(one, options, keys, sites, n_parts > 1, quiet):
                 entries.append(scenario_entry(evaluation))
                 complete = len(entries) == n_parts and not evaluation.stopped
                 _write(entries, options, complete=complete)
                 if not as_json:
                     console.print(score_table(evaluation))
-                    _say_what_did_not_play(evaluation, console)
+                    _say_what_to_know(evaluation, console)
                 if evaluation.stopped:
                     raise KeyboardInterrupt
     except KeyboardInterrupt:
@@ -158,15 +164,16 @@ def _check(options: EvaluateOptions) -> list[PublicKey]:
         raise ConfigError("--hashprice-date says when --hashprice was quoted: give both")
     if options.ablate and not options.bundles:
         raise ConfigError("--ablate takes features from learned policies: name one with --bundle")
-    if options.bundles and options.key is None:
+    if options.bundles and not options.keys:
         raise ConfigError("--bundle needs --key: the .pub file of the key that signed it")
-    return [] if options.key is None else [read_public_key(options.key)]
+    return [read_public_key(key) for key in options.keys]
 
 
 def _evaluate_parts(
     opened: Opened,
     options: EvaluateOptions,
     keys: Sequence[PublicKey],
+    sites: Sequence[SiteConfig],
     several: bool,
     console: Console,
 ) -> Iterator[Evaluation]:
@@ -176,15 +183,10 @@ def _evaluate_parts(
     """
     scenario, given = _at_its_hashprice(opened.scenario, options)
     parts = opened.spans.test_parts
-    with _bar(console) as bar:
-        show = _progress(bar)
-        learned, refused = learned_contenders(options.bundles, scenario, opened.spans.test, keys)
-        if refused and not several:
-            path, why = next(iter(refused.items()))
-            raise BundleError(
-                f"{path} does not fit site {scenario.site.name}: {why}. Train or export the policy "
-                "for this site"
-            )
+    with shown(console) as show:
+        learned, refused = learned_contenders(
+            options.bundles, scenario, opened.spans.test, keys, sites=sites
+        )
         if options.ablate:
             learned = [without(one, options.ablate, scenario.site) for one in learned]
         contenders = [
@@ -200,8 +202,7 @@ def _evaluate_parts(
         card = stated_card(scenario, rows)
         if given:
             card = given_card(scenario, rows, as_of=options.hashprice_date)
-        with _bar(console) as bar:
-            show = _progress(bar)
+        with shown(console) as show:
             plays = None
             if options.ray is not None:
                 plays = play_all(
@@ -258,7 +259,7 @@ def _keep_steps(folder: Path, run: PolicyRun) -> None:
 
 
 def _with_sensitivity(
-    evaluation: Evaluation, contenders: Sequence[Contender], show: Progress
+    evaluation: Evaluation, contenders: Sequence[Contender], show: Show
 ) -> Evaluation:
     """Play references, the best rule and learned policies with assumptions changed, one by one."""
     wanted = [
@@ -284,14 +285,15 @@ def training_curve(contenders: Sequence[Contender]) -> pd.DataFrame | None:
     return None
 
 
-def _say_what_did_not_play(evaluation: Evaluation, console: Console) -> None:
-    for path, why in evaluation.not_played.items():
-        console.print(
-            f"{path} did not play {evaluation.name}: it does not fit. {why}",
-            soft_wrap=True,
-            highlight=False,
-            markup=False,
-        )
+def _say_what_to_know(evaluation: Evaluation, console: Console) -> None:
+    """Print what a reader of the table must know: not held out, zero-shot, what did not play."""
+    lines = [f"{label(score.name)}: {score.note}" for score in evaluation.scores if score.note]
+    lines += [
+        f"{path} did not play {evaluation.name}: it does not fit. {why}"
+        for path, why in evaluation.not_played.items()
+    ]
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def compare(
@@ -306,33 +308,10 @@ def compare(
 
     `others` are the baselines if they are tuned already.
     """
-    with _bar(console) as bar:
-        show = _progress(bar)
+    with shown(console) as show:
         if others is None:
             contenders = baselines(scenario, spans.train, progress=show)
         else:
             contenders = [contender_of(policy) for policy in others]
         contenders += [contender_of(policy) for policy in learned]
         return evaluate(scenario, contenders, spans.test, progress=show)
-
-
-def _bar(console: Console) -> Bar:
-    return Bar(
-        TextColumn("{task.description:<24}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-    )
-
-
-def _progress(bar: Bar) -> Progress:
-    tasks: dict[str, TaskID] = {}
-
-    def show(name: str, done: int, total: int) -> None:
-        if name not in tasks:
-            tasks[name] = bar.add_task(name, total=total)
-        bar.update(tasks[name], completed=done, total=total)
-
-    return show

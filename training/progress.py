@@ -1,8 +1,15 @@
-"""What training tells while it runs."""
+"""What training and judging tell while they run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+Show = Callable[[str, int, int], None]
+"""Called with (what is done, steps done, steps in all)."""
 Progress = Callable[[str, int, int, float | None], None]
 """Called with (phase, steps done, steps in all, profit on the validation span if just played)."""
 
@@ -18,3 +25,24 @@ class TrainingRecord:
 
 def silent(phase: str, done: int, total: int, profit: float | None) -> None:
     """Show nothing."""
+
+
+@contextmanager
+def shown(console: Console) -> Iterator[Show]:
+    """Show one bar for each thing that is done; they vanish at the end."""
+    with Bar(
+        TextColumn("{task.description:<24}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    ) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=total)
+            bar.update(tasks[name], completed=done, total=total)
+
+        yield show

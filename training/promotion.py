@@ -6,7 +6,7 @@ most there, which favours the rules. The policy passes if its profit above that 
 day, has a 95 % interval that lies above zero, or if it is that rule. See docs/decisions/0007.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,6 +21,7 @@ from gridhash.agents.rule_registry import RULES, parameters_of
 from gridhash.agents.tuning import FULL
 from gridhash.envs.scenario import Scenario
 from gridhash.training.play import PolicyRun, play
+from gridhash.training.progress import Show
 from gridhash.training.settled_days import settled_daily_profit
 from gridhash.training.spans import Rows, Spans, ending_before
 from gridhash.training.statistics import paired_difference
@@ -28,8 +29,6 @@ from gridhash.training.statistics import paired_difference
 BUDGET = FULL
 """Plays of the span that teaches which every rule gets to be tuned."""
 TUNING_DAYS = 366
-Progress = Callable[[str, int, int], None]
-"""Called with (what is played, steps done, steps in all)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +67,7 @@ def judge(
     judged_at: datetime,
     rules: Mapping[str, Policy] | None = None,
     with_bound: bool = True,
-    progress: Progress | None = None,
+    progress: Show | None = None,
 ) -> Judgement:
     """Play a policy and the tuned rules of a site on the span that chooses, and compare them.
 
@@ -83,7 +82,7 @@ def judge(
     """
     scenario = ending_before(scenario, spans.validate[1])
     if rules is None:
-        rules = tuned_rules(scenario, spans.train)
+        rules = tuned_rules(scenario, spans.train, progress=progress)
     runs = {
         name: _play(scenario, rule, spans.validate, f"rule {name}", progress)
         for name, rule in rules.items()
@@ -94,11 +93,14 @@ def judge(
     own = _play(scenario, policy, spans.validate, policy.name, progress)
     is_rule = policy.name == best and parameters_of(policy) == spec.parameters
     gain = None if is_rule else _gain(own, runs[best], scenario.site.timezone)
-    bound = (
-        perfect_foresight_bound(scenario, spans.validate, opens_accounts=True).value
-        if with_bound
-        else None
-    )
+    bound = None
+    if with_bound:
+        bound = perfect_foresight_bound(
+            scenario,
+            spans.validate,
+            opens_accounts=True,
+            progress=lambda done, total: _tell(progress, "bound", done, total),
+        ).value
     verdict = Verdict(
         deployable=gain is None or gain.low > 0.0,
         reason=_is_best(best, profits) if gain is None else _in_words(gain, best, scenario),
@@ -114,28 +116,38 @@ def judge(
     return Judgement(verdict=verdict, best_rule=rules[best], rules=rules)
 
 
-def tuned_rules(scenario: Scenario, rows: Rows) -> dict[str, Policy]:
+def tuned_rules(
+    scenario: Scenario, rows: Rows, *, progress: Show | None = None
+) -> dict[str, Policy]:
     """Return the rules of a site that a bundle can name, tuned on the newest year of some rows.
 
     A year has every season and every month's charges; more years cost more than training does.
     """
     first, last = rows
     newest = (max(first, last - TUNING_DAYS * scenario.slots_per_day), last)
+    names = [name for name in policy_names(scenario.site) if name in RULES]
     rules: dict[str, Policy] = {}
-    for name in policy_names(scenario.site):
-        if name in RULES:
-            rules[name] = tuned_policy(name, scenario, newest, tuned=rules, budget=BUDGET)
+    for name in names:
+        _tell(progress, "tune the rules", len(rules), len(names))
+        rules[name] = tuned_policy(name, scenario, newest, tuned=rules, budget=BUDGET)
+    _tell(progress, "tune the rules", len(names), len(names))
     return rules
 
 
 def _play(
-    scenario: Scenario, policy: Policy, rows: Rows, what: str, progress: Progress | None
+    scenario: Scenario, policy: Policy, rows: Rows, what: str, progress: Show | None
 ) -> PolicyRun:
     def tell(done: int, total: int) -> None:
-        if progress is not None:
-            progress(what, done, total)
+        _tell(progress, what, done, total)
 
-    return play(scenario, policy, rows, progress=tell)
+    run = play(scenario, policy, rows, progress=tell)
+    _tell(progress, what, 1, 1)
+    return run
+
+
+def _tell(progress: Show | None, what: str, done: int, total: int) -> None:
+    if progress is not None:
+        progress(what, done, total)
 
 
 def _gain(own: PolicyRun, rule: PolicyRun, timezone: str) -> Gain:

@@ -14,6 +14,7 @@ from gridhash.agents.policy import Policy
 from gridhash.agents.signing import SigningKey
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import BundleError
+from gridhash.training.progress import shown
 from gridhash.training.promotion import judge
 from gridhash.training.runtime import LearnedPolicy
 from gridhash.training.spans import Spans
@@ -67,8 +68,8 @@ def release(
     if bundle.exists():
         console.print(f"This run had finished before; its bundle is kept: {bundle}")
         return _released(bundle)
-    with console.status("playing the tuned rules beside the policy …"):
-        judgement = judge(scenario, spans, policy, judged_at=created_at)
+    with shown(console) as show:
+        judgement = judge(scenario, spans, policy, judged_at=created_at, progress=show)
     deployable = bundle
     if not judgement.verdict.deployable:
         # Before the policy's own, which says that the release is whole.

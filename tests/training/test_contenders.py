@@ -12,7 +12,12 @@ from gridhash.config import load_site
 from gridhash.data.synthetic import synthetic_japan
 from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.errors import BundleError, PolicyError
-from gridhash.training.contenders import baselines, contender_of, learned_contenders
+from gridhash.training.contenders import (
+    baselines,
+    contender_of,
+    learned_contenders,
+    require_a_place,
+)
 from gridhash.training.spans import Rows
 
 RULE = RuleSpec(rule="hysteresis", parameters={"start_ratio": 0.9, "stop_ratio": 1.1})
@@ -112,6 +117,27 @@ def test_a_policy_that_does_not_fit_is_left_out_with_what_differs(
     assert "features" in refused[str(path)] or "price_ratio" in refused[str(path)]
 
 
+def test_policies_are_told_apart_in_all_scenarios_where_several_fit_one(
+    tmp_path: Path, scenario: Scenario, ten_days: Rows, key: SigningKey
+) -> None:
+    market = scenario.site.market.model_copy(update={"horizon_h": 12})
+    elsewhere = build_scenario(scenario.site.model_copy(update={"market": market}), scenario.trace)
+    paths = [
+        _bundle(tmp_path, scenario, key, "here-seed0"),
+        _bundle(tmp_path, elsewhere, key, "there-seed0"),
+    ]
+
+    third = _bundle(tmp_path, elsewhere, key, "third-seed0")
+    sites = [scenario.site, elsewhere.site]
+
+    (one,), refused = learned_contenders(paths, scenario, ten_days, [key.public], sites=sites)
+    (apart,), _ = learned_contenders([*paths, third], scenario, ten_days, [key.public], sites=sites)
+
+    assert one.run_name == "learned-seed0"  # one policy for each scenario
+    assert set(refused) == {str(paths[1])}
+    assert apart.run_name == "learned_here-seed0"
+
+
 def test_a_bundle_of_a_stranger_is_an_error_and_no_misfit(
     tmp_path: Path, scenario: Scenario, ten_days: Rows, key: SigningKey
 ) -> None:
@@ -120,6 +146,33 @@ def test_a_bundle_of_a_stranger_is_an_error_and_no_misfit(
 
     with pytest.raises(BundleError, match="not trusted"):
         learned_contenders([path], scenario, ten_days, [stranger.public])
+
+
+def test_a_bundle_that_fits_no_scenario_is_refused_before_anything_plays(
+    tmp_path: Path, scenario: Scenario, key: SigningKey
+) -> None:
+    path = _bundle(tmp_path, scenario, key, "here")
+    here, elsewhere = scenario.site, load_site("japan_pilot")
+
+    require_a_place(path, [elsewhere, here], [key.public])
+    with pytest.raises(BundleError, match="does not fit site japan_pilot"):
+        require_a_place(path, [elsewhere], [key.public])
+
+
+def test_bundles_of_several_keys_need_all_of_them(
+    tmp_path: Path, scenario: Scenario, key: SigningKey
+) -> None:
+    other = generate_key(tmp_path / "other.pem")
+    paths = [
+        _bundle(tmp_path, scenario, key, "pilot-seed0"),
+        _bundle(tmp_path, scenario, other, "pilot-seed1"),
+    ]
+
+    require_a_place(paths[0], [scenario.site], [key.public])
+    with pytest.raises(BundleError, match=r"pilot-seed1.* not trusted"):
+        require_a_place(paths[1], [scenario.site], [key.public])
+    for path in paths:
+        require_a_place(path, [scenario.site], [key.public, other.public])
 
 
 def test_baselines_that_are_named_stand_beside_the_references(scenario: Scenario) -> None:

@@ -40,9 +40,35 @@ def spans() -> Spans:
     return Spans(train=(24, 8 * 24), validate=(8 * 24, 29 * 24), test=(36 * 24, 43 * 24))
 
 
+Told = list[tuple[str, int, int]]
+
+
 @pytest.fixture(scope="module")
-def of_planner(two_months: Scenario, spans: Spans) -> Judgement:
-    return judge(two_months, spans, DayAheadDP(two_months.site), judged_at=NOW)
+def told() -> Told:
+    """Return what `of_planner` tells of its progress."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def of_planner(two_months: Scenario, spans: Spans, told: Told) -> Judgement:
+    return judge(
+        two_months,
+        spans,
+        DayAheadDP(two_months.site),
+        judged_at=NOW,
+        progress=lambda what, done, total: told.append((what, done, total)),
+    )
+
+
+def test_every_part_of_the_judgement_tells_that_it_is_done(
+    of_planner: Judgement, told: Told
+) -> None:
+    parts = {"tune the rules", "day_ahead_dp", "bound"} | {
+        f"rule {one}" for one in of_planner.rules
+    }
+
+    assert {what for what, _, _ in told} == parts
+    assert {what for what, done, total in told if done == total} == parts
 
 
 @pytest.fixture(scope="module")
