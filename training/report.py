@@ -207,6 +207,13 @@ def _caveats(reading: Reading) -> list[str]:
     """Return what a reader must know of who played and who did not."""
     evaluation = reading.evaluation
     notes = [f"{sentence(label(s.name))}: {s.note}." for s in evaluation.scores if s.note]
+    notes += [
+        f"{sentence(label(s.name))}: tables and profits are means over {len(s.seeds)} seeds; the "
+        f"ledger and pictures of what it did show the one that earned most, "
+        f"{s.best_run.rpartition('-')[2]}."
+        for s in evaluation.scores
+        if len(s.seeds) > 1
+    ]
     notes += [f"{path} did not play: {why}." for path, why in evaluation.not_played.items()]
     if evaluation.stopped:
         notes.append("The evaluation was stopped before all had played; what had is shown.")

@@ -45,8 +45,13 @@ def money_axis(axes: Axes, which: str = "y") -> None:
     axis = axes.yaxis if which == "y" else axes.xaxis
     axis.set_major_locator(MaxNLocator(5))
     step = abs(np.diff(axis.get_ticklocs()[:2]))
-    digits = 0 if step.size and step[0] >= 1 else 2
+    digits = _digits(float(step[0])) if step.size else 2
     axis.set_major_formatter(FuncFormatter(lambda value, _: number(value, digits)))
+
+
+def _digits(step: float) -> int:
+    """Return the decimals that tell ticks of a step apart, at most six."""
+    return next((d for d in range(6) if abs(step * 10**d - round(step * 10**d)) < 1e-6), 6)
 
 
 def plot_dates(index: pd.Index) -> Floats:

@@ -95,10 +95,12 @@ def across_table(results: Results) -> Table:
     for entry in sorted(results.across, key=lambda entry: -entry.iqm.estimate):
         means = [sum(own) / len(own) for own in entry.scores.values()]
         half = 50.0 * (entry.iqm.high - entry.iqm.low)
+        has_seeds = any(len(own) > 1 for own in entry.scores.values())
+        within = f" ±{number(half, 2)}" if has_seeds else ""
         wins = wins_over_best_rule(results, entry)
         cells = (
             label(entry.name),
-            f"{number(100.0 * entry.iqm.estimate, 2)} ±{number(half, 2)}",
+            f"{number(100.0 * entry.iqm.estimate, 2)}{within}",
             number(100.0 * min(means), 2),
             f"{wins} of {len(names)}",
         )

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from gridhash.training.evaluate import Evaluation
 from gridhash.training.metrics import METRICS
 from gridhash.training.report import write_report
 from gridhash.training.report_index import write_index
-from gridhash.training.report_plots import busiest_week, difference_map
+from gridhash.training.report_plots import busiest_week, difference_map, money_axis
 from gridhash.training.report_policy import (
     RATIO_EDGES,
     power_by_price_and,
@@ -329,6 +330,19 @@ def test_the_difference_map_has_a_cell_for_every_hour_of_every_day(evaluation: E
     assert -1.0 <= np.nanmin(table) <= np.nanmax(table) <= 1.0
 
 
+@pytest.mark.parametrize("top", [0.021, 0.1, 3.2, 9.0, 123_456.0])
+def test_no_two_ticks_of_an_axis_read_the_same(top: float) -> None:
+    axes = Figure().subplots()
+    axes.plot([0.0, top])
+
+    money_axis(axes)
+
+    low, high = axes.get_ylim()
+    ticks = [tick for tick in axes.get_yticks() if low <= tick <= high]
+    words = [axes.yaxis.get_major_formatter()(tick, 0) for tick in ticks]
+    assert len(set(words)) == len(words) >= 4
+
+
 @given(
     heights=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=8).map(sorted),
     gap=st.floats(0.01, 0.2),
@@ -436,6 +450,8 @@ def test_seeds_variants_and_caveats_are_shown_where_there_are_some(
     assert "Learned: zero-shot: trained elsewhere." in page.text
     assert "other.bundle did not play: 12 features differ." in page.text
     assert "stopped before all had played" in page.text
+    assert "means over 3 seeds" in page.text
+    assert "the one that earned most, seed0" in page.text
     assert "circles: each training seed" in page.text
 
 
