@@ -52,7 +52,9 @@ class ImitationSettings(Block):
         "(`gridhash.training.planner_rounds`)",
     )
     n_planner_states: int = Field(
-        default=3072, gt=0, description="per such round; each costs 4 to 15 ms"
+        default=3072,
+        gt=0,
+        description="per such round; each costs the planner 4 to 15 ms and teaches every group",
     )
     n_price_shifts: int = Field(
         default=60, ge=0, description="copies of the prices at other levels to draw states from"

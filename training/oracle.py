@@ -123,13 +123,21 @@ def look_back(
     actions: Floats,
     n_states: int,
     rng: np.random.Generator,
+    every_group: bool = False,
 ) -> list[Hindsight]:
-    """Return what the oracle thinks of `actions` of a random group where `policy` goes, by span."""
+    """Return what the oracle thinks of `actions` of a random group where `policy` goes, by span.
+
+    With `every_group` each state stands there once for each group, one after the other.
+    """
+    n_groups = oracle.scenario.n_groups
     n_each = -(-n_states // len(oracle.values))
     found = []
     for values in oracle.values:
         visited = visit(oracle.scenario, values.rows, policy, n_each, rng)
-        group = rng.integers(0, oracle.scenario.n_groups, len(visited.observation))
+        group = rng.integers(0, n_groups, len(visited.observation))
+        if every_group:
+            group = np.tile(np.arange(n_groups), len(visited.observation))
+            visited = visited.taken(np.repeat(np.arange(len(visited.observation)), n_groups))
         found.append(_hindsight(oracle.scenario, values, policy, visited, group, actions))
     return found
 

@@ -60,7 +60,7 @@ def compare_to_planner(
         If HiGHS finds no optimum.
     """
     scenario = oracle.scenario
-    seen = look_back(oracle, policy, actions=actions, n_states=n_states, rng=rng)
+    seen = look_back(oracle, policy, actions=actions, n_states=n_states, rng=rng, every_group=True)
     middle = (rows[0] + rows[1]) // 2
     planners = {
         False: planner_of(scenario, (middle, rows[1])),
@@ -95,6 +95,10 @@ def planner_of(scenario: Scenario, rows: Rows) -> RollingPlanner:
 
 
 def _planned_frac(scenario: Scenario, seen: Hindsight, planner: RollingPlanner) -> Floats:
-    """Return the executed power of the planner for the group that is compared, (n,)."""
-    kw = executed_kw(scenario, seen.visited, planner) / full_power_kw(scenario.params)
-    return np.asarray(kw[np.arange(len(seen.group)), seen.group])
+    """Return the executed power of the planner for the group that is compared, (n,).
+
+    The planner is asked once for a state, which stands there once for each group.
+    """
+    states = seen.visited.taken(slice(None, None, scenario.n_groups))
+    kw = executed_kw(scenario, states, planner) / full_power_kw(scenario.params)
+    return np.asarray(kw.ravel())

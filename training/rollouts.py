@@ -82,6 +82,14 @@ class VisitedStates(NamedTuple):
     observation: npt.NDArray[np.float32]
     """(n, F)"""
 
+    def taken(self, which: Ints | slice) -> "VisitedStates":
+        """Return the states that indexes name, each as often as it is named."""
+        return VisitedStates(
+            FleetState._make(array[which] for array in self.state),
+            Accounts._make(array[which] for array in self.accounts),
+            self.observation[which],
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:

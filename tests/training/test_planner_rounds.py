@@ -51,12 +51,13 @@ def test_the_action_that_draws_what_the_planner_draws_is_the_best(
     found, figures, told = asked(oracle, ZeroShadow(four_weeks.n_groups), 60)
     seen = look_back(
         oracle, ZeroShadow(four_weeks.n_groups), actions=SHADOWS, n_states=60,
-        rng=np.random.default_rng(7),
+        rng=np.random.default_rng(7), every_group=True,
     )  # fmt: skip
 
     assert told == [1, 2]
     planner = RollingPlanner(four_weeks.site)
-    wanted = planner.act(found.observation)[np.arange(60), found.group]
+    wanted = planner.act(found.observation[::4]).ravel()
+    np.testing.assert_array_equal(found.group, np.tile(np.arange(4), 60))
     power = np.concatenate([one.power_frac for one in seen])
     stake = np.concatenate([one.stake for one in seen])
     reached = np.abs(power - wanted[:, None]) < 1e-6
@@ -88,12 +89,13 @@ def test_rounds_with_the_planner_bring_the_actor_nearer_and_resume_to_the_bit(
 ) -> None:
     config = tiny_training.model_copy(
         update={
+            "action": "power",
             "imitation": ImitationSettings(
-                n_samples=300, n_epochs=0, n_oracle_rounds=1, n_planner_rounds=2, oracle_weeks=1,
+                n_samples=300, n_epochs=1, n_oracle_rounds=1, n_planner_rounds=2, oracle_weeks=1,
                 n_planner_states=80, n_price_shifts=0,
             ),
             "improvement": ImprovementSettings(
-                n_rounds=0, n_states=60, n_epochs=20, batch_size=40, learning_rate=5e-3
+                n_rounds=0, n_states=8, n_epochs=20, batch_size=40, learning_rate=5e-3
             ),
             "ppo": tiny_training.ppo.model_copy(update={"n_iterations": 0}),
         }
