@@ -11,8 +11,9 @@ bent is bent in favour of profit:
 - Fans follow tangents below their law in the heat of the interval; pumps run in proportion to the
   rigs. Where energy has a negative price, a chord above the law limits what they can burn.
 - Rigs whose power depends on their temperature may be as cold in each interval as a chip can be
-  then that had no heat (`gridhash.agents.coldest`), or as hot where burning pays, whatever the loop
-  is. Heaters, limits on starts in the cold and repairs cost
+  then that had no heat (`gridhash.agents.coldest`), and, once they have run for an hour, no colder
+  than fans can have made their loop (`gridhash.agents.lasting_warmth`); or as hot where burning
+  pays, whatever the loop is. Heaters, limits on starts in the cold and repairs cost
   nothing. Rigs that fail do so at will, draw no standby then, and come back as free to start: their
   groups have no minimum times.
 - Tariff and programs: `gridhash.agents.bound_tariff`, `bound_programs`, `bound_months`.
@@ -41,6 +42,7 @@ from gridhash.agents.bound_tariff import Energy, add_tariff
 from gridhash.agents.bound_window import scenario_window
 from gridhash.agents.coldest import coldest_chips
 from gridhash.agents.day_ahead_dp import settled_price_per_kwh
+from gridhash.agents.lasting_warmth import lasting_warmth
 from gridhash.agents.linear_program import LinearProgram
 from gridhash.agents.rig_class import RigClass, rig_classes
 from gridhash.agents.rig_program import (
@@ -251,17 +253,12 @@ def window_program(
     )
     intervals = equal_intervals(n, hours)
     before: Sequence[RigStart | None] = [None] * len(classes) if starts is None else starts
-    columns = [
-        add_rigs(
-            program,
-            rigs,
-            intervals,
-            market,
-            replace(site_rows, coldest_c=_coldest_c(scenario, rows, rigs)),
-            start,
-        )
-        for rigs, start in zip(classes, before, strict=True)
-    ]
+    columns = []
+    for rigs, start in zip(classes, before, strict=True):
+        coldest_c = _coldest_c(scenario, rows, rigs)
+        warmth = lasting_warmth(scenario, rows, rigs, coldest_c)
+        own_rows = replace(site_rows, coldest_c=coldest_c[0], lasting_warmth=warmth)
+        columns.append(add_rigs(program, rigs, intervals, market, own_rows, start))
     energy = Energy(imported=imported, from_surplus=from_surplus)
     months = None
     if programs.present:
@@ -273,15 +270,15 @@ def window_program(
     return WindowProgram(program, intervals, balance, energy, classes, columns, months)
 
 
-def _coldest_c(scenario: Scenario, rows: tuple[int, int], rigs: RigClass) -> Floats:
-    """Return how cold a chip of a class can be at most in each interval, (T,) [°C].
+def _coldest_c(scenario: Scenario, rows: tuple[int, int], rigs: RigClass) -> tuple[Floats, Floats]:
+    """Return how cold a chip and a loop of a class can be at most in each interval, (T,) [°C].
 
-    Of a class whose power does not follow its chips the number means nothing.
+    Of a class whose power does not follow its chips the numbers mean nothing.
     """
     params, steps = scenario.params, scenario.steps_per_row
     n = (rows[1] - rows[0]) * steps
     if rigs.power_per_k == 0.0:
-        return np.full(n, COLDEST_START_C)
+        return np.full(n, COLDEST_START_C), np.full(n, COLDEST_START_C)
     faded_rows = min(_fading_s(params) / scenario.trace.period_s, scenario.n_rows)
     first = min(max(scenario.first_row, rows[0] - math.ceil(faded_rows)), rows[0])
     market = scenario.market
@@ -289,8 +286,8 @@ def _coldest_c(scenario: Scenario, rows: tuple[int, int], rigs: RigClass) -> Flo
     before_c = float(sink_c[min(scenario.first_row, first) : first + 1].min())
     start_c = min(COLDEST_START_C, before_c)
     lately = np.repeat(sink_c[first:], steps), np.repeat(share[first:], steps)
-    coldest_c = np.full((len(rigs.groups), len(lately[0])), start_c)
-    for own_c, g in zip(coldest_c, rigs.groups, strict=True):
+    coldest_c = np.full((2, len(rigs.groups), len(lately[0])), start_c)
+    for own_c, loop_c, g in zip(*coldest_c, rigs.groups, strict=True):
         if rigs.fails:  # rigs under repair leave the loop, whose terms then are others
             own_c[:] = min(start_c, float(sink_c[first:].min()))
             continue
@@ -307,8 +304,10 @@ def _coldest_c(scenario: Scenario, rows: tuple[int, int], rigs: RigClass) -> Flo
             (rows[0] - first) * steps,
             COLDEST_START_C,
             own_c,
+            loop_c,
         )
-    return np.asarray(coldest_c[:, -n:].min(axis=0) - ROUNDING_K)
+    chip_c, loop_c = coldest_c[:, :, -n:].min(axis=1) - ROUNDING_K
+    return chip_c, loop_c
 
 
 def _fading_s(params: SiteParameters) -> float:

@@ -28,8 +28,9 @@ def coldest_chips(
     open_until: int,
     newest_start_c: float,
     coldest_c: Floats,
+    coldest_loop_c: Floats,
 ) -> None:
-    """Write the least temperature of a chip at the start of each interval, (T,) [°C].
+    """Write the least temperature of chip and loop at the start of each interval, (T,) [°C].
 
     Chips and loop begin at `start_c`; until interval `open_until` a play may begin anew with both
     at `newest_start_c`. Heat rejections, (T,) each, lie between the least and the most.
@@ -41,6 +42,7 @@ def coldest_chips(
             chip_c = min(chip_c, newest_start_c)
             loop_c = min(loop_c, newest_start_c)
         coldest_c[t] = chip_c
+        coldest_loop_c[t] = loop_c
         x, y = chip_c - sink_c[t], loop_c - sink_c[t]
         cools = x >= 0.0 and y >= 0.0
         rejection = most_kw_per_k[t] if cools else least_kw_per_k[t]

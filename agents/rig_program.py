@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from gridhash.agents.lasting_warmth import LastingWarmth
 from gridhash.agents.linear_program import LinearProgram
 from gridhash.agents.rig_class import RigClass
 from gridhash.envs.columns import OUTDOOR, REVENUE, WET_BULB
@@ -122,7 +123,9 @@ class SiteRows:
     pays_to_burn: Bools
     """Where more power can earn money, so that cooling is limited from above."""
     coldest_c: Floats
-    """No chip and no loop is colder."""
+    """No chip is colder."""
+    lasting_warmth: LastingWarmth | None = None
+    """Of rigs that have run for long; None where nothing is known of it."""
 
 
 def add_rigs(
@@ -157,7 +160,7 @@ def add_rigs(
     idle_kw = n_rigs * rigs.standby_kw
     heating = program.add_rows(n, lower=-idle_kw, upper=-idle_kw)
     program.add_entries(heating, heat, -1.0)
-    warmth = _add_warmth(program, rigs, heating)
+    extra, warmth = _add_warmth(program, rigs, heating)
     if rigs.fails:
         absent = program.add_columns(n, lower=0.0, upper=n_rigs)
         program.add_entries(heating, absent, -rigs.standby_kw)
@@ -188,6 +191,8 @@ def add_rigs(
         by_age.append(own)
     program.add_entries(rows.balance, heat, 1.0)
     program.add_entries(rows.balance, cooling, 1.0)
+    if extra is not None and rows.lasting_warmth is not None:
+        _add_lasting_warmth(program, rigs, rows.lasting_warmth, extra, starts, by_age[-1])
     columns = RigColumns(running=running, starts=starts, heat=heat, cooling=cooling, by_age=by_age)
     _add_starts(program, columns, start)
     if not rigs.fails:
@@ -197,16 +202,56 @@ def add_rigs(
     return columns
 
 
-def _add_warmth(program: LinearProgram, rigs: RigClass, heating: Ints) -> Ints | None:
-    """Add what hot chips draw more than the coldest; return the rows that limit it."""
+def _add_warmth(
+    program: LinearProgram, rigs: RigClass, heating: Ints
+) -> tuple[Ints | None, Ints | None]:
+    """Add what hot chips draw more than the coldest; return its columns and rows that limit it."""
     if rigs.power_per_k == 0.0:
-        return None
+        return None, None
     n = len(heating)
     extra = program.add_columns(n, lower=0.0, upper=rigs.n_rigs * rigs.most_heat_kw)
     program.add_entries(heating, extra, 1.0)
     warmth = program.add_rows(n, upper=0.0)
     program.add_entries(warmth, extra, 1.0)
-    return warmth
+    return extra, warmth
+
+
+def _add_lasting_warmth(
+    program: LinearProgram,
+    rigs: RigClass,
+    warmth: LastingWarmth,
+    extra: Ints,
+    starts: Ints,
+    at_level: list[Ints],
+) -> None:
+    """Add that rigs that have run for long are warm; `at_level` are those past their start.
+
+    Of these, the ones that started too lately may all have been at the top level. With u the power
+    named of a rig, v what it was named above the lowest level p in the interval before, and q the
+    top level, u v is at least p v and at least q v + (q - p) u - q (q - p) (McCormick, 1976): each
+    is a row.
+    """
+    n_start, lasts, rise = len(rigs.power_frac), warmth.lasts, warmth.rise
+    at = np.arange(lasts + n_start, len(extra))
+    if not at.size:
+        return
+    slope = warmth.slope[at]
+    low_kw, top_kw = float(rigs.level_kw[0]), float(rigs.level_kw[-1])
+    lately = (at - n_start)[:, None] - np.arange(lasts)
+    for now, was in ((0.0, low_kw), (top_kw - low_kw, top_kw))[: 1 if low_kw == top_kw else 2]:
+        # Rigs of the interval before that are not among those that run for long have stopped or
+        # have started lately.
+        limit = warmth.offset[at] * (top_kw * rigs.n_rigs)
+        warm = program.add_rows(at.size, lower=-limit)
+        program.add_entries(warm, extra[at], 1.0)
+        for kw, columns in zip(rigs.level_kw, at_level, strict=True):
+            rests = rise * was * (top_kw - low_kw - now)
+            program.add_entries(warm, columns[at], -(slope + rise * now) * kw - rests)
+            program.add_entries(warm, columns[at - 1], -rise * was * (kw - top_kw))
+        named = slope + rise * (now + was)
+        program.add_entries(
+            np.repeat(warm, lasts), starts[lately].ravel(), np.repeat(named * top_kw, lasts)
+        )
 
 
 def _add_starts(program: LinearProgram, columns: RigColumns, start: RigStart | None) -> None:

@@ -45,7 +45,7 @@ def test_no_chip_of_a_play_is_colder(
     scenario = make_scenario(site, np.full(n, 5.0), columns)
     rows = (scenario.first_row + 20, scenario.n_rows)
     (rigs,) = rig_classes(scenario.params)
-    coldest_c = _coldest_c(scenario, rows, rigs)
+    coldest_c, coldest_loop_c = _coldest_c(scenario, rows, rigs)
     sites = BatchedSite(
         scenario, 3, EpisodeRules(action_kind=ActionKind.POWER, episode_days=1 / 24)
     )
@@ -65,19 +65,20 @@ def test_no_chip_of_a_play_is_colder(
             held = np.concatenate([sites.state.up[i], sites.state.down[i]], axis=1) > 0.0
             temp_c = np.concatenate([sites.state.up_temp_c[i], sites.state.down_temp_c[i]], axis=1)
             closest_k = min(closest_k, float(temp_c[held].min() - coldest_c[at[i]]))
+            assert sites.state.coolant_c[i].min() >= coldest_loop_c[at[i]]
 
     assert closest_k >= 0.0
     assert closest_k < 3.0
 
 
 def test_a_loop_at_rest_falls_as_its_equations_say() -> None:
-    coldest_c = np.empty(4)
+    coldest_c, coldest_loop_c = np.empty(4), np.empty(4)
     coldest_chips(
         np.zeros(4), np.full(4, 1.0), np.full(4, 9.0), 10.0, 3.0, 50.0, 900.0, 300.0, 20.0, 0, 20.0,
-        coldest_c,
+        coldest_c, coldest_loop_c,
     )  # fmt: skip
 
     chip_c, loop_c = 20.0, 20.0
     for t in range(4):
-        assert coldest_c[t] == pytest.approx(chip_c)
+        assert (coldest_c[t], coldest_loop_c[t]) == pytest.approx((chip_c, loop_c))
         chip_c, loop_c = loop_after(chip_c, loop_c, 0.0, 10.0, 0.0, 9.0, 3.0, 50.0, 900.0, 300.0)
