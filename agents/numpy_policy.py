@@ -8,6 +8,7 @@ Arrays have fixed names; a weight is (out, in), as torch keeps it:
 ``output.weight``, ``output.bias``.
 """
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -92,16 +93,21 @@ class Network:
         shapes = mlp_shapes(self.n_features, self.hidden, self.n_outputs)
         check_weights(weights, shapes)
         self.weights = {key: _frozen(weights[key]) for key in shapes}
-        self._center = self.weights["normalise.center"]
-        self._scale = self.weights["normalise.scale"]
+        # One row each, as a batch of one is: NumPy meets arrays of one shape in half of the time
+        # that it takes to stretch one, or to convert a number. Larger batches stretch the row.
+        self._center = self.weights["normalise.center"][None]
+        self._scale = self.weights["normalise.scale"][None]
         self._layers = tuple(
-            (self.weights[f"layer.{k}.weight"].T, self.weights[f"layer.{k}.bias"])
-            for k in range(len(self.hidden))
+            (
+                self.weights[f"layer.{k}.weight"].T,
+                self.weights[f"layer.{k}.bias"][None],
+                np.zeros((1, n), dtype=np.float32),
+            )
+            for k, n in enumerate(self.hidden)
         )
-        self._last = (self.weights["output.weight"].T, self.weights["output.bias"])
-        # float32 bounds: a Python float would do too, but costs a conversion per call.
-        self._input_low, self._input_high = np.float32(-self.clip), np.float32(self.clip)
-        self._zero = np.float32(0.0)
+        self._last = (self.weights["output.weight"].T, self.weights["output.bias"][None])
+        self._input_high = np.full((1, self.n_features), self.clip, dtype=np.float32)
+        self._input_low = -self._input_high
 
     def outputs(self, observation: Floats32) -> Floats32:
         """Return what the last layer says: (N, F) float32 in, (N, outputs) float32 out.
@@ -120,12 +126,12 @@ class Network:
         x /= self._scale
         np.maximum(x, self._input_low, out=x)
         np.minimum(x, self._input_high, out=x)
-        for weight, bias in self._layers:
-            x = x @ weight
+        for weight, bias, zero in self._layers:
+            x = np.dot(x, weight)  # to the bits of `@`, which takes twice as long for one row
             x += bias
-            np.maximum(x, self._zero, out=x)
+            np.maximum(x, zero, out=x)
         weight, bias = self._last
-        return np.asarray(x @ weight + bias)
+        return np.asarray(np.dot(x, weight) + bias)
 
     def check(self, answer: Floats, observation: Floats32) -> None:
         """Raise PolicyError if an answer holds NaN or infinity, with what the observation holds."""
@@ -174,6 +180,8 @@ class MlpPolicy:
         self.weights = self.network.weights
         self.n_features, self.hidden = self.network.n_features, self.network.hidden
         self.n_groups = self.network.n_outputs
+        self._low = np.full((1, self.n_groups), action_kind.low)
+        self._high = np.full((1, self.n_groups), ACTION_HIGH)
 
     def act(self, observation: Floats32) -> Floats:
         """Return one action per observation: (N, F) float32 in, (N, G) float64 out.
@@ -184,12 +192,14 @@ class MlpPolicy:
             If the observation has another shape, or holds a NaN.
         """
         action = self.network.outputs(observation).astype(np.float64)
-        low, high = self.action_kind.low, ACTION_HIGH
         if self.output is OutputKind.TANH:
+            low, high = self.action_kind.low, ACTION_HIGH
             action = (low + high) / 2.0 + (high - low) / 2.0 * np.tanh(action)
-        np.maximum(action, low, out=action)
-        np.minimum(action, high, out=action)
-        self.network.check(action, observation)
+        np.maximum(action, self._low, out=action)
+        np.minimum(action, self._high, out=action)
+        # Within bounds a sum is finite if all is: one call instead of two.
+        if not math.isfinite(np.add.reduce(action, axis=None)):
+            self.network.check(action, observation)
         return action
 
 

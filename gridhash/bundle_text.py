@@ -5,7 +5,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from gridhash.agents.bundle import BundleDescription
@@ -127,7 +127,8 @@ def differences(found: BundleDiff) -> Group:
         own = [change for change in found.changes if change.part is part]
         if not own:
             continue
-        table = Table(part.value, first, second, box=None, pad_edge=False, header_style="bold")
+        key = Column(part.value, overflow="fold")  # the end of a key tells it from others
+        table = Table(key, first, second, box=None, pad_edge=False, header_style="bold")
         for change in own[:N_CHANGES]:
             values = (Text(_short(value)) for value in (change.first, change.second))
             table.add_row(Text(change.key), *values)

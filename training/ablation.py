@@ -53,8 +53,20 @@ def features_of(group: str, site: SiteConfig) -> list[int]:
     pattern = re.compile(FEATURE_GROUPS[group])
     columns = [k for k, f in enumerate(observation_table(site)) if pattern.fullmatch(f.name)]
     if not columns:
-        raise PolicyError(f"{site.name} has no feature of the group {group}: leave it out")
+        raise PolicyError(
+            f"{site.name} has no feature of the group {group}; it has {', '.join(groups_of(site))}"
+        )
     return columns
+
+
+def groups_of(site: SiteConfig) -> list[str]:
+    """Return the groups of which a site's observation has features."""
+    names = [feature.name for feature in observation_table(site)]
+    return [
+        group
+        for group, pattern in FEATURE_GROUPS.items()
+        if any(re.fullmatch(pattern, name) for name in names)
+    ]
 
 
 class WithoutFeatures:
