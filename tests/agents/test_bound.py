@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import cycle
 from typing import Any, ClassVar
 
 import numpy as np
@@ -126,7 +127,7 @@ def test_no_policy_exceeds_the_bound(
 
     profits = {
         (policy.name, running): play_policy(policy, scenario, rows, running_frac=running)
-        for policy, running in zip(policies, (0.0, 1.0, 0.5) * 3, strict=False)
+        for policy, running in zip(policies, cycle((0.0, 1.0, 0.5)), strict=False)
     }
     scale = scenario.params.reward_scale
     assert max(profits.values()) <= bounds[0] + 1e-6 * scale, profits
