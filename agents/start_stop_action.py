@@ -13,27 +13,19 @@ import numpy.typing as npt
 from gridhash.agents.policy import ObservationReader, Observations
 from gridhash.config import SiteConfig
 from gridhash.envs.action import ActionKind
-from gridhash.envs.parameters import Floats, compile_site
+from gridhash.envs.jit import njit
+from gridhash.envs.parameters import Floats, Ints, compile_site
 from gridhash.envs.program_parameters import compile_programs
 
 Wish = npt.NDArray[np.bool_]
 """(N, G) for every group of every site."""
 MARGIN = 1e-4
 """By which a shadow price passes the kink that it is to pass, per break-even; float32 is finer."""
+WHOLE = 1.0 - 1e-6
+"""Share of running rigs from which the whole group runs."""
 MOSTLY_RUNNING = 0.5
 """Share of running rigs from which the wish to keep is that of the whole group: a shadow price
 cannot hold a part of a group."""
-
-
-def power_without_starts(running_frac: Floats, load_frac: Floats, floor_frac: Floats) -> Floats:
-    """Return the action that keeps a share of rigs at a load without starting others.
-
-    Below full running the kernel spreads power over all rigs that may start, so that a share can
-    be held at the lowest level only; a group that runs entirely takes any load. All (N, G), per
-    full power of the group.
-    """
-    whole = running_frac > 1.0 - 1e-6
-    return np.where(whole, np.maximum(load_frac, floor_frac), running_frac * floor_frac)
 
 
 def fitting_kind(site: SiteConfig) -> ActionKind:
@@ -56,13 +48,18 @@ class StartStopAction:
         self._reader = reader
         self.kind = kind
         kw, phs = reader.params.level_kw, reader.params.level_phs
-        self._floor_frac = kw[:, 0] / kw[:, -1]
-        self._scale_per_kwh = reader.params.shadow_scale_per_kwh
+        self._floor_frac = np.array(kw[:, 0] / kw[:, -1])
+        self._scale_per_kwh = np.array(reader.params.shadow_scale_per_kwh)
+        self._price_column = reader.column("price_ratio_000")
+        self._break_even_column = reader.column("break_even_per_kwh")
+        self._running_columns = reader.group_columns("running_frac")
+        self._rule_columns = reader.group_columns("rule_load_frac")
         self.lowest_ratio = reader.level_break_even_ratio(kw[:, 0], phs[:, 0])
         """(G,) break-even of each group at its lowest level per that of the site."""
 
     def __call__(self, observation: Observations, keep: Wish, start: Wish) -> Floats:
         """Return the action; where `start` holds the whole group runs, whatever `keep` says."""
+        self._reader.check(observation)
         if self.kind is ActionKind.POWER:
             return self._power(observation, keep, start)
         return self._shadow_price(observation, keep, start)
@@ -72,25 +69,91 @@ class StartStopAction:
         return 0.0 if self.kind is ActionKind.POWER else 1.0
 
     def _power(self, observation: Observations, keep: Wish, start: Wish) -> Floats:
-        reader = self._reader
-        rule = reader.of_groups(observation, "rule_load_frac")
-        running = reader.of_groups(observation, "running_frac")
-        full = np.maximum(rule, self._floor_frac)
-        held = power_without_starts(running, rule, self._floor_frac)
-        wanted = np.where(start, full, np.where(keep, held, 0.0))
-        # Beyond break-even the level rule takes surplus alone.
-        price = reader.value(observation, "price_ratio_000")[:, None]
-        return np.where(price >= self.lowest_ratio, np.maximum(wanted, rule), wanted)
+        action = np.empty(keep.shape)
+        write_power(
+            observation,
+            self._price_column,
+            self._running_columns,
+            self._rule_columns,
+            keep,
+            start,
+            self.lowest_ratio,
+            self._floor_frac,
+            action,
+        )
+        return action
 
     def _shadow_price(self, observation: Observations, keep: Wish, start: Wish) -> Floats:
-        reader = self._reader
-        running = reader.of_groups(observation, "running_frac") > MOSTLY_RUNNING
-        runs = start | (keep & running)
-        price = reader.value(observation, "price_ratio_000")[:, None]
-        # The group's lowest block runs on grid power where its value less shadow is above price.
-        gain = self.lowest_ratio - price
-        shadow = np.where(runs, np.minimum(gain - MARGIN, 0.0), np.maximum(gain + MARGIN, 0.0))
-        break_even = reader.value(observation, "break_even_per_kwh")[:, None]
-        scaled = shadow * break_even / self._scale_per_kwh
-        # `np.clip` gives the same, but takes twice as long for a batch of one.
-        return np.asarray(np.minimum(np.maximum(scaled, -1.0), 1.0))
+        action = np.empty(keep.shape)
+        write_shadow_price(
+            observation,
+            self._price_column,
+            self._break_even_column,
+            self._running_columns,
+            keep,
+            start,
+            self.lowest_ratio,
+            self._scale_per_kwh,
+            action,
+        )
+        return action
+
+
+@njit
+def write_power(
+    observation: Observations,
+    price_column: int,
+    running_columns: Ints,
+    rule_columns: Ints,
+    keep: Wish,
+    start: Wish,
+    lowest_ratio: Floats,
+    floor_frac: Floats,
+    action: Floats,
+) -> None:
+    """Write the power of every group per its full power, (N, G), to `action`.
+
+    Below full running the kernel spreads power over all rigs that may start, so that a share that
+    is kept can be held at the lowest level only; a group that runs entirely takes any load.
+    """
+    for site in range(len(observation)):
+        price = np.float64(observation[site, price_column])
+        for g in range(len(lowest_ratio)):
+            rule = np.float64(observation[site, rule_columns[g]])
+            running = np.float64(observation[site, running_columns[g]])
+            wanted = 0.0
+            if start[site, g] or (keep[site, g] and running > WHOLE):
+                wanted = max(rule, floor_frac[g])
+            elif keep[site, g]:
+                wanted = running * floor_frac[g]
+            if price >= lowest_ratio[g]:  # beyond break-even the level rule takes surplus alone
+                wanted = max(wanted, rule)
+            action[site, g] = wanted
+
+
+@njit
+def write_shadow_price(
+    observation: Observations,
+    price_column: int,
+    break_even_column: int,
+    running_columns: Ints,
+    keep: Wish,
+    start: Wish,
+    lowest_ratio: Floats,
+    scale_per_kwh: Floats,
+    action: Floats,
+) -> None:
+    """Write the shadow price of every group per its scale, (N, G), to `action`."""
+    for site in range(len(observation)):
+        price = np.float64(observation[site, price_column])
+        break_even = np.float64(observation[site, break_even_column])
+        for g in range(len(lowest_ratio)):
+            running = np.float64(observation[site, running_columns[g]])
+            # The group's lowest block runs on grid power where its value less shadow is above
+            # price.
+            gain = lowest_ratio[g] - price
+            if start[site, g] or (keep[site, g] and running > MOSTLY_RUNNING):
+                shadow = min(gain - MARGIN, 0.0)
+            else:
+                shadow = max(gain + MARGIN, 0.0)
+            action[site, g] = min(max(shadow * break_even / scale_per_kwh[g], -1.0), 1.0)
