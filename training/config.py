@@ -21,8 +21,8 @@ class ImitationSettings(Block):
     n_epochs: int = Field(
         default=28,
         ge=0,
-        description="0: the actor begins at the level rule, action shadow_price as drawn around "
-        "zero, others as a clone of what that rule draws",
+        description="0: the actor begins at the level rule, others than shadow_price as a clone "
+        "of what that rule draws",
     )
     batch_size: int = Field(default=1024, gt=0)
     learning_rate: float = Field(default=4e-3, gt=0)

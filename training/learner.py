@@ -20,7 +20,13 @@ from gridhash.training.config import TrainingConfig
 from gridhash.training.imitation import MIN_START_HOURS, clone, draw_decisions
 from gridhash.training.improvement import candidate_actions, improve
 from gridhash.training.level_improvement import improve_levels
-from gridhash.training.network import Weights, actor_weights, load_actor, normalisation
+from gridhash.training.network import (
+    Weights,
+    actor_weights,
+    load_actor,
+    normalisation,
+    silence,
+)
 from gridhash.training.oracle import Oracle, clairvoyant_oracle, joined, look_back, standing
 from gridhash.training.phase import PhaseInputs
 from gridhash.training.planner_rounds import compare_to_planner
@@ -156,9 +162,14 @@ class Learner:
         return self.best_policy()
 
     def _clone(self, progress: Progress) -> Iterator[TrainingRecord]:
-        """Fit the actor to a plan: to its decisions by shadow price, else to what it draws."""
+        """Fit the actor to a plan: to its decisions by shadow price, else to what it draws.
+
+        Without epochs it begins at the level rule, which shadow price zero is.
+        """
         policy, config = self.model.policy, self.config
         if self.kind is ActionKind.SHADOW_PRICE:
+            if not config.imitation.n_epochs:
+                silence(policy)
             return clone(policy, self.decisions, config, progress)
         return clone_power(
             policy,

@@ -125,6 +125,14 @@ def load_actor(policy: Any, weights: Mapping[str, npt.NDArray[np.float32]]) -> N
             layer.bias.copy_(torch.as_tensor(weights[f"{name}.bias"]))
 
 
+def silence(policy: Any) -> None:
+    """Make the actor of an SB3 policy say zero, whatever it sees; it learns on from there."""
+    *_, output = actor_layers(policy)
+    with torch.no_grad():
+        output.weight.zero_()
+        output.bias.zero_()
+
+
 def _named_layers(policy: Any) -> dict[str, torch.nn.Linear]:
     *hidden, output = actor_layers(policy)
     return {f"layer.{k}": layer for k, layer in enumerate(hidden)} | {"output": output}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gridhash.agents.level_policy import LevelMasks, LevelPolicy
+from gridhash.agents.rules import LevelRule
 from gridhash.config import SiteConfig
 from gridhash.envs.action import ActionKind
 from gridhash.envs.levels import decode_levels
@@ -19,6 +20,7 @@ from gridhash.training.config import (
     SacSettings,
     TrainingConfig,
 )
+from gridhash.training.play import play
 from gridhash.training.spans import Spans
 
 pytest.importorskip("stable_baselines3")
@@ -231,6 +233,24 @@ def test_the_nearest_level_is_the_nearest(with_levels: Scenario) -> None:
         power_kw = decode_levels(params, [levels])
         np.testing.assert_array_equal(nearest_level(params, power_kw), [levels])
         np.testing.assert_array_equal(nearest_level(params, power_kw * 1.001), [levels])
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "sac"])
+def test_shadow_prices_begin_at_zero_without_a_plan_which_is_the_level_rule(
+    algorithm: str, with_levels: Scenario, four_week_spans: Spans, tiny_training: TrainingConfig,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    values = tiny_training.model_dump() | {"algorithm": algorithm}
+    values["imitation"] |= {"n_epochs": 0}
+    values["ppo"] |= {"n_iterations": 0}
+    values["sac"] |= {"n_iterations": 0}
+    learner = Learner(with_levels, four_week_spans, TrainingConfig.model_validate(values), tmp_path)
+
+    policy = learner.run(silent)
+
+    assert (policy.act(learner.decisions.observation) == 0.0).all()
+    rule = play(with_levels, LevelRule(with_levels.site), four_week_spans.validate)
+    assert learner.state.best_validation == rule.profit
 
 
 @pytest.mark.parametrize(("action", "algorithm"), [*KINDS[:2], KINDS[3]])
