@@ -86,6 +86,8 @@ class MlpSpec(Entry):
     activation: Literal["relu"] = "relu"
     output: OutputKind
     clip: float = Field(gt=0, description="normalised inputs are cut off at ± this")
+    added_to: "RuleSpec | None" = None
+    """The rule that the network moves (`gridhash.agents.relative_policy`); else it stands alone."""
 
 
 class LevelMlpSpec(Entry):

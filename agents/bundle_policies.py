@@ -18,15 +18,17 @@ from gridhash.agents.bundle_manifest import (
     TableSpec,
 )
 from gridhash.agents.level_policy import LevelPolicy
-from gridhash.agents.numpy_policy import MlpPolicy, check_weights, mlp_shapes
+from gridhash.agents.numpy_policy import MlpPolicy, OutputKind, check_weights, mlp_shapes
 from gridhash.agents.policy import Policy
-from gridhash.agents.rule_registry import build_rule
+from gridhash.agents.relative_policy import RelativePolicy
+from gridhash.agents.rule_registry import build_rule, parameters_of
 from gridhash.agents.table_registry import DTYPES, TablePolicy, build_table, check_arrays
 from gridhash.config import SiteConfig
+from gridhash.envs.action import ActionKind
 from gridhash.errors import BundleError, PolicyError
 
 Array = npt.NDArray[Any]
-BundledPolicy = MlpPolicy | LevelPolicy | RuleSpec | TablePolicy
+BundledPolicy = MlpPolicy | LevelPolicy | RelativePolicy | RuleSpec | TablePolicy
 
 
 def policy_files(policy: BundledPolicy, name: str) -> dict[str, bytes]:
@@ -39,7 +41,7 @@ def policy_files(policy: BundledPolicy, name: str) -> dict[str, bytes]:
     """
     if isinstance(policy, RuleSpec):
         return {}
-    if isinstance(policy, MlpPolicy | LevelPolicy):
+    if isinstance(policy, MlpPolicy | LevelPolicy | RelativePolicy):
         return {WEIGHTS: safetensors.numpy.save(dict(policy.weights))}
     arrays = {key: np.asarray(array, order="C") for key, array in policy.arrays.items()}
     try:
@@ -60,6 +62,15 @@ def spec_of(policy: BundledPolicy) -> PolicySpec:
             n_groups=policy.n_groups,
             output=policy.output,
             clip=policy.clip,
+        )
+    if isinstance(policy, RelativePolicy):
+        return MlpSpec(
+            n_features=policy.network.n_features,
+            hidden=policy.network.hidden,
+            n_groups=policy.network.n_outputs,
+            output=OutputKind.CLIP,
+            clip=policy.network.clip,
+            added_to=RuleSpec(rule=policy.rule.name, parameters=parameters_of(policy.rule)),
         )
     if isinstance(policy, LevelPolicy):
         return LevelMlpSpec(
@@ -86,6 +97,10 @@ def build_policy(path: Path, manifest: Manifest, contents: Contents, site: SiteC
     if isinstance(spec, MlpSpec):
         weights = read_arrays(path / WEIGHTS, contents[WEIGHTS])
         check_weights(weights, mlp_shapes(spec.n_features, spec.hidden, spec.n_groups))
+        if spec.added_to is not None:
+            rule = build_rule(spec.added_to.rule, spec.added_to.parameters, site=site)
+            moved = RelativePolicy(rule, weights, name=manifest.name, clip=spec.clip)
+            return _acting_by(action_kind, moved, f"rule {rule.name}", path)
         return MlpPolicy(
             weights,
             name=manifest.name,
@@ -104,10 +119,14 @@ def build_policy(path: Path, manifest: Manifest, contents: Contents, site: SiteC
     else:
         arrays = read_arrays(path / WEIGHTS, contents[WEIGHTS])
         policy, what = build_table(spec.table, arrays, site=site), f"table {spec.table}"
-    if policy.action_kind is not action_kind:
+    return _acting_by(action_kind, policy, what, path)
+
+
+def _acting_by(kind: ActionKind, policy: Policy, what: str, path: Path) -> Policy:
+    if policy.action_kind is not kind:
         raise BundleError(
             f"{path}: {what} acts by {policy.action_kind.name.lower()}, the manifest says "
-            f"{manifest.action.kind}"
+            f"{kind.name.lower()}"
         )
     return policy
 

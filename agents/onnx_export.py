@@ -16,6 +16,7 @@ from gridhash import __version__
 from gridhash.agents.level_policy import LevelPolicy
 from gridhash.agents.numpy_policy import ACTION_HIGH, MlpPolicy, OutputKind
 from gridhash.agents.policy import Policy
+from gridhash.agents.relative_policy import RelativePolicy
 from gridhash.errors import PolicyError
 
 OPSET = 17
@@ -32,6 +33,11 @@ def to_onnx(policy: Policy) -> ModelProto:
     PolicyError
         If the policy is no network.
     """
+    if isinstance(policy, RelativePolicy):
+        raise PolicyError(
+            f"{policy.name} adds a network to the rule {policy.rule.name}, which ONNX cannot hold: "
+            "export a policy of levels, or one that began at the plan"
+        )
     if not isinstance(policy, MlpPolicy | LevelPolicy):
         raise PolicyError(
             f"{policy.name} is no network: ONNX holds networks only; a rule or table is a line of "

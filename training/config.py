@@ -94,6 +94,12 @@ class ImprovementSettings(Block):
     action_penalty: float = Field(
         default=1e-3, ge=0, description="keeps actions small where nothing is at stake"
     )
+    smoothing: float = Field(
+        default=0.0,
+        ge=0,
+        description="standard deviation of noise on the action while it is fitted, which looks "
+        "beyond the nearest of the compared actions",
+    )
 
 
 class PpoSettings(Block):
@@ -170,6 +176,13 @@ class TrainingConfig(Block):
         description="that goes on from imitation and plays: sac for shadow_price and power, "
         "maskable_ppo (which takes the settings of [ppo]) for levels",
     )
+    begin_at: Literal["plan", "best_rule"] = Field(
+        default="plan",
+        description="plan: a clone of the day-ahead plan, or with no epochs the level rule; "
+        "best_rule: the tuned rule that earns most on the validation span. By levels the network "
+        "is its clone; else it adds to the rule, by the rule's kind of action, and begins with "
+        "adding nothing",
+    )
     hidden: tuple[PositiveInt, ...] = Field(default=(128, 128), min_length=1)
     imitation: ImitationSettings = ImitationSettings()
     improvement: ImprovementSettings = ImprovementSettings()
@@ -186,6 +199,8 @@ class TrainingConfig(Block):
             raise ValueError(
                 f"algorithm {self.algorithm} cannot learn action {self.action}: use {fitting}"
             )
+        if self.begin_at == "best_rule" and self.algorithm == "sac":
+            raise ValueError("sac cannot begin at best_rule: use ppo, or maskable_ppo for levels")
         return self
 
     @property

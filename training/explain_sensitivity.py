@@ -7,6 +7,7 @@ import numpy as np
 from gridhash.agents.level_policy import LevelPolicy
 from gridhash.agents.numpy_policy import MlpPolicy
 from gridhash.agents.policy import Policy
+from gridhash.agents.relative_policy import RelativePolicy
 from gridhash.envs.parameters import Floats
 from gridhash.training.explain_state import Choice, Instant, choice_of_action
 
@@ -86,7 +87,7 @@ def _group_of(name: str) -> str:
 
 def _usual(instant: Instant, policy: Policy) -> tuple[Floats, Floats]:
     """Return centre and spread of every feature, (F,)."""
-    if isinstance(policy, MlpPolicy | LevelPolicy):
+    if isinstance(policy, MlpPolicy | LevelPolicy | RelativePolicy):
         center, scale = policy.weights["normalise.center"], policy.weights["normalise.scale"]
         return center.astype(np.float64), scale.astype(np.float64)
     past = instant.past if len(instant.past) else instant.observation

@@ -9,16 +9,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gridhash.config import SiteConfig
-from gridhash.config_programs import ProgramsConfig
-from gridhash.config_tariff import TariffConfig
+from gridhash.agents.policy import Policy
+from gridhash.agents.rule_registry import parameters_of
 from gridhash.envs.action import ActionKind
 from gridhash.envs.observation import table_hash
+from gridhash.envs.parameters import Floats
 from gridhash.envs.scenario import Scenario
+from gridhash.errors import TrainingError
 from gridhash.training import checkpoint
 from gridhash.training.config import TrainingConfig
+from gridhash.training.gains import gains
 from gridhash.training.imitation import MIN_START_HOURS, clone, draw_decisions
-from gridhash.training.improvement import candidate_actions, improve
+from gridhash.training.improvement import candidate_actions, improve, usual_rounds
 from gridhash.training.level_improvement import improve_levels
 from gridhash.training.network import (
     Weights,
@@ -37,13 +39,13 @@ from gridhash.training.progress import Progress, TrainingRecord
 from gridhash.training.rollouts import Comparison, compare_actions
 from gridhash.training.runtime import LearnedPolicy
 from gridhash.training.sac_phase import SacPhase
+from gridhash.training.settled_days import settled_daily_profit
 from gridhash.training.spans import Spans, ending_before
 from gridhash.units import SECONDS_PER_HOUR
 
 log = logging.getLogger(__name__)
 
 KL_SAMPLE = 4096
-DEFAULT_ROUNDS = 6
 ROUNDS = ("oracle", "planner", "improve")
 """Phases that fit the actor to comparisons."""
 
@@ -58,6 +60,11 @@ class LearnerState:
     """PPO iterations done."""
     best_validation: float = -np.inf
     best_weights: Weights = field(default_factory=dict)
+    best_days: Floats = field(default_factory=lambda: np.zeros(0))
+    """Profit of each day of the validation span [currency]."""
+    start_weights: Weights = field(default_factory=dict)
+    """What imitation left, before it was improved."""
+    start_days: Floats = field(default_factory=lambda: np.zeros(0))
     clone_weights: Weights = field(default_factory=dict)
     """What PPO starts from and must stay near: the best after imitation and improvement."""
     comparisons: list[Comparison] = field(default_factory=list)
@@ -76,18 +83,27 @@ class Learner:
         folder: Path,
         *,
         variants: Sequence[Scenario] = (),
+        rule: Policy | None = None,
     ) -> None:
         """Build network and environment; the folder receives checkpoint and TensorBoard files.
 
         What is learned from ends with the training span, what chooses with the validation span.
         `variants` are other worlds to improve in, whose data end with the training span
-        (`gridhash.training.opened.Opened.variants`).
+        (`gridhash.training.opened.Opened.variants`). `rule` is
+        where learning begins (`TrainingConfig.begin_at`).
         """
         torch.set_num_threads(config.torch_threads)
         if scenario.params.n_levels.max() > 1:
             settings = config.imitation
             settings = settings.model_copy(update={"shadow_penalty": settings.level_shadow_penalty})
             config = config.model_copy(update={"imitation": settings})
+        if (config.begin_at == "best_rule") != (rule is not None):
+            raise TrainingError('a rule to begin at goes with begin_at = "best_rule" alone')
+        self.teacher = rule
+        self.rule = rule if config.action != "levels" else None
+        if self.rule is not None:
+            by = "power" if self.rule.action_kind is ActionKind.POWER else "shadow_price"
+            config = config.model_copy(update={"action": by})
         taught = ending_before(scenario, spans.train[1])
         self.scenario = scenario = ending_before(scenario, spans.validate[1])
         self.worlds = (taught, *variants)
@@ -102,6 +118,7 @@ class Learner:
             "observation table": table_hash(scenario.site),
             "spans": repr(spans),
             "prices": hashlib.sha256(scenario.market.tobytes()).hexdigest(),
+            "rule": "" if rule is None else f"{rule.name} {parameters_of(rule)}",
             "variants": " ".join(
                 hashlib.sha256(variant.market.tobytes()).hexdigest()[:16] for variant in variants
             ),
@@ -125,6 +142,7 @@ class Learner:
             if config.action == "power"
             else config.fine_tuning.exploration_per_start * hours,
             folder=folder,
+            rule=self.rule,
         )
         self.kind = inputs.kind
         self.phase = SacPhase(inputs) if config.algorithm == "sac" else PpoPhase(inputs)
@@ -164,9 +182,13 @@ class Learner:
     def _clone(self, progress: Progress) -> Iterator[TrainingRecord]:
         """Fit the actor to a plan: to its decisions by shadow price, else to what it draws.
 
-        Without epochs it begins at the level rule, which shadow price zero is.
+        Without epochs it begins at the level rule, which shadow price zero is; what is added to a
+        rule begins at nothing.
         """
         policy, config = self.model.policy, self.config
+        if self.rule is not None:
+            silence(policy)
+            return iter(())
         if self.kind is ActionKind.SHADOW_PRICE:
             if not config.imitation.n_epochs:
                 silence(policy)
@@ -179,6 +201,7 @@ class Learner:
             config.imitation,
             progress,
             seed=config.seed,
+            teacher=self.teacher,
         )
 
     @property
@@ -186,7 +209,7 @@ class Learner:
         """Rounds that fit the actor to comparisons: with the oracle, the planner, then by plays."""
         wanted = self.config.improvement.n_rounds
         if wanted is None:
-            wanted = DEFAULT_ROUNDS if future_is_uncertain(self.scenario.site) else 0
+            wanted = usual_rounds(self.scenario.site)
         return self.config.imitation.n_rounds + wanted
 
     def _improve(self, progress: Progress) -> None:
@@ -211,7 +234,12 @@ class Learner:
             fitted = improve_levels(self.model.policy, state.comparisons, settings, site, seed=seed)
         else:
             fitted = improve(
-                self.model.policy, state.comparisons, settings, low=self.kind.low, seed=seed
+                self.model.policy,
+                state.comparisons,
+                settings,
+                low=self.kind.low,
+                seed=seed,
+                rule=self.rule,
             )
         *_, last = fitted
         state.round += 1
@@ -276,6 +304,7 @@ class Learner:
                 n_states=-(-settings.n_states // len(worlds)),
                 horizon_steps=max(1, horizon_steps),
                 rng=np.random.default_rng([self.config.seed, 2, number, k]),
+                astray=self.teacher is None,
             )
             for k, world in enumerate(worlds)
         ]
@@ -321,11 +350,15 @@ class Learner:
         return self.phase.kl_to(self.state.clone_weights, self.decisions.observation[:KL_SAMPLE])
 
     def _validate(self, phase: str, progress: Progress, *, kl: float = 0.0) -> None:
-        weights = actor_weights(self.model.policy)
-        profit = play(self.scenario, self.phase.runtime(weights), self.spans.validate).profit
-        if profit > self.state.best_validation:
-            self.state.best_validation = profit
-            self.state.best_weights = weights
+        state, weights = self.state, actor_weights(self.model.policy)
+        run = play(self.scenario, self.phase.runtime(weights), self.spans.validate)
+        days = settled_daily_profit(run, self.scenario.site.timezone).to_numpy(dtype=np.float64)
+        profit = run.profit
+        if not state.start_weights:
+            state.start_weights, state.start_days = weights, days
+        if profit > state.best_validation:
+            state.best_validation = profit
+            state.best_weights, state.best_days = weights, days
         values = {"validation_profit": profit, "kl_to_clone": kl}
         step = self.state.round if phase in ROUNDS else self.state.iteration
         self._log(TrainingRecord(phase=phase, step=step, values=values))
@@ -354,10 +387,20 @@ class Learner:
         self.state = LearnerState(**values["learner"])
 
     def best_policy(self) -> LearnedPolicy:
-        """Return the policy that earned most on the validation span."""
-        return self.phase.runtime(self.state.best_weights)
+        """Return the policy that earned most on the validation span.
 
+        One that began at a tuned rule stays there unless it gained more than one standard error:
+        the best of many tries gains something by luck alone.
+        """
+        state = self.state
+        return self.phase.runtime(state.best_weights if self.improved else state.start_weights)
 
-def future_is_uncertain(site: SiteConfig) -> bool:
-    """Return whether a site has more to expect than published prices: a tariff, programs."""
-    return site.tariff != TariffConfig() or site.programs != ProgramsConfig()
+    @property
+    def improved(self) -> bool:
+        """Whether the policy is to be another than where learning began."""
+        return self.teacher is None or gains(self.state.best_days, self.state.start_days)
+
+    @property
+    def kept_validation(self) -> float:
+        """Profit of `best_policy` on the validation span [currency]."""
+        return self.state.best_validation if self.improved else float(self.state.start_days.sum())

@@ -76,6 +76,8 @@ class Hindsight:
     """(n,) of the policy's own action."""
     own_frac: Floats
     """(n,) its executed power."""
+    own_action: Floats
+    """(n,)"""
 
     @property
     def stake(self) -> Floats:
@@ -93,8 +95,17 @@ class Hindsight:
         best = self.worth.argmax(axis=1)[:, None]
         return np.asarray(np.take_along_axis(self.power_frac, best, axis=1)[:, 0])
 
+    def by_worth(self, actions: Floats) -> Comparison:
+        """Return what actions are worth, the policy's own among them."""
+        tried = np.broadcast_to(actions, self.worth.shape)
+        tried = np.concatenate([tried, self.own_action[:, None]], axis=1)
+        worth = np.concatenate([self.worth, self.own_worth[:, None]], axis=1)
+        order = np.argsort(tried, axis=1)
+        worth = np.take_along_axis(worth, order, axis=1)
+        return self.comparison(worth, np.take_along_axis(tried, order, axis=1))
+
     def comparison(self, gain: Floats, actions: Floats) -> Comparison:
-        """Return a gain of each action, (n, K), as what an actor is fitted to."""
+        """Return a gain, (n, K), of each action, (K,) or (n, K), as what an actor is fitted to."""
         return Comparison(
             observation=self.visited.observation,
             group=self.group,
@@ -113,7 +124,7 @@ def compare_to_oracle(
 ) -> Comparison:
     """Return what `actions` of a random group are worth to the oracle where `policy` goes."""
     seen = look_back(oracle, policy, actions=actions, n_states=n_states, rng=rng)
-    return joined([one.comparison(one.worth, actions) for one in seen])
+    return joined([one.by_worth(actions) for one in seen])
 
 
 def look_back(
@@ -147,7 +158,7 @@ def joined(parts: Sequence[Comparison]) -> Comparison:
     return Comparison(
         observation=np.concatenate([part.observation for part in parts]),
         group=np.concatenate([part.group for part in parts]),
-        actions=parts[0].actions,
+        actions=np.concatenate([np.broadcast_to(part.actions, part.gain.shape) for part in parts]),
         gain=np.concatenate([part.gain for part in parts]),
     )
 
@@ -204,4 +215,5 @@ def _hindsight(
         power_frac=power_frac[:, :-1],
         own_worth=worth[:, -1],
         own_frac=power_frac[:, -1],
+        own_action=own,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gridhash.agents.policy import Observations
+from gridhash.agents.policy import Observations, Policy
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import EpisodeRules
 from gridhash.envs.parameters import Floats32
@@ -32,6 +32,8 @@ class PhaseInputs:
     """Standard deviation of a continuous action at the start."""
     folder: Path
     """Receives TensorBoard files."""
+    rule: Policy | None = None
+    """What the actor adds to."""
 
     @property
     def kind(self) -> ActionKind:
@@ -48,7 +50,9 @@ class PhaseInputs:
             # An episode ends with an observation of the row after its last.
             rows=(self.rows[0], self.rows[1] - 1),
         )
-        return SiteVecEnv(self.scenario, settings.n_envs, rules, seed=self.config.seed)
+        return SiteVecEnv(
+            self.scenario, settings.n_envs, rules, seed=self.config.seed, added_to=self.rule
+        )
 
 
 class Phase(ABC):
@@ -97,3 +101,4 @@ class Phase(ABC):
             array[...] = values["accounts"][name]
         sites.steps_left[:] = values["steps_left"]
         self.env.rng.bit_generator.state = values["env_rng"]
+        self.env.look_again()

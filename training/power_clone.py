@@ -29,8 +29,8 @@ from gridhash.training.progress import Progress, TrainingRecord
 from gridhash.training.rollouts import VisitedStates, copies, visit
 from gridhash.training.spans import Rows
 
-RULE_EPOCHS = 12
-"""Epochs in which the level rule is learned where no plan is cloned."""
+RULE_EPOCHS = 30
+"""Epochs in which a rule is learned where no plan is cloned."""
 MASKED = -1e9
 
 
@@ -57,12 +57,13 @@ def clone_power(
     progress: Progress,
     *,
     seed: int,
+    teacher: Policy | None = None,
 ) -> Iterator[TrainingRecord]:
     """Fit the actor of an SB3 policy to the executed power of its teacher; one record per epoch.
 
     Of levels the nearest to that power is learned, among those that are worth saying.
     """
-    teacher = teacher_of(scenario, settings)
+    teacher = teacher or teacher_of(scenario, settings)
     n_epochs = settings.n_epochs or RULE_EPOCHS
     rng = np.random.default_rng([seed, 5])
     visited = visit(scenario, rows, teacher, settings.n_samples, rng)

@@ -11,7 +11,12 @@ from gridhash.agents.policy import Observations
 from gridhash.envs.action import ActionKind
 from gridhash.training.network import Weights, actor_weights, policy_kwargs
 from gridhash.training.phase import Phase, PhaseInputs
-from gridhash.training.runtime import LearnedPolicy, level_policy, runtime_policy
+from gridhash.training.runtime import (
+    LearnedPolicy,
+    level_policy,
+    relative_policy,
+    runtime_policy,
+)
 
 MODEL_ATTRIBUTES = ("num_timesteps", "_n_updates", "_last_obs", "_last_episode_starts")
 """What SB3 carries from one roll-out to the next besides weights and optimiser."""
@@ -27,6 +32,7 @@ class PpoPhase(Phase):
     def __init__(self, inputs: PhaseInputs) -> None:
         config, ppo = inputs.config, inputs.config.ppo
         self.kind, self._site = inputs.kind, inputs.scenario.site
+        self._rule = inputs.rule
         self.exploration_sd = inputs.exploration_sd
         self.steps_per_iteration = ppo.n_envs * ppo.n_steps
         self.env = inputs.make_env()
@@ -67,6 +73,8 @@ class PpoPhase(Phase):
         """Return an actor as the NumPy policy that runs on site."""
         if self.kind is ActionKind.LEVELS:
             return level_policy(weights, self._site)
+        if self._rule is not None:
+            return relative_policy(weights, self._rule)
         return runtime_policy(weights, self.kind)
 
     def kl_to(self, start: Weights, observation: Observations) -> float:

@@ -37,6 +37,7 @@ def shown(console: Console) -> Iterator[Show]:
         TimeElapsedColumn(),
         console=console,
         transient=True,
+        disable=not console.is_terminal,
     ) as bar:
         tasks: dict[str, TaskID] = {}
 

@@ -6,9 +6,11 @@ most there, which favours the rules. The policy passes if its profit above that 
 day, has a 95 % interval that lies above zero, or if it is that rule. See docs/decisions/0007.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,9 +19,10 @@ from gridhash.agents.bound import perfect_foresight_bound
 from gridhash.agents.bundle_manifest import DataSpan, Gain, RuleSpec, Verdict, site_hash
 from gridhash.agents.policy import Policy
 from gridhash.agents.roster import policy_names, tuned_policy
-from gridhash.agents.rule_registry import RULES, parameters_of
+from gridhash.agents.rule_registry import RULES, build_rule, parameters_of
 from gridhash.agents.tuning import FULL
 from gridhash.envs.scenario import Scenario
+from gridhash.training.cells import write_json
 from gridhash.training.play import PolicyRun, play
 from gridhash.training.progress import Show
 from gridhash.training.settled_days import settled_daily_profit
@@ -29,6 +32,8 @@ from gridhash.training.statistics import paired_difference
 BUDGET = FULL
 """Plays of the span that teaches which every rule gets to be tuned."""
 TUNING_DAYS = 366
+RULES_NAME = "rules.json"
+"""Where a run folder keeps them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +137,51 @@ def tuned_rules(
         rules[name] = tuned_policy(name, scenario, newest, tuned=rules, budget=BUDGET)
     _tell(progress, "tune the rules", len(names), len(names))
     return rules
+
+
+def kept_rules(
+    scenario: Scenario, rows: Rows, path: Path, *, progress: Show | None = None
+) -> dict[str, Policy]:
+    """Return the tuned rules of a site, from a file if it holds those of this site and these rows.
+
+    Raises
+    ------
+    BundleError
+        If the file holds something else than rules.
+    """
+    belongs_to = [site_hash(scenario.site), *rows, scenario.trace.source]
+    if path.exists():
+        kept = json.loads(path.read_text("utf-8"))
+        if kept["belongs_to"] == belongs_to:
+            site = scenario.site
+            return {name: build_rule(name, one, site=site) for name, one in kept["rules"].items()}
+    rules = tuned_rules(scenario, rows, progress=progress)
+    by_name = {name: parameters_of(rule) for name, rule in rules.items()}
+    write_json({"belongs_to": belongs_to, "rules": by_name}, path)
+    return rules
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestRule:
+    """The tuned rule that earns most on the span that chooses, and the others."""
+
+    rule: Policy
+    profit: float
+    """On that span [currency]."""
+    rules: Mapping[str, Policy]
+
+
+def best_rule(
+    scenario: Scenario, spans: Spans, folder: Path, *, progress: Show | None = None
+) -> BestRule:
+    """Return where learning begins that is to begin at a rule; `folder` keeps the tuned rules."""
+    rules = kept_rules(scenario, spans.train, folder / RULES_NAME, progress=progress)
+    profits = {
+        name: _play(scenario, rule, spans.validate, f"rule {name}", progress).profit
+        for name, rule in rules.items()
+    }
+    best = max(profits, key=lambda name: profits[name])
+    return BestRule(rule=rules[best], profit=profits[best], rules=rules)
 
 
 def _play(

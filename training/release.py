@@ -54,10 +54,12 @@ def release(
     created_at: datetime,
     provenance: Provenance,
     console: Console,
+    rules: Mapping[str, Policy] | None = None,
 ) -> Release:
     """Judge a trained policy and write its bundle; of a run released before, return what it wrote.
 
-    Where the policy is not deployable, the best tuned rule is written to the sub-folder `rule`.
+    `rules` are the tuned ones, if they are known already. Where the policy is not deployable, the
+    best tuned rule is written to the sub-folder `rule`.
 
     Raises
     ------
@@ -69,7 +71,7 @@ def release(
         console.print(f"This run had finished before; its bundle is kept: {bundle}")
         return _released(bundle)
     with shown(console) as show:
-        judgement = judge(scenario, spans, policy, judged_at=created_at, progress=show)
+        judgement = judge(scenario, spans, policy, judged_at=created_at, rules=rules, progress=show)
     deployable = bundle
     if not judgement.verdict.deployable:
         # Before the policy's own, which says that the release is whole.

@@ -47,6 +47,9 @@ APART_STEPS = 36
 """Intervals between two states of one site."""
 SETTLE_STEPS = 12
 """Intervals before the first, in which the drawn start is forgotten."""
+SITES_AT_HOME = 256
+SETTLE_DAYS = 32.0
+"""The same where states must be those of the policy alone: a month, for which peaks are counted."""
 NEW_OFFSET = 0.03
 """Chance per interval that a site gets another offset."""
 OFFSETS = (-1.0, -0.3, 0.3, 1.0)
@@ -100,36 +103,49 @@ class Comparison:
     group: Ints
     """(n,) the group whose action differs."""
     actions: Floats
-    """(K,) ascending, in the units of the policy's action."""
+    """(K,) or (n, K) ascending, in the units of the policy's action."""
     gain: npt.NDArray[np.float32]
     """(n, K) profit above the mean of the K, with what new peaks will cost [currency]."""
 
 
 def visit(
-    scenario: Scenario, rows: Rows, policy: Policy, n_states: int, rng: np.random.Generator
+    scenario: Scenario,
+    rows: Rows,
+    policy: Policy,
+    n_states: int,
+    rng: np.random.Generator,
+    *,
+    astray: bool = True,
 ) -> VisitedStates:
     """Return states that a policy comes to, its action now and then shifted for a while.
 
     Shifts last half an hour or so and differ between groups, so that fleets are also seen in modes
-    that the policy would not have chosen: it must know what to do there.
+    that the policy would not have chosen: it must know what to do there. Without `astray` there
+    are none, and peaks and baselines are those of a month of the policy's own: what then seems to
+    be worth doing is no way back from where the policy does not go.
     """
-    n_sites = min(SITES, n_states)
+    n_sites = min(SITES if astray else SITES_AT_HOME, n_states)
     n_each = -(-n_states // n_sites)
-    n_steps = SETTLE_STEPS + n_each * APART_STEPS
-    days = (n_steps + scenario.steps_per_row) * scenario.site.dispatch_interval_s / SECONDS_PER_DAY
+    row_steps = scenario.steps_per_row
+    settle_steps = SETTLE_STEPS
+    if not astray:
+        month = round(SETTLE_DAYS * SECONDS_PER_DAY / scenario.site.dispatch_interval_s)
+        settle_steps = max(SETTLE_STEPS, min(month, (rows[1] - rows[0]) * row_steps // 4))
+    n_steps = settle_steps + n_each * APART_STEPS
+    days = (n_steps + row_steps) * scenario.site.dispatch_interval_s / SECONDS_PER_DAY
     sites = BatchedSite(
         scenario,
         n_sites,
         EpisodeRules(episode_days=days, rows=rows, action_kind=policy.action_kind),
     )
     sites.draw_starts(np.arange(n_sites), rng)
-    sites.state.substep[:] = rng.integers(0, scenario.steps_per_row, n_sites)
+    sites.state.substep[:] = rng.integers(0, row_steps, n_sites)
     observation = sites.observe()
     offset = np.zeros((n_sites, scenario.n_groups))
     highest = action_high(policy.action_kind, scenario.params)
     found: list[VisitedStates] = []
     for step in range(n_steps):
-        anew = np.flatnonzero(rng.random(n_sites) < NEW_OFFSET)
+        anew = np.flatnonzero(rng.random(n_sites) < (NEW_OFFSET if astray else 0.0))
         shifted = rng.random((len(anew), scenario.n_groups)) < 0.5
         shifted &= rng.random((len(anew), 1)) < 0.5
         drawn = rng.choice(OFFSETS, (len(anew), scenario.n_groups))
@@ -137,7 +153,7 @@ def visit(
         action = policy.act(observation) + offset * highest
         np.clip(action, policy.action_kind.low, highest, out=action)
         observation = sites.step(action).observation
-        if step >= SETTLE_STEPS and (step - SETTLE_STEPS) % APART_STEPS == APART_STEPS - 1:
+        if step >= settle_steps and (step - settle_steps) % APART_STEPS == APART_STEPS - 1:
             found.append(
                 VisitedStates(
                     FleetState._make(array.copy() for array in sites.state),
@@ -168,6 +184,7 @@ def compare_actions(
     n_states: int,
     horizon_steps: int,
     rng: np.random.Generator,
+    astray: bool = True,
 ) -> Comparison:
     """Return what `actions` of a random group are worth in states that `policy` visits.
 
@@ -176,25 +193,31 @@ def compare_actions(
     rows
         Settlement periods [first, last) in which states are visited and played on.
     actions
-        (K,) ascending.
+        (K,) ascending. Where actions are continuous the policy's own is compared with them.
     horizon_steps
         Intervals that are played, at most: plays of a state end when they have become the same.
+    astray
+        As of `visit`.
     """
     ahead = -(-horizon_steps // scenario.steps_per_row) + 1
-    visited = visit(scenario, (rows[0], rows[1] - ahead), policy, n_states, rng)
+    visited = visit(scenario, (rows[0], rows[1] - ahead), policy, n_states, rng, astray=astray)
     n = len(visited.observation)
     group = rng.integers(0, scenario.n_groups, n)
-    earned = np.empty((n, len(actions)))
+    tried = np.broadcast_to(actions, (n, len(actions)))
+    if policy.action_kind is not ActionKind.LEVELS:
+        own = policy.act(visited.observation)[np.arange(n), group]
+        tried = np.sort(np.concatenate([tried, own[:, None]], axis=1), axis=1)
+    earned = np.empty(tried.shape)
     for first in range(0, n, CHUNK):
         part = np.arange(first, min(first + CHUNK, n))
         earned[part] = _play_on(
-            scenario, policy, visited, part, group[part], actions, horizon_steps
+            scenario, policy, visited, part, group[part], tried[part], horizon_steps
         )
     gain = earned - earned.mean(axis=1, keepdims=True)
     return Comparison(
         observation=visited.observation,
         group=group,
-        actions=actions,
+        actions=tried,
         gain=gain.astype(np.float32),
     )
 
@@ -208,8 +231,8 @@ def _play_on(
     actions: Floats,
     horizon_steps: int,
 ) -> Floats:
-    """Return what each action earns in the states `which`, (n, K) [currency]."""
-    n, k = len(which), len(actions)
+    """Return what each action, (n, K), earns in the states `which`, (n, K) [currency]."""
+    n, k = actions.shape
     sites, action = branches(scenario, policy, visited, which, group, actions)
     output = sites.step(action)
     earned = output.reward.copy()

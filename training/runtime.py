@@ -2,12 +2,14 @@
 
 from gridhash.agents.level_policy import LevelPolicy
 from gridhash.agents.numpy_policy import MlpPolicy, OutputKind
+from gridhash.agents.policy import Policy
+from gridhash.agents.relative_policy import RelativePolicy
 from gridhash.config import SiteConfig
 from gridhash.envs.action import ActionKind
 from gridhash.training.network import NORMALISED_CLIP, Weights
 
 POLICY_NAME = "learned"
-LearnedPolicy = MlpPolicy | LevelPolicy
+LearnedPolicy = MlpPolicy | LevelPolicy | RelativePolicy
 
 
 def runtime_policy(
@@ -19,6 +21,11 @@ def runtime_policy(
     return MlpPolicy(
         weights, name=POLICY_NAME, action_kind=kind, clip=NORMALISED_CLIP, output=output
     )
+
+
+def relative_policy(weights: Weights, rule: Policy) -> RelativePolicy:
+    """Return an actor that moves a rule as the NumPy policy that runs on site."""
+    return RelativePolicy(rule, weights, name=POLICY_NAME, clip=NORMALISED_CLIP)
 
 
 def level_policy(weights: Weights, site: SiteConfig) -> LevelPolicy:

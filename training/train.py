@@ -33,6 +33,8 @@ from gridhash.training.contenders import CURVE_NAME
 from gridhash.training.learner import Learner
 from gridhash.training.opened import Named, open_for_training
 from gridhash.training.play import play
+from gridhash.training.progress import shown
+from gridhash.training.promotion import best_rule
 from gridhash.training.release import Release, release
 from gridhash.training.runtime import POLICY_NAME, LearnedPolicy
 from gridhash.training.spans import Rows, Spans, ending_before
@@ -137,7 +139,18 @@ def train_on(
         policy.name: play(scenario, policy, spans.validate).profit
         for policy in (LevelRule(scenario.site), DayAheadDP(scenario.site))
     }
-    learner = Learner(scenario, spans, config, folder, variants=variants)
+    start = None
+    if config.begin_at == "best_rule":
+        with shown(console) as tell:
+            start = best_rule(scenario, spans, folder, progress=tell)
+        validation[start.rule.name] = start.profit
+        console.print(
+            f"Begins at {start.rule.name}, the best of {len(start.rules)} tuned rules: validation "
+            f"{start.profit:,.0f} {scenario.site.currency}",
+            highlight=False,
+        )
+    rule = start.rule if start else None
+    learner = Learner(scenario, spans, config, folder, variants=variants, rule=rule)
     with _bar(console) as bar:
         tasks: dict[str, TaskID] = {}
 
@@ -162,8 +175,12 @@ def train_on(
     key_path = folder / KEY_NAME
     key = read_key(key_path) if key_path.exists() else generate_key(key_path)
     scores = {f"validation_profit_{name}": value for name, value in validation.items()}
-    scores[f"validation_profit_{POLICY_NAME}"] = learner.state.best_validation
-    kept = _standing(learner.state.best_validation, validation, scenario.site.currency)
+    scores[f"validation_profit_{POLICY_NAME}"] = learner.kept_validation
+    if not learner.improved:
+        console.print(
+            "Nothing gained more than a standard error on the validation span: the start is kept"
+        )
+    kept = _standing(learner.kept_validation, validation, scenario.site.currency)
     console.print(f"Kept the policy of {kept}", highlight=False)
     released = release(
         scenario,
@@ -182,6 +199,7 @@ def train_on(
             torch_version=torch.__version__,
         ),
         console=console,
+        rules=start.rules if start else None,
     )
     console.print(released.words, highlight=False, soft_wrap=True)
     return TrainingResult(

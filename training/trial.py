@@ -15,6 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 from pydantic import JsonValue
 from sqlalchemy.exc import SQLAlchemyError
 
+from gridhash.agents.policy import Policy
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import ConfigError, GridhashError
 from gridhash.training import checkpoint
@@ -44,6 +45,8 @@ class TrialWork:
     """Ends with the validation span: no trial can look at the test."""
     spans: Spans
     base: TrainingConfig
+    rule: Policy | None
+    """Where every trial begins, if `base` says so."""
     variants: tuple[Scenario, ...]
     folder: Path
     """Run folder of the search, where running trials keep their checkpoints."""
@@ -88,9 +91,11 @@ def run_trial(work: TrialWork, job: Job, show: Progress = silent) -> JsonValue:
     try:
         config = with_values(work.base, values)  # type: ignore[arg-type]  # values of JSON
         folder.mkdir(parents=True, exist_ok=True)
-        learner = Learner(work.scenario, work.spans, config, folder, variants=work.variants)
+        learner = Learner(
+            work.scenario, work.spans, config, folder, variants=work.variants, rule=work.rule
+        )
         learner.run(watch, resume=(folder / checkpoint.FILE_NAME).exists())
-        profit = learner.state.best_validation
+        profit = learner.kept_validation
     except optuna.TrialPruned:
         pass
     except (GridhashError, ValueError) as err:

@@ -25,9 +25,11 @@ from gridhash.data.store.files import sole_writer
 from gridhash.errors import ConfigError, DataError, TrainingError
 from gridhash.training.cluster import Job, Workers
 from gridhash.training.config import TrainingConfig, load_training_config
-from gridhash.training.learner import DEFAULT_ROUNDS, future_is_uncertain
+from gridhash.training.improvement import usual_rounds
 from gridhash.training.opened import Named, Opened, open_for_training
 from gridhash.training.play import play
+from gridhash.training.progress import shown
+from gridhash.training.promotion import best_rule
 from gridhash.training.search_space import SearchSpace, load_space
 from gridhash.training.trial import JOURNAL, PrunerName, TrialWork, open_storage, run_trial
 from gridhash.training.tune_screen import Screen, best_table, parameter_table, write_best
@@ -121,10 +123,15 @@ class _Search:
             load_if_exists=True,
         )
         self._require_same(opened, base)
+        rule = None
+        if base.begin_at == "best_rule":
+            with shown(console) as tell:
+                rule = best_rule(self.scenario, opened.spans, options.folder, progress=tell).rule
         self.work = TrialWork(
             scenario=self.scenario,
             spans=opened.spans,
             base=base,
+            rule=rule,
             variants=tuple(opened.variants(base.improvement.n_variants, base.seed))
             if base.improvement.n_rounds != 0 and opened.config is not None
             else (),
@@ -297,7 +304,7 @@ def _with_rounds(base: TrainingConfig, opened: Opened) -> TrainingConfig:
     """Return the settings with the number of rounds that training would choose."""
     if base.improvement.n_rounds is not None:
         return base
-    n_rounds = DEFAULT_ROUNDS if future_is_uncertain(opened.scenario.site) else 0
+    n_rounds = usual_rounds(opened.scenario.site)
     improvement = base.improvement.model_copy(update={"n_rounds": n_rounds})
     return base.model_copy(update={"improvement": improvement})
 

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from gymnasium.spaces import Box
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
+from gridhash.agents.policy import Policy
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.kernel import RECORD
@@ -37,6 +39,8 @@ class SiteVecEnv(VecEnv):
 
     With `flat_levels` an action is one number for all groups (rules of kind ``LEVELS``). For
     sb3-contrib's `MaskablePPO`, ``action_masks`` tells what is worth saying.
+
+    With `added_to` an action, of -1 to 1 per group, is added to what that policy says.
     """
 
     ledger_names = LEDGER_NAMES
@@ -51,6 +55,7 @@ class SiteVecEnv(VecEnv):
         seed: int,
         flat_levels: bool = False,
         spread_ends: bool = True,
+        added_to: Policy | None = None,
     ) -> None:
         self.render_mode = None
         self.sites = BatchedSite(scenario, n_envs, rules)
@@ -58,7 +63,11 @@ class SiteVecEnv(VecEnv):
         self._view = ActionView(
             scenario, _form(rules.action_kind, flat_levels), day_decisions=rules.day_decisions
         )
-        super().__init__(n_envs, observation_space(scenario), self._view.space)
+        self._added_to = added_to
+        space = self._view.space
+        if added_to is not None:
+            space = Box(-1.0, 1.0, (scenario.n_groups,), dtype=np.float32)
+        super().__init__(n_envs, observation_space(scenario), space)
         self.scenario = scenario
         self.rng = np.random.default_rng(seed)
         self._action: npt.NDArray[np.floating] = np.zeros((n_envs, self.sites.n_actions))
@@ -95,7 +104,12 @@ class SiteVecEnv(VecEnv):
         if self._spread_ends:
             steps = self.sites.episode_steps
             self.sites.steps_left[:] = self.rng.integers(1, steps + 1, self.num_envs)
-        return self.sites.observe()
+        self.look_again()
+        return self._seen.copy()
+
+    def look_again(self) -> None:
+        """Observe sites whose state was set from outside."""
+        self._seen = self.sites.observe()
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
         """Keep the actions for `step_wait`."""
@@ -103,7 +117,10 @@ class SiteVecEnv(VecEnv):
 
     def step_wait(self) -> VecEnvStepReturn:
         """Advance every site by one dispatch interval."""
-        output = self.sites.step(self._view.numbers(self._action))
+        action = self._action
+        if self._added_to is not None:
+            action = self._added_to.act(self._seen) + action
+        output = self.sites.step(self._view.numbers(action))
         observation = output.observation.copy()
         done = self.sites.steps_left <= 0
         infos = self._no_info
@@ -117,6 +134,8 @@ class SiteVecEnv(VecEnv):
                 }
             self.sites.draw_starts(which, self.rng)
             observation[which] = self.sites.observe(which)
+        if self._added_to is not None:
+            self._seen = observation.copy()
         return observation, output.reward.astype(np.float32), done, infos
 
     def close(self) -> None:

@@ -28,7 +28,7 @@ from gridhash.training.runtime import runtime_policy
     gain=st.lists(st.floats(-50.0, 50.0), min_size=9, max_size=9),
 )
 def test_between_two_actions_worth_is_linear(own: float, gain: list[float]) -> None:
-    actions = torch.tensor(SHADOW_PRICES)
+    actions = torch.tensor([SHADOW_PRICES])
     at = torch.tensor([own], requires_grad=True)
     worth = interpolated(at, actions, torch.tensor([gain]))
     expected = np.interp(own, SHADOW_PRICES, gain)

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from gridhash.agents.rules import LevelRule
+from gridhash.agents.rules import AlwaysOff, LevelRule
 from gridhash.config import load_site
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
@@ -95,6 +95,9 @@ def test_stopping_loses_what_running_at_half_the_break_even_earns(four_weeks: Sc
         rng=np.random.default_rng(1),
     )
     np.testing.assert_allclose(found.gain.sum(axis=1), 0.0, atol=1e-3)
+    # The policy's own action, zero, is compared as well.
+    assert found.gain.shape[1] == len(ACTIONS) + 1
+    assert (found.actions == 0.0).any(axis=1).all()
     # Below the price nothing changes; a whole break-even above it stops what may be stopped.
     np.testing.assert_array_equal(found.gain[:, 0], found.gain[:, 2])
     assert (found.gain[:, -1] <= found.gain[:, 0]).all()
@@ -117,6 +120,17 @@ def test_the_same_seed_compares_the_same(four_weeks: Scenario) -> None:
     np.testing.assert_array_equal(first.gain, second.gain)
     np.testing.assert_array_equal(first.group, second.group)
     np.testing.assert_array_equal(first.observation, second.observation)
+
+
+def test_states_at_home_are_those_of_the_policy_alone(four_weeks: Scenario) -> None:
+    policy = AlwaysOff(four_weeks.site)
+    rows = (24, 28 * 24)
+    home, abroad = (
+        visit(four_weeks, rows, policy, 200, np.random.default_rng(3), astray=astray)
+        for astray in (False, True)
+    )
+    assert home.state.up.sum() == 0.0
+    assert abroad.state.up.sum() > 0.0
 
 
 def test_power_is_compared_as_well_as_shadow_prices() -> None:
