@@ -3,7 +3,6 @@
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from gridhash.agents.policy import Policy
 from gridhash.agents.rule_registry import parameters_of
 from gridhash.envs.action import ActionKind
 from gridhash.envs.observation import table_hash
-from gridhash.envs.parameters import Floats
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import TrainingError
 from gridhash.training import checkpoint
@@ -21,9 +19,9 @@ from gridhash.training.config import TrainingConfig
 from gridhash.training.gains import gains
 from gridhash.training.imitation import MIN_START_HOURS, clone, draw_decisions
 from gridhash.training.improvement import candidate_actions, improve, usual_rounds
+from gridhash.training.learner_state import LearnerState
 from gridhash.training.level_improvement import improve_levels
 from gridhash.training.network import (
-    Weights,
     actor_weights,
     load_actor,
     normalisation,
@@ -48,28 +46,6 @@ log = logging.getLogger(__name__)
 KL_SAMPLE = 4096
 ROUNDS = ("oracle", "planner", "improve")
 """Phases that fit the actor to comparisons."""
-
-
-@dataclass(kw_only=True)
-class LearnerState:
-    """Where a run stands."""
-
-    round: int = 0
-    """Rounds of improvement done."""
-    iteration: int = 0
-    """PPO iterations done."""
-    best_validation: float = -np.inf
-    best_weights: Weights = field(default_factory=dict)
-    best_days: Floats = field(default_factory=lambda: np.zeros(0))
-    """Profit of each day of the validation span [currency]."""
-    start_weights: Weights = field(default_factory=dict)
-    """What imitation left, before it was improved."""
-    start_days: Floats = field(default_factory=lambda: np.zeros(0))
-    clone_weights: Weights = field(default_factory=dict)
-    """What PPO starts from and must stay near: the best after imitation and improvement."""
-    comparisons: list[Comparison] = field(default_factory=list)
-    records: list[TrainingRecord] = field(default_factory=list)
-    finished: bool = False
 
 
 class Learner:
@@ -164,7 +140,7 @@ class Learner:
         if not state.best_weights:
             for record in self._clone(progress):
                 self._log(record)
-            self._validate("clone", progress)
+            self._validate("clone" if self.rule is None else "begin", progress)
             self._save()
         while state.round < self.n_rounds:
             self._improve(progress)
@@ -339,8 +315,11 @@ class Learner:
         n_critic = min(settings.n_critic_iterations, settings.n_iterations)
         if phase in ROUNDS:
             return self.state.round, self.n_rounds
+        if phase == "begin":
+            return 1, 1
         if phase == "clone":
-            return self.config.imitation.n_epochs, self.config.imitation.n_epochs
+            n_epochs = self.config.imitation.n_epochs or 1
+            return n_epochs, n_epochs
         if phase == "critic":
             return done, n_critic
         return done - n_critic, settings.n_iterations - n_critic

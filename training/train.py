@@ -23,6 +23,7 @@ from rich.progress import Progress as Bar
 
 from gridhash.agents.bundle_manifest import DataSpan, Provenance
 from gridhash.agents.day_ahead_dp import DayAheadDP
+from gridhash.agents.policy import Policy
 from gridhash.agents.rules import LevelRule
 from gridhash.agents.signing import generate_key, read_key
 from gridhash.envs.scenario import Scenario
@@ -42,6 +43,7 @@ from gridhash.training.spans import Rows, Spans, ending_before
 KEY_NAME = "signing-key.pem"
 PHASES = {
     "clone": "clone the plan",
+    "begin": "begin at the rule",
     "oracle": "learn from hindsight",
     "ask": "ask the planner",
     "planner": "learn from the planner",
@@ -159,7 +161,7 @@ def train_on(
                 tasks[phase] = bar.add_task(PHASES[phase], total=total, note="")
             bar.update(tasks[phase], completed=done, total=total)
             if profit is not None:
-                note = _standing(profit, validation, scenario.site.currency)
+                note = _standing(profit, validation, rule, scenario.site.currency)
                 bar.update(tasks[phase], note=note)
 
         try:
@@ -180,7 +182,7 @@ def train_on(
         console.print(
             "Nothing gained more than a standard error on the validation span: the start is kept"
         )
-    kept = _standing(learner.kept_validation, validation, scenario.site.currency)
+    kept = _standing(learner.kept_validation, validation, rule, scenario.site.currency)
     console.print(f"Kept the policy of {kept}", highlight=False)
     released = release(
         scenario,
@@ -225,10 +227,17 @@ def _bar(console: Console) -> Bar:
     )
 
 
-def _standing(profit: float, validation: dict[str, float], currency: str) -> str:
-    """Return where the policy stands between rule and planner on the validation span."""
-    rule, planner = validation["level_rule"], validation["day_ahead_dp"]
+def _standing(
+    profit: float, validation: dict[str, float], start: Policy | None, currency: str
+) -> str:
+    """Return where the policy stands on the validation span.
+
+    Beside the rule where it began, else between the level rule and the day-ahead plan.
+    """
     text = f"validation {profit:,.0f} {currency}"
+    if start is not None:
+        return f"{text}, {profit - validation[start.name]:+,.0f} beside {start.name}"
+    rule, planner = validation["level_rule"], validation["day_ahead_dp"]
     if planner > rule:
         text += f", {(profit - rule) / (planner - rule):.0%} of the way from rule to DP"
     return text
