@@ -70,6 +70,13 @@ def evaluate(
             "--ablate", help="Group of features that learned policies lack, such as forecast."
         ),
     ] = None,
+    zero_shot: Annotated[
+        bool,
+        typer.Option(
+            "--zero-shot",
+            help="Play bundles where they do not fit too, by an observation mapped to their own.",
+        ),
+    ] = False,
     hashprice: Annotated[
         float | None, typer.Option("--hashprice", help="USD/(PH/s)/day for the whole span.")
     ] = None,
@@ -101,8 +108,8 @@ def evaluate(
     """Play every policy over the held-out span, beside the perfect-foresight bound.
 
     Without SCENARIO, --site and --prices that is the embedded sample: Netherlands day-ahead 2018.
-    A bundle also plays where it was not trained, if its observation fits. Ctrl-C leaves what is
-    finished.
+    A bundle also plays where it was not trained, if its observation fits or --zero-shot maps it.
+    Ctrl-C leaves what is finished.
     """
     from gridhash.training.evaluate_command import EvaluateOptions, evaluate_policies
 
@@ -128,6 +135,7 @@ def evaluate(
         policies=tuple(policies) if policies else None,
         sensitivity=sensitivity,
         ablate=tuple(ablate or ()),
+        zero_shot=zero_shot,
         hashprice_usd_per_phs_day=hashprice,
         hashprice_date=None if hashprice_date is None else hashprice_date.date(),
         carbon_g_per_kwh=carbon,

@@ -520,6 +520,7 @@ def test_a_baseline_that_a_site_has_not_is_refused_by_name(run_cli: RunCli, tmp_
     [
         (["--hashprice-date", "2026-09-01"], "give both"),
         (["--ablate", "forecast"], "name one with --bundle"),
+        (["--zero-shot"], "--zero-shot maps observations for learned policies"),
         (["--hashprice", "-3"], "must be above zero"),
         (["a.bundle", "b.bundle"], "a.bundle is a bundle, no scenario: write --bundle before each"),
     ],

@@ -19,8 +19,15 @@ from gridhash.config import SiteConfig
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.named_scenario import Rows
 from gridhash.envs.scenario import Scenario
-from gridhash.errors import BundleError, PolicyError
+from gridhash.errors import BundleError, ConfigError, PolicyError
 from gridhash.training.played import Timing
+from gridhash.training.transfer import (
+    Transfer,
+    TransferredPolicy,
+    load_transferred,
+    own_site,
+    transfer_between,
+)
 from gridhash.units import SECONDS_PER_DAY
 
 Kind = Literal["rule", "planner", "learned"]
@@ -50,6 +57,8 @@ class Contender:
     """Run folder that it came from."""
     build: Callable[[SiteConfig], Policy] | None = None
     """Makes the same policy for another site, its parameters kept; None if it reads no site."""
+    transfer: Transfer | None = None
+    """How it plays at a site that it does not fit; None where it fits."""
 
     @property
     def run_name(self) -> str:
@@ -140,8 +149,11 @@ def learned_contenders(
     keys: Sequence[PublicKey],
     *,
     sites: Sequence[SiteConfig] = (),
+    zero_shot: bool = False,
 ) -> tuple[list[Contender], dict[str, str]]:
     """Return the policies of bundles that fit a scenario, and by path why the others do not.
+
+    With `zero_shot` those too whose observation can be mapped (`gridhash.training.transfer`).
 
     Bundles whose names differ only by their seed are the seeds of one policy. A policy that was
     trained on other data or for another site plays zero-shot and says so; so does one that has
@@ -155,36 +167,59 @@ def learned_contenders(
     """
     loaded, refused = [], {}
     for path in bundles:
-        misfits = describe_bundle(path, trusted_keys=keys, site=scenario.site).misfits
-        if misfits:
+        if misfits := _misfits(path, scenario.site, zero_shot):
             refused[str(path)] = "; ".join(misfits)
             continue
-        bundle = load_bundle(path, site=scenario.site, trusted_keys=keys)
-        loaded.append((path, bundle.policy, bundle.manifest))
-    apart = any(_several_fit(bundles, site) for site in sites or [scenario.site])
+        told = describe_bundle(path, site=scenario.site)
+        build = _loader(path, keys, mapped=bool(told.misfits))
+        loaded.append((path, build, told.manifest))
+    apart = any(_several_fit(bundles, site, zero_shot) for site in sites or [scenario.site])
     found = []
-    for path, policy, manifest in loaded:
-        base = _base(manifest.name)
+    for path, build, manifest in loaded:
+        base, policy = _base(manifest.name), build(scenario.site)
+        transfer = policy.transfer if isinstance(policy, TransferredPolicy) else None
+        notes = [provenance_note(manifest, scenario, rows)]
+        if transfer is not None:
+            notes.append(transfer.note(scenario.site.currency))
         found.append(
             Contender(
                 name=f"{LEARNED}_{base}" if apart else LEARNED,
                 policy=policy,
                 kind="learned",
                 seed=_seed(manifest),
-                note=provenance_note(manifest, scenario, rows),
+                note="; ".join(filter(None, notes)),
                 folder=path.parent,
-                build=_loader(path, keys),
+                build=build,
+                transfer=transfer,
             )
         )
     return found, refused
 
 
-def _several_fit(bundles: Sequence[Path], site: SiteConfig) -> bool:
-    told = [describe_bundle(path, site=site) for path in bundles]
-    return len({_base(one.manifest.name) for one in told if not one.misfits}) > 1
+def _misfits(path: Path, site: SiteConfig, zero_shot: bool) -> tuple[str, ...]:
+    """Return why a bundle cannot play at a site, by way of a mapping too if `zero_shot`."""
+    told = describe_bundle(path, site=site)
+    if not (told.misfits and zero_shot):
+        return told.misfits
+    try:
+        transfer_between(own_site(told.manifest), site, told.manifest.action.action_kind)
+    except (ConfigError, PolicyError) as err:
+        return (str(err),)
+    return ()
 
 
-def require_a_place(path: Path, sites: Sequence[SiteConfig], keys: Sequence[PublicKey]) -> None:
+def _several_fit(bundles: Sequence[Path], site: SiteConfig, zero_shot: bool) -> bool:
+    fit = [path for path in bundles if not _misfits(path, site, zero_shot)]
+    return len({_base(describe_bundle(path).manifest.name) for path in fit}) > 1
+
+
+def require_a_place(
+    path: Path,
+    sites: Sequence[SiteConfig],
+    keys: Sequence[PublicKey],
+    *,
+    zero_shot: bool = False,
+) -> None:
     """Check that a bundle is intact and trusted and fits one of the sites, before any is played.
 
     Raises
@@ -195,15 +230,20 @@ def require_a_place(path: Path, sites: Sequence[SiteConfig], keys: Sequence[Publ
     signer = describe_bundle(path, trusted_keys=keys).signer
     if signer not in keys:
         raise BundleError(f"{path}: {distrust(signer, keys)}")
-    found = {site.name: describe_bundle(path, site=site).misfits for site in sites}
+    found = {site.name: _misfits(path, site, zero_shot) for site in sites}
     if all(found.values()):
         why = "; ".join(
             f"does not fit site {name}: {'; '.join(misfits)}" for name, misfits in found.items()
         )
-        raise BundleError(f"{path} {why}. Train or export the policy for this site")
+        remedy = "" if zero_shot else ", or evaluate it by a mapped observation with --zero-shot"
+        raise BundleError(f"{path} {why}. Train or export the policy for this site{remedy}")
 
 
-def _loader(path: Path, keys: Sequence[PublicKey]) -> Callable[[SiteConfig], Policy]:
+def _loader(
+    path: Path, keys: Sequence[PublicKey], *, mapped: bool
+) -> Callable[[SiteConfig], Policy]:
+    if mapped:
+        return lambda site: load_transferred(path, site=site, trusted_keys=keys)
     return lambda site: load_bundle(path, site=site, trusted_keys=keys).policy
 
 

@@ -29,6 +29,7 @@ from gridhash.training.sensitivity import Variant
 from gridhash.training.settled_days import settled_daily_profit
 from gridhash.training.spans import Rows
 from gridhash.training.statistics import Difference, Interval, difference, gap_closed
+from gridhash.training.transfer import Transfer
 
 __all__ = ["ALWAYS_ON", "PLANNER", "RULE", "Evaluation", "PolicyScore", "evaluate"]
 
@@ -105,6 +106,8 @@ class Evaluation:
     """Groups of features that learned policies played without."""
     not_played: Mapping[str, str] = field(default_factory=dict)
     """Policies that were asked for but cannot play here, and why."""
+    transfers: Mapping[str, Transfer] = field(default_factory=dict)
+    """By play: how learned policies are made to read a site that they do not fit."""
     sensitivity: tuple[Variant, ...] = ()
     stopped: bool = False
     """Whether the evaluation was interrupted before all had played."""

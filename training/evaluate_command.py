@@ -75,6 +75,8 @@ class EvaluateOptions:
     hashprice_usd_per_phs_day: float | None = None
     hashprice_date: date | None = None
     carbon_g_per_kwh: float | None = None
+    zero_shot: bool = False
+    """Play bundles by a mapped observation where they do not fit."""
     steps: bool = True
     ray: str | None = None
     """Address of a Ray cluster to play on; it changes no figure but decision times."""
@@ -88,6 +90,7 @@ class EvaluateOptions:
             "validate_from": self.validate_from,
             "test_from": self.test_from,
             "ablate": list(self.ablate),
+            "zero_shot": self.zero_shot,
             "sensitivity": self.sensitivity,
             "hashprice_usd_per_phs_day": self.hashprice_usd_per_phs_day,
             "carbon_g_per_kwh": self.carbon_g_per_kwh,
@@ -117,7 +120,7 @@ def evaluate_policies(
     ]
     sites = [one.scenario.site for one in opened]
     for path in options.bundles:
-        require_a_place(path, sites, keys)
+        require_a_place(path, sites, keys, zero_shot=options.zero_shot)
     n_parts = sum(len(one.spans.test_parts) for one in opened)
     entries: list[ScenarioEntry] = []
     try:
@@ -164,6 +167,8 @@ def _check(options: EvaluateOptions) -> list[PublicKey]:
         raise ConfigError("--hashprice-date says when --hashprice was quoted: give both")
     if options.ablate and not options.bundles:
         raise ConfigError("--ablate takes features from learned policies: name one with --bundle")
+    if options.zero_shot and not options.bundles:
+        raise ConfigError("--zero-shot maps observations for learned policies: name one, --bundle")
     if options.bundles and not options.keys:
         raise ConfigError("--bundle needs --key: the .pub file of the key that signed it")
     return [read_public_key(key) for key in options.keys]
@@ -185,8 +190,14 @@ def _evaluate_parts(
     parts = opened.spans.test_parts
     with shown(console) as show:
         learned, refused = learned_contenders(
-            options.bundles, scenario, opened.spans.test, keys, sites=sites
+            options.bundles,
+            scenario,
+            opened.spans.test,
+            keys,
+            sites=sites,
+            zero_shot=options.zero_shot,
         )
+        transfers = {c.run_name: c.transfer for c in learned if c.transfer is not None}
         if options.ablate:
             learned = [without(one, options.ablate, scenario.site) for one in learned]
         contenders = [
@@ -226,7 +237,9 @@ def _evaluate_parts(
                 on_played=partial(_keep_steps, folder) if options.steps else None,
                 keep_all=False,
             )
-            evaluation = replace(evaluation, ablated=options.ablate, not_played=refused)
+            evaluation = replace(
+                evaluation, ablated=options.ablate, not_played=refused, transfers=transfers
+            )
             if options.sensitivity and not evaluation.stopped:
                 evaluation = _with_sensitivity(evaluation, contenders, show)
         write_report(

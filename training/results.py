@@ -113,6 +113,25 @@ class VariantEntry(Entry):
     policies: list[VariantPolicyEntry]
 
 
+class TransferEntry(Entry):
+    """How a policy played at a site that it does not fit: its observation made from that site's."""
+
+    made_for: str = Field(description="the site that it was made for")
+    currency: str = Field(description="that it reads amounts in")
+    currency_per_currency: float = Field(
+        description="of its own per one of the scenario's, fixed: the ratio of both site files"
+    )
+    groups: dict[str, str] = Field(description="whose action each group gets")
+    settlement_period_s: tuple[int, int] = Field(description="its own and the site's")
+    horizon_h: tuple[int, int] = Field(description="its own and the site's")
+    dispatch_interval_s: tuple[int, int] = Field(description="its own and the site's")
+    converted: list[str] = Field(description="features that are amounts")
+    filled: dict[str, float | str] = Field(
+        description="features that the site lacks: a number, or the feature that stands for them"
+    )
+    unread: list[str] = Field(description="features of the site that it does not know")
+
+
 class ScenarioEntry(Entry):
     """All policies on the held-out span of one scenario."""
 
@@ -135,6 +154,9 @@ class ScenarioEntry(Entry):
     best_rule: str
     policies: list[PolicyEntry]
     not_played: dict[str, str] = Field(description="policies that could not play, and why")
+    transfers: dict[str, TransferEntry] = Field(
+        default={}, description="plays by a mapped observation (--zero-shot), and how"
+    )
     sensitivity: list[VariantEntry]
 
 
@@ -225,6 +247,10 @@ def scenario_entry(evaluation: Evaluation) -> ScenarioEntry:
         best_rule=evaluation.best_rule,
         policies=[policy_entry(score) for score in evaluation.scores],
         not_played=dict(evaluation.not_played),
+        transfers={
+            run: TransferEntry.model_validate(asdict(transfer))
+            for run, transfer in evaluation.transfers.items()
+        },
         sensitivity=[
             VariantEntry(
                 name=variant.name,
