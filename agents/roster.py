@@ -17,6 +17,7 @@ from gridhash.agents.rules import (
     ShadowHysteresis,
     ShadowLookAhead,
 )
+from gridhash.agents.rules_base_point import BasePointTracker
 from gridhash.agents.rules_operator import CombinedRule, DemandResponseOnly, StaticSchedule
 from gridhash.agents.rules_programs import (
     BasePointFollower,
@@ -52,6 +53,7 @@ POLICIES: Mapping[str, Callable[[SiteConfig], Policy]] = {
     CallResponder.name: CallResponder,
     DemandResponseOnly.name: DemandResponseOnly,
     BasePointFollower.name: BasePointFollower,
+    BasePointTracker.name: BasePointTracker,
     CombinedRule.name: CombinedRule,
 }
 """Name to policy with its default parameters, in the order of tables and of tuning."""
@@ -78,7 +80,9 @@ def policy_names(site: SiteConfig) -> list[str]:
         PeakShaver.name: bool(tariff.coincident_peaks) or tariff.demand_charge is not None,
         CallResponder.name: reduces,
         DemandResponseOnly.name: reduces or programs.pause_orders is not None,
-        BasePointFollower.name: programs.base_point is not None,
+        **dict.fromkeys(
+            (BasePointFollower.name, BasePointTracker.name), programs.base_point is not None
+        ),
     }
     has_any = tariff != type(tariff)() or programs != type(programs)()
     has |= dict.fromkeys((TimeOfUse.name, SurplusFollower.name), has_any)

@@ -14,6 +14,7 @@ from gridhash.agents.rules import (
     ShadowHysteresis,
     ShadowLookAhead,
 )
+from gridhash.agents.rules_base_point import BasePointTracker
 from gridhash.agents.rules_operator import (
     ALL_HOURS,
     SCHEDULES,
@@ -85,6 +86,9 @@ RULES: Mapping[str, RuleMaker] = {
     CallResponder.name: RuleMaker(CallResponder, CALLS),
     DemandResponseOnly.name: RuleMaker(DemandResponseOnly, CALLS),
     BasePointFollower.name: RuleMaker(BasePointFollower, {"edge": Range(-1.0, 1.0, 0.0)}),
+    BasePointTracker.name: RuleMaker(
+        BasePointTracker, {"lean": Range(0.0, 0.6, 0.5), "raise_first": Range(0.0, 1.0, 0.0)}
+    ),
     CombinedRule.name: RuleMaker(
         CombinedRule,
         {

@@ -44,6 +44,7 @@ POLICY_WORDS = {
     "peak_shaver": "tuned peak shaver",
     "call_responder": "tuned call responder",
     "base_point_follower": "tuned base-point follower",
+    "base_point_tracker": "tuned base-point tracker",
 }
 KNOWN_WORDS = {
     "published": "published the day before",
