@@ -1,6 +1,5 @@
 """Constants and conversions; every unit is in a name."""
 
-SECONDS_PER_MINUTE = 60.0
 SECONDS_PER_HOUR = 3600.0
 HOURS_PER_DAY = 24.0
 SECONDS_PER_DAY = 86400.0

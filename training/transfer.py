@@ -33,8 +33,9 @@ from gridhash.envs.observation import horizon_periods, observation_table
 from gridhash.envs.parameters import Floats, Floats32, Ints
 from gridhash.envs.program_observation import EVENT_HORIZON_H
 from gridhash.errors import PolicyError
-from gridhash.units import SECONDS_PER_DAY, SECONDS_PER_MINUTE
+from gridhash.units import SECONDS_PER_DAY
 
+SECONDS_PER_MINUTE = 60.0
 PRICE = "price_ratio_{:03d}"
 PRESENT_PRICE = PRICE.format(0)
 NOTHING: dict[str, float | str] = {
