@@ -125,7 +125,8 @@ class TransferEntry(Entry):
     settlement_period_s: tuple[int, int] = Field(description="its own and the site's")
     horizon_h: tuple[int, int] = Field(description="its own and the site's")
     dispatch_interval_s: tuple[int, int] = Field(description="its own and the site's")
-    converted: list[str] = Field(description="features that are amounts")
+    other_levels: list[str] = Field(description="groups with other work levels than it learned")
+    converted: list[str] = Field(description="features that are amounts in another currency")
     filled: dict[str, float | str] = Field(
         description="features that the site lacks: a number, or the feature that stands for them"
     )

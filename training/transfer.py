@@ -75,6 +75,8 @@ class Transfer:
     """How far ahead it looks, and how far the site does."""
     dispatch_interval_s: tuple[int, int]
     """How often it decided where it learned, and how often it is asked here."""
+    other_levels: tuple[str, ...]
+    """Groups whose work levels are not those with which it learned."""
     converted: tuple[str, ...]
     """Features that are amounts in another currency here."""
     filled: dict[str, float | str]
@@ -94,6 +96,9 @@ class Transfer:
             f"prices of {site_s} s read as {own_s} s" if own_s != site_s else "",
             f"sees {site_h:g} h ahead, a day earlier up to {own_h:g} h" if site_h < own_h else "",
             f"decides every {step} s, not {own_step} s" if step != own_step else "",
+            f"other work levels than it learned with: {_named(self.other_levels)}"
+            if self.other_levels
+            else "",
             f"groups by order: {', '.join(f'{a} as {b}' for a, b in self.groups.items())}"
             if any(a != b for a, b in self.groups.items())
             else "",
@@ -140,6 +145,9 @@ def transfer_between(source: SiteConfig, target: SiteConfig, kind: ActionKind) -
         ),
         horizon_h=(source.market.horizon_h, target.market.horizon_h),
         dispatch_interval_s=(source.dispatch_interval_s, target.dispatch_interval_s),
+        other_levels=tuple(
+            group.name for group, own in pairs if source.levels_of(own) != target.levels_of(group)
+        ),
         converted=tuple(columns.converted),
         filled=columns.filled,
         unread=tuple(columns.unread),

@@ -222,7 +222,9 @@ def test_other_work_levels_are_refused_to_a_policy_that_chooses_them() -> None:
 
     with pytest.raises(PolicyError, match=r"work levels \(0.5, .*loop_a; group loop_a of japan_pi"):
         TransferredPolicy(Echo(4, ActionKind.LEVELS), source=levels, target=JAPAN)
-    assert _between(levels, JAPAN).transfer.made_for == "europe_sample"
+    found = _between(levels, JAPAN).transfer
+    assert found.other_levels == tuple(group.name for group in JAPAN.groups)
+    assert "other work levels than it learned with: loop_a, loop_b" in found.note("JPY")
 
 
 def test_prices_that_cannot_be_mapped_by_time_are_refused() -> None:
