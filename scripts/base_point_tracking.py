@@ -51,6 +51,7 @@ WORDS = {
     BasePointFollower.name: "tuned base-point follower",
     BasePointTracker.name: "tuned base-point tracker",
     "half": "constant setpoint, half of full power",
+    "full": "constant setpoint, full power (what is asked most often)",
     "constant": "constant setpoint that earns most",
 }
 NAMES = {True: "Base points within reach", False: "Base points as the scenario draws them"}
@@ -96,6 +97,7 @@ def tuned_rules(scenario: Scenario) -> list[Policy]:
     return [
         *rules,
         Constant(scenario.site, name="half"),
+        Constant(scenario.site, load_frac=1.0, name="full"),
         tune(scenario, rows, Constant, space, budget=BUDGET),
     ]
 
