@@ -58,7 +58,6 @@ KNOWN_WORDS = {
     "lagged": "known after its period",
 }
 
-
 HOW_TO = """\
 `gridhash scenarios JapanPilot --picture day.png` draws a day of one: prices, power, temperatures,
 events and money under the rule that earns most.

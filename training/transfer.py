@@ -5,12 +5,9 @@ so it is in serving. What it would do nevertheless is asked here alone: every fe
 site's observation is made from the observation of the site that it plays at, and its action is
 handed on group by group.
 
-What is kept as it is: features of the same name, unit and meaning, among them all ratios to
-break-even, which know no currency. Amounts are converted at one fixed rate. Prices are read by
-time: half an hour at hourly prices sees the price of its hour, an hour at quarter-hours the mean of
-those of its quarters that are left; beyond what the site looks ahead stands the same time a day
-earlier, as the environment itself fills unpublished prices. The calendar stays that of the period
-in which the site that is played settles.
+Features of the same name, unit and meaning are kept, among them all ratios to break-even. Amounts
+are converted at one fixed rate. Prices are read by time, those beyond what the site looks ahead a
+day earlier, as the environment fills them. The calendar stays that of the site that is played.
 """
 
 import re

@@ -65,7 +65,7 @@ def test_a_file_names_all_that_is_searched(tmp_path: Path) -> None:
     [
         (
             "learning_rat = [1, 2]",
-            "learning_rat is no training setting; there are seed, action, algorithm, hidden",
+            "learning_rat is no training setting; there are seed, action, algorithm, begin_at",
         ),
         ("[ppo]\nlearning_rat = [1]", "ppo.learning_rat is no training setting; there are n_iter"),
         ("ppo = [1, 2]", "ppo is a table of settings"),
