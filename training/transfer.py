@@ -47,9 +47,7 @@ NOTHING: dict[str, float | str] = {
     r"carbon_cost_ratio|held_price_ratio|held_frac|deployed_frac": 0.0,
     r"price_(mean|high)_[\d.]+h": PRESENT_PRICE,
 }
-"""By a pattern of features, what stands for them at a site without their block: a number, or the
-feature that does. A demand charge that is not there is a peak already paid, an absent quota one
-that is whole. What has no entry, such as a base point or a nominated plan, has no such value."""
+"""By a pattern of features, what stands for those whose block is absent: a number or a feature."""
 N_NAMED = 6
 """How many of many features a note names."""
 
