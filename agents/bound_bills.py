@@ -11,7 +11,7 @@ earn under other shares, which bounds the window's optimum from below; the share
 lower bounds sum to the least are tried next. The certificate is of the shares tried, so nothing of
 the search has to be trusted.
 
-The bills of months after the span are those that `gridhash.training.liability` charges a play: what
+The bills of months after the span are those that `gridhash.agents.liability` charges a play: what
 its peaks leave to be paid later. They are bills for the excess over what peaks before the span
 leave to them.
 """

@@ -15,6 +15,7 @@ from scipy.stats import qmc
 
 from gridhash.agents.calendar_features import calendar_of_rows
 from gridhash.agents.day_ahead_dp import settled_price_ratio
+from gridhash.agents.liability import peaks_of, remaining_liability
 from gridhash.agents.policy import Policy
 from gridhash.agents.rule_registry import Space
 from gridhash.agents.rules_operator import SCHEDULES, StaticSchedule, schedule_hours
@@ -136,7 +137,11 @@ def profits_of(
 
 
 def play_profits(scenario: Scenario, rows: tuple[int, int], policy: Policy, n: int) -> Floats:
-    """Return what a policy earns over rows [first, last) on each of `n` sites, (n,) [currency]."""
+    """Return what a policy earns over rows [first, last) on each of `n` sites, (n,) [currency].
+
+    As evaluation reckons it: from rest and the site file's accounts, less what the play leaves to
+    be paid later (`gridhash.agents.liability`).
+    """
     first, last = rows
     n_steps = (last - first) * scenario.steps_per_row
     sites = BatchedSite(
@@ -145,17 +150,19 @@ def play_profits(scenario: Scenario, rows: tuple[int, int], policy: Policy, n: i
         EpisodeRules(
             episode_days=n_steps * scenario.site.dispatch_interval_s / SECONDS_PER_DAY,
             action_kind=policy.action_kind,
+            relative_reward=False,
             rows=rows,
         ),
     )
     sites.start_at(first)
+    opened = peaks_of(sites)
     profits = np.zeros(n)
     observation = sites.observe()
     for _ in range(n_steps):
         output = sites.step(policy.act(observation))
         profits += output.profit
         observation = output.observation
-    return profits
+    return profits - [remaining_liability(sites, opened, site) for site in range(n)]
 
 
 def tune_schedule(

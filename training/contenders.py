@@ -38,8 +38,6 @@ PLANNER = "day_ahead_dp"
 REFERENCES = (ALWAYS_ON, RULE, PLANNER)
 """Played always: the others are measured against them."""
 LEARNED = "learned"
-CURVE_NAME = "training-curve.csv"
-"""Training curve in a run folder."""
 _SEED = re.compile(r"(.+?)[-_]seed(\d+)")
 
 

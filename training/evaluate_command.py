@@ -18,7 +18,6 @@ from gridhash.errors import ConfigError
 from gridhash.training.ablation import without
 from gridhash.training.cluster import Workers
 from gridhash.training.contenders import (
-    CURVE_NAME,
     Contender,
     baselines,
     contender_of,
@@ -35,7 +34,7 @@ from gridhash.training.hashprice_card import (
 from gridhash.training.opened import Named, Opened, open_for_training
 from gridhash.training.play import PolicyRun
 from gridhash.training.plays import play_all
-from gridhash.training.progress import Show, shown
+from gridhash.training.progress import CURVE_NAME, Show, shown
 from gridhash.training.report import write_report
 from gridhash.training.report_index import write_index
 from gridhash.training.report_text import label

@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from gridhash.agents.liability import peaks_of, remaining_liability
 from gridhash.agents.policy import Policy
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.play_record import PlayRecord
 from gridhash.envs.scenario import Scenario
-from gridhash.training.liability import peaks_of, remaining_liability
 from gridhash.training.spans import Rows
 
 Progress = Callable[[int, int], None]
@@ -28,7 +28,7 @@ class PolicyRun:
     frame: pd.DataFrame
     """One row per dispatch interval, indexed by its start in UTC: market, ledger, power, heat."""
     liability: float = 0.0
-    """What the play leaves to be paid after its end, see `training.liability` [currency]."""
+    """What the play leaves to be paid after its end, see `agents.liability` [currency]."""
 
     @property
     def ledger_profit(self) -> float:

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
+CURVE_NAME = "training-curve.csv"
+"""Training curve in a run folder."""
 Show = Callable[[str, int, int], None]
 """Called with (what is done, steps done, steps in all)."""
 Progress = Callable[[str, int, int, float | None], None]

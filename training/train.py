@@ -30,11 +30,10 @@ from gridhash.envs.scenario import Scenario
 from gridhash.errors import TrainingError
 from gridhash.training import checkpoint
 from gridhash.training.config import TrainingConfig, load_training_config
-from gridhash.training.contenders import CURVE_NAME
 from gridhash.training.learner import Learner
 from gridhash.training.opened import Named, open_for_training
 from gridhash.training.play import play
-from gridhash.training.progress import shown
+from gridhash.training.progress import CURVE_NAME, shown
 from gridhash.training.promotion import best_rule
 from gridhash.training.release import Release, release
 from gridhash.training.runtime import POLICY_NAME, LearnedPolicy

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from gridhash.agents import bound as bound_module
 from gridhash.agents.bound import perfect_foresight_bound
 from gridhash.agents.bound_bills import BilledWindow, Bills, solve_shared
+from gridhash.agents.liability import Peaks, ratchet_debt
 from gridhash.agents.linear_program import LinearProgram
 from gridhash.config import SiteConfig, parse_site
 from gridhash.envs.scenario import Scenario
-from gridhash.training.liability import Peaks, ratchet_debt
 
 PER_KW = 420.0
 MOST_KW = 4500.0

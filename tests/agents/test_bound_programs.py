@@ -10,6 +10,7 @@ import pytest
 
 from gridhash.agents import bound as bound_module
 from gridhash.agents.bound import perfect_foresight_bound
+from gridhash.agents.liability import peaks_of, remaining_liability
 from gridhash.agents.linear_program import LinearProgram
 from gridhash.agents.mpc import RollingPlanner
 from gridhash.agents.policy import Policy
@@ -22,7 +23,6 @@ from gridhash.envs.columns import CAPACITY_WEIGHT, TRANSMISSION_WEIGHT
 from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.envs.state import RUNNING
 from gridhash.time_grid import grid, published_the_day_before
-from gridhash.training.liability import peaks_of, remaining_liability
 
 EditSite = Callable[..., SiteConfig]
 Floats = npt.NDArray[np.float64]

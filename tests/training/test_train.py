@@ -26,8 +26,8 @@ from gridhash.envs.open_scenario import ScenarioRequest
 from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.errors import ConfigError, TrainingError
 from gridhash.training.config import TrainingConfig
-from gridhash.training.contenders import CURVE_NAME
 from gridhash.training.play import play
+from gridhash.training.progress import CURVE_NAME
 from gridhash.training.spans import Spans, ending_before
 
 pytest.importorskip("stable_baselines3")

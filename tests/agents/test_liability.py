@@ -3,12 +3,14 @@
 import pandas as pd
 import pytest
 
+from gridhash.agents.liability import Peaks, peaks_of, ratchet_debt
 from gridhash.agents.rules import AlwaysOff, AlwaysOn, LevelRule
+from gridhash.agents.rules_programs import PeakShaver
+from gridhash.agents.tuning import profits_of
 from gridhash.config_scenario import load_scenario_config
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.named_scenario import open_named_scenario
 from gridhash.envs.scenario import Scenario
-from gridhash.training.liability import Peaks, peaks_of, ratchet_debt
 from gridhash.training.play import play
 from gridhash.training.settled_days import SETTLED_BY_MONTH, settled_daily_profit
 
@@ -83,6 +85,19 @@ def test_an_idle_site_leaves_next_to_nothing_and_a_running_one_its_peak(pilot: S
     assert running.liability == pytest.approx(owed_kw * pilot.programs.demand_charge_per_kw)
     assert idle.liability < 0.05 * running.liability
     assert running.profit == pytest.approx(running.ledger_profit - running.liability)
+
+
+def test_tuning_ranks_by_the_profit_that_evaluation_reports(pilot: Scenario) -> None:
+    rows = (_row(pilot, "2023-04-10"), _row(pilot, "2023-05-20"))
+    candidates = [{"free_frac": 0.5}, {"free_frac": 1.0}]  # keeps to the peak of before, or not
+
+    ranked_by = profits_of(pilot, rows, PeakShaver, candidates)
+
+    runs = [play(pilot, PeakShaver(pilot.site, **one), rows) for one in candidates]
+    assert ranked_by == pytest.approx([run.profit for run in runs], rel=1e-12)
+    assert pilot.programs.ratchet_months == 12
+    assert ranked_by[0] > ranked_by[1]
+    assert runs[0].ledger_profit < runs[1].ledger_profit, "by its ledger alone the other would win"
 
 
 def test_settled_days_add_up_to_the_profit_and_share_each_months_charges(pilot: Scenario) -> None:
