@@ -362,7 +362,7 @@ def _send(
     result = CommandResult(
         rig_id=rig.rig_id,
         command=command,
-        outcome=Outcome.ACCEPTED,
+        outcome=Outcome.PENDING,
         sent_at=now,
         effective_at=effective_at,
     )

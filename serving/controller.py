@@ -340,9 +340,9 @@ class Controller:
                 )
             )
             if planned.command is Command.STOP:
-                calls.append(driver.stop)
+                calls.append(partial(driver.stop, forced=planned.forced))
             elif planned.command is Command.RESUME:
-                calls.append(driver.resume)
+                calls.append(partial(driver.resume))
             else:
                 assert planned.level is not None
                 calls.append(partial(driver.set_work_level, planned.level))

@@ -1,4 +1,4 @@
-"""Driver of Canaan Avalon rigs over pyasic: the only module that imports pyasic.
+"""Driver of Canaan Avalon rigs over pyasic.
 
 pyasic is transport and parser; what is sent, what an answer means and how long it may take is
 decided here, because (pyasic 0.79.0):
@@ -14,14 +14,11 @@ decided here, because (pyasic 0.79.0):
 """
 
 import asyncio
-import logging
 import re
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
 from gridhash.errors import RigUnreachable, ServingError
@@ -34,7 +31,8 @@ from gridhash.serving.drivers.avalon_telemetry import (
     status_of,
 )
 from gridhash.serving.drivers.capabilities import Capability, capability_of
-from gridhash.serving.drivers.protocol import Command, CommandResult, Outcome, RigIdentity
+from gridhash.serving.drivers.protocol import Command, CommandResult, Outcome, RigIdentity, Why
+from gridhash.serving.drivers.pyasic_library import load_pyasic
 from gridhash.serving.drivers.root_logger import ROOT_LOGGER_GUARD
 from gridhash.serving.snapshot import RigReading
 
@@ -56,75 +54,6 @@ class NoReply(RigUnreachable):
 
 class RefusedByRig(ServingError):
     """The rig answered with an error."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PyasicParts:
-    """What is used of pyasic."""
-
-    rpc_class: Any
-    api_error: type[Exception]
-    parse_estats: Callable[[dict[str, Any]], dict[str, Any]]
-    miner_of: Callable[[str, str], Any]
-    """(address, library's model name) → miner object; warns about a model it does not know."""
-
-
-@cache
-def load_pyasic() -> PyasicParts:
-    """Import pyasic, which configures the root logger and warns, and leave both as they were.
-
-    Raises
-    ------
-    ServingError
-        If pyasic is not installed.
-    """
-    loggers = [logging.getLogger(), logging.getLogger("asyncssh")]
-    before = [(logger, logger.handlers[:], logger.level) for logger in loggers]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from pyasic.errors import APIError
-            from pyasic.miners.backends.avalonminer import AvalonMiner
-            from pyasic.miners.factory import MinerFactory, MinerTypes
-            from pyasic.rpc.avalonminer import AvalonMinerRPCAPI
-    except ImportError as err:
-        raise ServingError(
-            'driving rigs needs pyasic, which is not installed: pip install "gridhash[drivers]" '
-            f"({err})"
-        ) from err
-    finally:
-        for logger, handlers, level in before:
-            logger.handlers[:] = handlers
-            logger.setLevel(level)
-
-    class RecordingRpc(AvalonMinerRPCAPI):  # type: ignore[misc]  # pyasic is untyped
-        """pyasic's transport; keeps the last reply's bytes, hangs up when a call is given up."""
-
-        last_reply: bytes | None = None
-
-        async def _send_bytes(self, *args: Any, **kwargs: Any) -> bytes:
-            self.last_reply = None
-            reply: bytes = await super()._send_bytes(*args, **kwargs)
-            self.last_reply = reply
-            return reply
-
-        async def _read_bytes(self, reader: asyncio.StreamReader, timeout: int) -> bytes:
-            try:
-                reply: bytes = await super()._read_bytes(reader, timeout)
-            except (asyncio.CancelledError, TimeoutError):
-                reader._transport.abort()  # type: ignore[attr-defined]  # no public way to it
-                raise
-            return reply
-
-    def miner_of(address: str, model: str) -> Any:
-        return MinerFactory._select_miner_from_classes(address, model, MinerTypes.AVALONMINER)
-
-    return PyasicParts(
-        rpc_class=RecordingRpc,
-        api_error=APIError,
-        parse_estats=AvalonMiner.parse_estats,
-        miner_of=miner_of,
-    )
 
 
 class AvalonPyasicDriver:
@@ -216,10 +145,11 @@ class AvalonPyasicDriver:
                 except RefusedByRig as err:
                     raise NoReply(str(err)) from err
 
-    async def stop(self) -> CommandResult:
+    async def stop(self, *, forced: bool = False) -> CommandResult:
         """Tell the rig to stop hashing, by its own clock."""
         return await self._command(
             Command.STOP,
+            forced=forced,
             allowed=lambda capability: capability.on_off,
             parameter=lambda due_s: f"0,softoff,1:{due_s}",
             delay_s=self._command_delay_s,
@@ -241,6 +171,19 @@ class AvalonPyasicDriver:
             allowed=lambda capability: level in capability.work_levels,
             parameter=lambda _: f"0,worklevel,set,{level}",
             delay_s=0,
+        )
+
+    async def set_power_kw(self, power_kw: float) -> CommandResult:
+        """Return that an Avalon takes no watts."""
+        return await self._unsupported(Command.SET_POWER)
+
+    async def set_preset(self, name: str) -> CommandResult:
+        """Return that an Avalon has no presets."""
+        return await self._unsupported(Command.SET_PRESET)
+
+    async def _unsupported(self, command: Command) -> CommandResult:
+        return await self._command(
+            command, allowed=lambda _: False, parameter=lambda _: "", delay_s=0
         )
 
     async def _read(self) -> RigReading:
@@ -278,11 +221,15 @@ class AvalonPyasicDriver:
         allowed: Callable[[Capability], bool],
         parameter: Callable[[int], str],
         delay_s: int,
+        forced: bool = False,
     ) -> CommandResult:
         began_at = time.perf_counter()
 
         def result(
-            outcome: Outcome, detail: str, effective_at: datetime | None = None
+            outcome: Outcome,
+            detail: str,
+            effective_at: datetime | None = None,
+            why: Why = Why.NOTHING,
         ) -> CommandResult:
             return CommandResult(
                 rig_id=self._rig_id,
@@ -291,6 +238,7 @@ class AvalonPyasicDriver:
                 sent_at=self._clock.now(),
                 effective_at=effective_at,
                 detail=detail,
+                why=why,
                 took_s=time.perf_counter() - began_at,
             )
 
@@ -300,17 +248,22 @@ class AvalonPyasicDriver:
                     version = await self._send("version")
                     found = self._identity_from(version)
                 except RigUnreachable as err:
-                    return result(Outcome.UNREACHABLE, f"not sent: {err}")
+                    return result(Outcome.UNREACHABLE, f"not sent: {err}", why=Why.NO_ANSWER)
                 except ServingError as err:
-                    return result(Outcome.UNSUPPORTED, f"not sent: {err}")
+                    return result(Outcome.UNSUPPORTED, f"not sent: {err}", why=Why.NOT_IN_TABLE)
                 known = self._identity = self._identity or found
                 if not allowed(found.capability):
-                    return result(Outcome.UNSUPPORTED, f"not sent: {found.capability.source}")
-                if found.mac != known.mac and command is not Command.STOP:
+                    return result(
+                        Outcome.UNSUPPORTED,
+                        f"not sent: {found.capability.source}",
+                        why=Why.NOT_IN_TABLE,
+                    )
+                if found.mac != known.mac and not forced:
                     return result(
                         Outcome.REFUSED,
                         f"not sent: {self._place()} now has MAC {found.mac}, not {known.mac}; "
                         "identify the rig again",
+                        why=Why.OTHER_RIG,
                     )
                 rig_clock_at = rig_clock_of(version)
                 if rig_clock_at is None:
@@ -320,14 +273,14 @@ class AvalonPyasicDriver:
                 try:
                     reply = await self._send("ascset", parameter(due_s))
                 except RefusedByRig as err:
-                    return result(Outcome.REFUSED, str(err))
+                    return result(Outcome.REFUSED, str(err), why=Why.RIG_SAID_NO)
                 except NoReply as err:
                     return result(Outcome.UNKNOWN, str(err), effective_at)
                 except RigUnreachable as err:
                     return result(Outcome.UNREACHABLE, str(err))
                 message = str(status_of(reply).get("Msg", ""))
                 acknowledged = "success" in message or message == "ASC 0 set OK"
-                outcome = Outcome.ACCEPTED if acknowledged else Outcome.UNKNOWN
+                outcome = Outcome.PENDING if acknowledged else Outcome.UNKNOWN
                 return result(outcome, message, effective_at)
 
     async def _send(self, command: str, parameter: str | None = None) -> dict[str, Any]:

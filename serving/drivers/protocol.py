@@ -2,6 +2,8 @@
 
 A driver speaks to one rig. It never raises for a command: the result says what happened. Reading
 and identifying raise `RigUnreachable`, because there is nothing to return.
+
+Right before it writes, a driver asks who answers: another machine at the address is not commanded.
 """
 
 from dataclasses import dataclass
@@ -20,12 +22,15 @@ class Command(StrEnum):
     STOP = "stop"
     RESUME = "resume"
     SET_WORK_LEVEL = "set_work_level"
+    SET_POWER = "set_power"
+    SET_PRESET = "set_preset"
 
 
 class Outcome(StrEnum):
     """What became of a command. None of them is done: only a reading of watts tells that."""
 
-    ACCEPTED = "accepted"  # the rig acknowledged; whether it obeys is not known yet
+    APPLIED = "applied"  # the firmware says that it is in force: it gave the new state back
+    PENDING = "pending"  # acknowledged and no more: it takes effect later, or only watts tell
     REFUSED = "refused"  # the rig, or the driver for it, said no
     UNSUPPORTED = "unsupported"  # our capability table has no such command for this model
     UNKNOWN = "unknown"  # sent, no acknowledgement: it may have been obeyed, so verify
@@ -34,7 +39,20 @@ class Outcome(StrEnum):
     @property
     def may_have_reached_rig(self) -> bool:
         """Whether the rig may act on the command, so that a reading must tell."""
-        return self in {Outcome.ACCEPTED, Outcome.UNKNOWN}
+        return self in {Outcome.APPLIED, Outcome.PENDING, Outcome.UNKNOWN}
+
+
+class Why(StrEnum):
+    """Why a command was not carried out; empty if it may have been."""
+
+    NOTHING = ""
+    RIG_SAID_NO = "the rig said no"
+    OTHER_RIG = "another rig answers at the address"
+    CREDENTIALS = "no credentials, or wrong ones"
+    OUT_OF_RANGE = "outside what the rig can be set to"
+    NOT_IN_TABLE = "the capability table has no such command"
+    NO_ANSWER = "no answer"
+    BREAKER = "the circuit breaker is open"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +67,10 @@ class CommandResult:
     effective_at: datetime | None = None
     """When the rig was told to act, on the controller's clock; None if not known to be told."""
     detail: str = ""
-    """The rig's words, or why none came."""
+    """The rig's words, or why none came; never a password."""
+    why: Why = Why.NOTHING
+    power_kw: float | None = None
+    """What the firmware says that it is set to; None if it does not say."""
     took_s: float = 0.0
     """Wall time from call to result."""
 
@@ -112,11 +133,24 @@ class RigDriver(Protocol):
             If no usable answer came before the deadline.
         """
 
-    async def stop(self) -> CommandResult:
-        """Tell the rig to stop hashing and to stay in standby."""
+    async def stop(self, *, forced: bool = False) -> CommandResult:
+        """Tell the rig to stop hashing and to stay in standby.
+
+        Stops pass an open circuit breaker. With `forced` (a limit, a lockout, stop-all) also
+        another machine that answers at the address is stopped: load may always fall.
+        """
 
     async def resume(self) -> CommandResult:
         """Tell the rig to leave standby and to hash."""
 
     async def set_work_level(self, level: int) -> CommandResult:
         """Tell the rig to run at one of its capability's `work_levels`."""
+
+    async def set_power_kw(self, power_kw: float) -> CommandResult:
+        """Tell the rig to draw at most so much, where its firmware takes watts.
+
+        Firmware that takes presets alone is set to the highest preset that draws no more.
+        """
+
+    async def set_preset(self, name: str) -> CommandResult:
+        """Tell the rig to run at a preset that its firmware names."""

@@ -20,7 +20,7 @@ from gridhash.serving.drivers.avalon_telemetry import (
     rig_clock_of,
 )
 from gridhash.serving.drivers.capabilities import NO_COMMANDS, capability_of
-from gridhash.serving.drivers.protocol import Outcome
+from gridhash.serving.drivers.protocol import Outcome, Why
 from gridhash.serving.simulated_avalon import SimulatedFleet
 from gridhash.serving.simulated_rig import AIR_1566, HYDRO_1566HA, RigFaults, RigModel, SimulatedRig
 
@@ -119,13 +119,15 @@ def test_a_kept_identity_is_not_asked_for_again(base_address: str) -> None:
         identity = await driver.identify()
         again = AvalonPyasicDriver("rig", base_address, clock, identity=identity)
 
-        assert (await again.resume()).outcome is Outcome.ACCEPTED
+        assert (await again.resume()).outcome is Outcome.PENDING
         assert again.identity == identity
 
     with_rig(base_address, scenario)
 
 
-def test_another_machine_at_the_address_may_be_stopped_but_not_started(base_address: str) -> None:
+def test_another_machine_at_the_address_is_commanded_only_if_a_limit_demands_a_stop(
+    base_address: str,
+) -> None:
     async def scenario(
         driver: AvalonPyasicDriver, rig: SimulatedRig, clock: SimulatedClock
     ) -> None:
@@ -134,12 +136,14 @@ def test_another_machine_at_the_address_may_be_stopped_but_not_started(base_addr
 
         resumed = await driver.resume()
         stopped = await driver.stop()
-        assert resumed.outcome is Outcome.REFUSED
+        forced = await driver.stop(forced=True)
+        assert (resumed.outcome, resumed.why) == (Outcome.REFUSED, Why.OTHER_RIG)
         assert "now has MAC" in resumed.detail
-        assert stopped.outcome is Outcome.ACCEPTED
+        assert (stopped.outcome, stopped.why) == (Outcome.REFUSED, Why.OTHER_RIG)
+        assert forced.outcome is Outcome.PENDING
 
         await driver.identify()
-        assert (await driver.resume()).outcome is Outcome.ACCEPTED
+        assert (await driver.resume()).outcome is Outcome.PENDING
 
     with_rig(base_address, scenario)
 
@@ -158,7 +162,7 @@ def test_commissioned_work_levels_are_sent_down_to_level_zero(base_address: str)
         await clock.advance(1.0)
         reading = await driver.read()
 
-        assert result.outcome is Outcome.ACCEPTED
+        assert result.outcome is Outcome.PENDING
         assert reading.work_level == 0
         assert reading.power_w == pytest.approx(0.7 * 8064.0, rel=0.01)
         assert (await driver.set_work_level(3)).outcome is Outcome.UNSUPPORTED
@@ -308,7 +312,7 @@ def test_without_pyasic_the_error_says_what_to_install() -> None:
 import sys
 sys.modules["pyasic"] = None
 from gridhash.errors import ServingError
-from gridhash.serving.drivers.avalon_pyasic import load_pyasic
+from gridhash.serving.drivers.pyasic_library import load_pyasic
 try:
     load_pyasic()
 except ServingError as err:

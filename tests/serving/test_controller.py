@@ -42,7 +42,7 @@ class MemoryRig:
     rig_id: str
     clock: SimulatedClock
     running: bool = True
-    outcome: Outcome = Outcome.ACCEPTED
+    outcome: Outcome = Outcome.PENDING
     obeys: bool = True
     reachable: bool = True
     power_factor: float = 1.0
@@ -74,7 +74,7 @@ class MemoryRig:
             uptime_s=(now - self._booted_at).total_seconds(),
         )
 
-    async def stop(self) -> CommandResult:
+    async def stop(self, *, forced: bool = False) -> CommandResult:
         return await self._command(Command.STOP, 0.0)
 
     async def resume(self) -> CommandResult:
@@ -82,6 +82,12 @@ class MemoryRig:
 
     async def set_work_level(self, level: int) -> CommandResult:
         return await self._command(Command.SET_WORK_LEVEL, 0.0)
+
+    async def set_power_kw(self, power_kw: float) -> CommandResult:
+        return await self._command(Command.SET_POWER, 0.0)
+
+    async def set_preset(self, name: str) -> CommandResult:
+        return await self._command(Command.SET_PRESET, 0.0)
 
     def restart_by_hand(self) -> None:
         self.running, self._due = True, None
@@ -299,7 +305,7 @@ def test_others_stop_in_the_place_of_a_rig_that_disobeys(bench_of: Build) -> Non
     assert float.fromhex(setpoints[0]) == pytest.approx(2 * RIG_KW)
 
 
-@pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.ACCEPTED])
+@pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.PENDING])
 def test_what_becomes_of_a_command_is_decided_by_watts_not_by_its_answer(
     bench_of: Build, outcome: Outcome
 ) -> None:

@@ -153,7 +153,7 @@ def test_a_stop_is_accepted_then_seen_in_the_power_and_a_resume_likewise(
 ) -> None:
     async def scenario(bench: Bench) -> None:
         stopped = await bench.driver.stop()
-        assert stopped.outcome is Outcome.ACCEPTED
+        assert stopped.outcome is Outcome.PENDING
         assert stopped.effective_at is not None
         assert await bench.confirms(Wanted.STOPPED) is False
         took_s = await bench.seconds_until(Wanted.STOPPED, within_s=60.0)
@@ -164,7 +164,7 @@ def test_a_stop_is_accepted_then_seen_in_the_power_and_a_resume_likewise(
         assert (idle.hashrate_ths, idle.working, idle.soft_off) == (0.0, False, True)
 
         resumed = await bench.driver.resume()
-        assert resumed.outcome is Outcome.ACCEPTED
+        assert resumed.outcome is Outcome.PENDING
         assert await bench.seconds_until(Wanted.RUNNING, within_s=60.0) is not None
 
     on_bench(under_test, base_address, scenario, mismatch=RigMismatch(power_lag_s=8.0))
@@ -264,7 +264,7 @@ def test_a_liar_is_accepted_and_never_confirmed(
     async def scenario(bench: Bench) -> None:
         result = await bench.driver.stop()
 
-        assert result.outcome is Outcome.ACCEPTED
+        assert result.outcome is Outcome.PENDING
         assert await bench.seconds_until(Wanted.STOPPED, within_s=120.0) is None
 
     on_bench(under_test, base_address, scenario, faults=RigFaults(lies=True))
@@ -356,7 +356,7 @@ def test_hung_rigs_do_not_hold_up_the_others(
             "loop_a-003",
             "loop_a-007",
         ]
-        assert [result.outcome for result in results].count(Outcome.ACCEPTED) == 18
+        assert [result.outcome for result in results].count(Outcome.PENDING) == 18
         assert took_s < 2 * DEADLINE_S + SLACK_S
 
     asyncio.run(run())

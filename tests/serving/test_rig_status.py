@@ -34,7 +34,7 @@ def tell(
     command: Command,
     level: int | None,
     at_s: float,
-    outcome: Outcome = Outcome.ACCEPTED,
+    outcome: Outcome = Outcome.PENDING,
 ) -> None:
     rig.sent(
         Pending(
@@ -81,7 +81,7 @@ def test_a_rig_that_drew_nothing_before_our_stop_claims_nothing(before_kw: float
     )
     rig.answered(
         CommandResult(
-            rig_id="a-001", command=Command.STOP, outcome=Outcome.ACCEPTED, sent_at=after(1.0)
+            rig_id="a-001", command=Command.STOP, outcome=Outcome.PENDING, sent_at=after(1.0)
         ),
         after(1.0),
     )

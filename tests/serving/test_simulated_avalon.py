@@ -493,7 +493,7 @@ def test_true_power_of_the_fleet_is_the_sum_of_its_rigs(base_address: str) -> No
 
 
 def quiet_pyasic() -> Any:
-    from gridhash.serving.drivers.avalon_pyasic import load_pyasic
+    from gridhash.serving.drivers.pyasic_library import load_pyasic
 
     load_pyasic()
     import pyasic
