@@ -105,7 +105,7 @@ def scenario_trace(
         source = _of_length(source, years)
     if seed is not None:
         source = source.model_copy(update={"seed": seed})
-    trace = _drawn(source, config.processes)
+    trace = _drawn(source, config.processes, config.site)
     if days is None:
         return trace
     if days < 2 or days * SECONDS_PER_DAY > trace.n_rows * trace.period_s:
@@ -220,9 +220,9 @@ def _of_length(source: TraceSource, years: int) -> TraceSource:
 
 
 @lru_cache(maxsize=CACHED_TRACES)
-def _drawn(source: TraceSource, processes: ProcessSettings | None) -> Trace:
+def _drawn(source: TraceSource, processes: ProcessSettings | None, site: SiteConfig) -> Trace:
     trace = _prices(source)
-    return trace if processes is None else add_processes(trace, processes, source.seed)
+    return trace if processes is None else add_processes(trace, processes, source.seed, site)
 
 
 def _prices(source: TraceSource) -> Trace:

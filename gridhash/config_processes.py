@@ -186,10 +186,20 @@ class IrradianceProcess(Block):
 
 
 class BasePointProcess(Block):
-    """Base points: holds, ramps and jumps, each feasible at the ramp limit."""
+    """Base points: holds, ramps and jumps, each feasible at the ramp limit.
 
+    `within_reach` moves them, where needed, to the nearest that the site can promise to follow
+    from the one before: minimum times, boot, lowest work level and ramps count.
+    """
+
+    within_reach: bool = Field(
+        default=False, description="ask for no more than the site can promise to reach next"
+    )
+    highest_kw: float | None = Field(
+        default=None, gt=0.0, description="full power of whoever asks; contract power if absent"
+    )
     ramp_frac_per_min: float = Field(
-        default=0.2, gt=0.0, le=10.0, description="of contract power; assumed"
+        default=0.2, gt=0.0, le=10.0, description="of full power; assumed"
     )
     zero_share: float = Field(default=0.15, ge=0.0, le=1.0, description="of the targets; assumed")
     full_share: float = Field(default=0.35, ge=0.0, le=1.0, description="of the targets; assumed")

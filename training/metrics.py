@@ -87,6 +87,9 @@ GROUPS: Mapping[str, tuple[Metric, ...]] = {
         _metric(grid.call_delivery_frac, "delivered in calls", "1", "higher"),
         _metric(grid.pauses_met_frac, "pauses met", "1", "higher"),
         _metric(grid.base_points_met_frac, "base points met", "1", "higher"),
+        _metric(
+            grid.base_points_market_met_frac, "base points met as the market asks", "1", "higher"
+        ),
         _metric(grid.base_point_deviation_frac, "distance from base points", "1", "lower"),
         _metric(grid.held_met_frac, "held capacity met", "1", "higher"),
         _metric(grid.program_pay, "paid by programs", "currency", "higher"),

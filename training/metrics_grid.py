@@ -96,6 +96,13 @@ def base_points_met_frac(played: Played) -> float | None:
     return float((played.column("base_point_excess_kw") <= HARDLY).mean())
 
 
+def base_points_market_met_frac(played: Played) -> float | None:
+    """Return the share of intervals within the market's own tolerance around the base point [1]."""
+    if not played.scenario.programs.has_base_point:
+        return None
+    return float((played.column("base_point_market_excess_kw") <= HARDLY).mean())
+
+
 def base_point_deviation_frac(played: Played) -> float | None:
     """Return the mean distance from the base point per full rig power [1]."""
     if not played.scenario.programs.has_base_point:

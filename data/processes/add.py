@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from gridhash.config import SiteConfig
 from gridhash.config_processes import ProcessSettings
 from gridhash.data.processes.ancillary import with_ancillary
 from gridhash.data.processes.base_points import with_base_points
@@ -20,14 +21,19 @@ from gridhash.data.processes.weather import (
 from gridhash.data.trace import Trace
 
 
-def add_processes(trace: Trace, settings: ProcessSettings, seed: int) -> Trace:
+def add_processes(
+    trace: Trace, settings: ProcessSettings, seed: int, site: SiteConfig | None = None
+) -> Trace:
     """Return the trace with the columns of every process that the settings name.
 
     A column that the trace holds is kept, and a note says so. Each process has a random stream of
-    its own: leaving one out does not change the draws of the others.
+    its own: leaving one out does not change the draws of the others. `site` is who is asked, where
+    base points are to lie within its reach.
 
     Raises
     ------
+    ConfigError
+        If base points need a site and none is given, or exceed its contract power.
     DataError
         If a process needs a column that neither the trace nor an earlier process gives, or only
         one of two columns that are drawn together is there.
@@ -82,7 +88,9 @@ def add_processes(trace: Trace, settings: ProcessSettings, seed: int) -> Trace:
         )
     if (base_points := settings.base_points) is not None:
         trace = _unless_held(
-            trace, "base_point_frac", lambda t: with_base_points(t, base_points, seed=seed)
+            trace,
+            "base_point_frac",
+            lambda t: with_base_points(t, base_points, seed=seed, site=site),
         )
     if (ancillary := settings.ancillary) is not None:
         trace = _unless_held(

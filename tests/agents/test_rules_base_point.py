@@ -9,10 +9,8 @@ from gridhash.agents.policy import ObservationReader, Observations, Policy
 from gridhash.agents.rules import AlwaysOn
 from gridhash.agents.rules_base_point import BasePointTracker
 from gridhash.config import SiteConfig
-from gridhash.config_processes import BasePointProcess
 from gridhash.config_scenario import load_scenario_config
 from gridhash.data.processes.base_points import with_base_points
-from gridhash.data.processes.reach import reach_of, within_reach
 from gridhash.envs.action import ActionKind
 from gridhash.envs.observation import observation_table
 from gridhash.envs.parameters import Floats
@@ -51,8 +49,11 @@ def reachable(
     n = DAYS * 288
     bare = edit_site(site, {"programs": {}})
     plain = make_scenario(bare, np.repeat(rng.uniform(2.0, 20.0, n // 6), 6)).trace
-    drawn = with_base_points(plain, BasePointProcess(), seed=7).column("base_point_frac")
-    path = within_reach(drawn, reach_of(site, nameplate_kw=4500.0))
+    process = load_scenario_config("BasePoint").processes
+    assert process is not None
+    assert process.base_points is not None
+    drawn = with_base_points(plain, process.base_points, seed=7, site=site)
+    path = drawn.column("base_point_frac")
     assert path.min() == 0.0
     assert path.max() > 0.99
     prices = plain.column("price_per_kwh")

@@ -249,10 +249,12 @@ def test_base_points_are_met_within_the_tolerance(base_points: Scenario) -> None
     played = _played(
         base_points,
         base_point_excess_kw=excess,
+        base_point_market_excess_kw=np.repeat([0.0, 5.0], [504, 72]),
         base_point_deviation_kw=np.tile([-45.0, 45.0], 288),
     )
 
     assert grid.base_points_met_frac(played) == pytest.approx(0.75)
+    assert grid.base_points_market_met_frac(played) == pytest.approx(0.875)
     deviation = grid.base_point_deviation_frac(played)
     assert deviation == pytest.approx(45.0 / base_points.site.max_rig_kw)
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gridhash.config import SiteConfig
 from gridhash.config_processes import (
     AncillaryProcess,
     BasePointProcess,
@@ -15,6 +16,7 @@ from gridhash.config_processes import (
     IrradianceProcess,
     WeatherProcess,
 )
+from gridhash.config_scenario import load_scenario_config
 from gridhash.data.processes.ancillary import with_ancillary
 from gridhash.data.processes.base_points import with_base_points
 from gridhash.data.processes.demand import with_area_demand
@@ -29,7 +31,7 @@ from gridhash.data.processes.weather import (
 )
 from gridhash.data.runs import run_lengths
 from gridhash.data.trace import Trace
-from gridhash.errors import DataError, TimeGridError
+from gridhash.errors import ConfigError, DataError, TimeGridError
 from gridhash.time_grid import epoch_s, grid
 
 
@@ -191,6 +193,53 @@ def test_base_points_hold_ramp_jump_and_touch_both_ends() -> None:
     assert ((moves > 0.0) & (moves < 0.3)).mean() > 0.05
     known = trace.available_at["base_point_frac"]
     assert (trace.starts - known == pd.Timedelta(seconds=300)).all()
+
+
+@pytest.fixture(scope="module")
+def pilot() -> SiteConfig:
+    return load_scenario_config("BasePoint").site
+
+
+def test_base_points_within_reach_are_those_drawn_where_the_site_can_follow(
+    pilot: SiteConfig,
+) -> None:
+    trace = flat_trace(period_s=300, n_days=30)
+    free = BasePointProcess(highest_kw=4500.0)
+    bound = free.model_copy(update={"within_reach": True})
+    drawn, path = (
+        with_base_points(trace, one, seed=1, site=pilot).column("base_point_frac")
+        for one in (free, bound)
+    )
+
+    plain = with_base_points(trace, BasePointProcess(), seed=1).column("base_point_frac")
+    assert drawn == pytest.approx(plain * 4500.0 / 4520.0)
+    moved = path != drawn
+    assert 0.0 < moved.mean() < 0.15
+    assert (path[np.flatnonzero(drawn == 0.0)] > 0.0).any(), "rigs that just started run on"
+    shares = np.histogram(path, bins=9, range=(0.0, 4500.0 / 4520.0))[0] / len(path)
+    assert shares.min() > 0.02, "the whole range is asked for"
+    known = with_base_points(trace, bound, seed=1, site=pilot).available_at["base_point_frac"]
+    assert (trace.starts - known == pd.Timedelta(seconds=300)).all()
+
+
+@pytest.mark.parametrize(
+    "process", [BasePointProcess(within_reach=True), BasePointProcess(highest_kw=4000.0)]
+)
+def test_base_points_that_depend_on_a_site_are_not_drawn_without_one(
+    process: BasePointProcess,
+) -> None:
+    with pytest.raises(ConfigError, match="need the site that follows"):
+        with_base_points(flat_trace(period_s=300, n_days=1), process, seed=1)
+
+
+def test_no_base_point_may_exceed_contract_power(pilot: SiteConfig) -> None:
+    with pytest.raises(ConfigError, match="4600 is above the contract power of the site, 4520"):
+        with_base_points(
+            flat_trace(period_s=300, n_days=1),
+            BasePointProcess(highest_kw=4600.0),
+            seed=1,
+            site=pilot,
+        )
 
 
 def test_held_capacity_earns_the_stated_mean_and_is_rarely_called() -> None:

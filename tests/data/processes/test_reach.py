@@ -15,13 +15,17 @@ REACH = Reach(nameplate_frac=1.0, running_frac=1.0, floor=0.5, first_draw=0.9, n
 
 def test_the_pilot_declares_its_minimum_times_and_levels() -> None:
     site = load_scenario_config("BasePoint").site
-    reach = reach_of(site, nameplate_kw=4500.0)
+    reach = reach_of(site, nameplate_kw=4500.0, period_s=300)
 
     assert (reach.n_up, reach.n_down) == (6, 4)
     assert reach.floor == 0.5
     assert reach.first_draw == pytest.approx(0.9)
     assert reach.running_frac * 4520.0 == pytest.approx(537 * 8.064 * 1.02)
     assert reach.nameplate_frac * 4520.0 == pytest.approx(4500.0)
+    assert reach.ramp_up_frac * 4520.0 == pytest.approx(5 * 1500.0)
+    assert reach.ramp_down_frac * 4520.0 == pytest.approx(5 * 4500.0)
+    half_hourly = reach_of(site, nameplate_kw=4500.0, period_s=1800)
+    assert (half_hourly.n_up, half_hourly.n_down) == (1, 1)
 
 
 def test_rigs_that_started_hold_the_base_point_up_for_their_minimum_up_time() -> None:
@@ -40,12 +44,46 @@ def test_rigs_that_stopped_keep_the_base_point_down_for_their_minimum_down_time(
     assert path[7:] == pytest.approx([0.2, 0.4, 0.4, 0.4, 0.4 + 0.6 * 0.9, 1.0])
 
 
+def test_ramps_bound_what_minimum_times_leave_free() -> None:
+    reach = replace(REACH, first_draw=1.0, n_up=3, ramp_up_frac=0.4, ramp_down_frac=0.3)
+
+    path = within_reach(np.array([1.0, 1.0, 1.0, *[0.0] * 5]), reach)
+
+    # Rigs at their lowest level carry the first base point, so that all have started by the second.
+    assert path == pytest.approx([0.4, 0.8, 1.0, 0.7, 0.4, 0.1, 0.0, 0.0])
+
+
+wanted_paths = st.builds(
+    lambda seed: np.repeat(
+        np.random.default_rng(seed).uniform(0.0, 1.0, 40),
+        np.random.default_rng(seed + 1).integers(1, 8, 40),
+    ),
+    st.integers(0, 10**6),
+)
+reaches = st.builds(
+    lambda n_up, n_down, up, down: replace(
+        REACH, n_up=n_up, n_down=n_down, ramp_up_frac=up, ramp_down_frac=down
+    ),
+    st.integers(1, 8),
+    st.integers(1, 8),
+    st.floats(0.1, 1.0),
+    st.floats(0.1, 1.0),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(wanted=wanted_paths, reach=reaches, row=st.integers(1, 39))
+def test_what_is_asked_later_moves_no_base_point(
+    wanted: np.ndarray, reach: Reach, row: int
+) -> None:
+    other = np.concatenate([wanted[:row], 1.0 - wanted[row:]])
+
+    assert np.array_equal(within_reach(wanted, reach)[:row], within_reach(other, reach)[:row])
+
+
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 10**6), n_up=st.integers(1, 8), n_down=st.integers(1, 8))
-def test_what_is_within_reach_stays_as_it_is(seed: int, n_up: int, n_down: int) -> None:
-    rng = np.random.default_rng(seed)
-    wanted = np.repeat(rng.uniform(0.0, 1.0, 40), rng.integers(1, 8, 40))
-    reach = replace(REACH, n_up=n_up, n_down=n_down)
+@given(wanted=wanted_paths, reach=reaches)
+def test_what_is_within_reach_stays_as_it_is(wanted: np.ndarray, reach: Reach) -> None:
 
     path = within_reach(wanted, reach)
 
