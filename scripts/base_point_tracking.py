@@ -1,9 +1,10 @@
-"""How near rules keep to base points drawn at random over 0 to 4.5 MW.
+"""How near rules and a learned policy keep to base points drawn at random over 0 to 4.5 MW.
 
-Plays rules on base points that stay within what the site declares it can reach, and, beside them,
-on those that the scenario draws, which ask for more at times. Writes docs/results/base_points.md.
+Plays them on what the scenario BasePoint draws, which stays within what the site declares it can
+reach, and, beside that, on draws that do not. Writes docs/results/base_points.md. `--bundle` names
+the policy of `gridhash train BasePoint`; without it only rules are played.
 
-    python scripts/base_point_tracking.py
+    python scripts/base_point_tracking.py --bundle runs/train/bundle
     python scripts/base_point_tracking.py --seeds 0 1 --days 14
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gridhash.agents.bundle import describe_bundle, load_bundle
 from gridhash.agents.policy import ObservationReader, Observations, Policy
 from gridhash.agents.roster import tuned_policy
 from gridhash.agents.rule_registry import Range
@@ -21,21 +23,22 @@ from gridhash.agents.rules_base_point import BasePointTracker
 from gridhash.agents.rules_programs import BasePointFollower
 from gridhash.agents.tuning import SearchBudget, tune
 from gridhash.config import SiteConfig
-from gridhash.config_scenario import load_scenario_config
+from gridhash.config_scenario import ScenarioConfig, load_scenario_config
 from gridhash.data.processes.base_points import COLUMN
-from gridhash.data.processes.reach import reach_of, within_reach
 from gridhash.envs.action import ActionKind
-from gridhash.envs.named_scenario import scenario_trace
+from gridhash.envs.named_scenario import open_named_scenario, row_spans
 from gridhash.envs.parameters import Floats
-from gridhash.envs.scenario import Scenario, build_scenario
+from gridhash.envs.scenario import Scenario
 from gridhash.training.metrics_fleet import fleet_starts
 from gridhash.training.metrics_grid import (
     HARDLY,
     base_point_deviation_frac,
+    base_points_market_met_frac,
     base_points_met_frac,
 )
 from gridhash.training.play import play
 from gridhash.training.played import Played
+from gridhash.training.runtime import POLICY_NAME
 from gridhash.units import SECONDS_PER_DAY
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "results" / "base_points.md"
@@ -53,8 +56,17 @@ WORDS = {
     "half": "constant setpoint, half of full power",
     "full": "constant setpoint, full power (what is asked most often)",
     "constant": "constant setpoint that earns most",
+    POLICY_NAME: "learned policy",
 }
-NAMES = {True: "Base points within reach", False: "Base points as the scenario draws them"}
+NAMES = {True: "Base points of the scenario", False: "Base points with `within_reach = false`"}
+
+LEARNED_WORDS = [
+    "The learned policy is that of `gridhash train BasePoint --seed 0`: it begins at the rule that "
+    "earns most on the validation span, the tracker tuned on the whole training span, and what a "
+    "network adds to that is kept only where validation shows a gain of more than a standard error "
+    "([why](../decisions/0009-begin-at-the-best-rule.md)).",
+    "",
+]
 
 
 class Constant:
@@ -74,26 +86,26 @@ class Constant:
         return np.array(np.broadcast_to(column(self.load_frac), shape))
 
 
-def opened(seed: int, *, reachable: bool) -> tuple[Scenario, float]:
-    """Return a year of the scenario, and the share of base points moved into the site's reach."""
+def config_of(*, reachable: bool) -> ScenarioConfig:
+    """Return the scenario, or one that differs in that base points may ask for anything."""
     config = load_scenario_config("BasePoint")
-    trace = scenario_trace(config, seed=seed, years=1)
-    if not reachable:
-        return build_scenario(config.site, trace), 0.0
-    wanted = trace.column(COLUMN) * (NAMEPLATE_KW / config.site.limits.contract_power_kw)
-    path = within_reach(wanted, reach_of(config.site, nameplate_kw=NAMEPLATE_KW))
-    known = {COLUMN: trace.available_at[COLUMN]}
-    scenario = build_scenario(config.site, trace.with_columns({COLUMN: path}, available_at=known))
-    return scenario, float((np.abs(path - wanted) > HARDLY).mean())
+    assert config.processes is not None
+    assert config.processes.base_points is not None
+    points = config.processes.base_points.model_copy(update={"within_reach": reachable})
+    processes = config.processes.model_copy(update={"base_points": points})
+    return config.model_copy(update={"processes": processes})
 
 
-def tuned_rules(scenario: Scenario) -> list[Policy]:
-    """Return the rules, those with parameters tuned on the first days of a scenario."""
-    first = scenario.first_row
+def policies(scenario: Scenario, config: ScenarioConfig, bundle: Path | None) -> list[Policy]:
+    """Return what is played; rules with parameters are tuned on the first days that teach."""
+    first = row_spans(scenario, config.spans).train[0]
     rows = (first, first + TUNE_DAYS * rows_per_day(scenario))
     names = (LevelRule.name, BasePointFollower.name, BasePointTracker.name)
     rules: list[Policy] = [tuned_policy(name, scenario, rows, budget=BUDGET) for name in names]
     space = {"load_frac": Range(0.0, 1.0, 0.5)}
+    if bundle is not None:
+        keys = [describe_bundle(bundle).signer]
+        rules.append(load_bundle(bundle, site=scenario.site, trusted_keys=keys).policy)
     return [
         *rules,
         Constant(scenario.site, name="half"),
@@ -115,9 +127,14 @@ def figures(scenario: Scenario, policy: Policy, rows: tuple[int, int]) -> Floats
     full power, and below it with less.
     """
     played = Played(scenario=scenario, run=play(scenario, policy, rows))
-    met, deviation = base_points_met_frac(played), base_point_deviation_frac(played)
-    assert met is not None, "BasePoint has base points"
-    assert deviation is not None, "BasePoint has base points"
+    met, market, deviation = (
+        0.0 if share is None else share
+        for share in (
+            base_points_met_frac(played),
+            base_points_market_met_frac(played),
+            base_point_deviation_frac(played),
+        )
+    )
     days = (rows[1] - rows[0]) / rows_per_day(scenario)
     above = played.column("base_point_deviation_kw") > 0.0
     excess_kw = played.column("base_point_excess_kw")
@@ -126,7 +143,7 @@ def figures(scenario: Scenario, policy: Policy, rows: tuple[int, int]) -> Floats
     return np.array(
         [
             met,
-            float((played.column("base_point_market_excess_kw") <= HARDLY).mean()),
+            market,
             deviation,
             played.run.profit / days,
             fleet_starts(played) / days,
@@ -138,25 +155,26 @@ def figures(scenario: Scenario, policy: Policy, rows: tuple[int, int]) -> Floats
     )
 
 
-def measured(seeds: Sequence[int], days: int, *, reachable: bool) -> tuple[list[str], list[str]]:
+def measured(
+    seeds: Sequence[int], days: int, bundle: Path | None, *, reachable: bool
+) -> tuple[list[str], list[str]]:
     """Return the rows of a table, and lines on what was asked and tuned."""
     found: dict[str, list[Floats]] = {}
-    moved, asked_kw, tuned = [], [], ""
-    rules: list[Policy] = []
+    moved, asked_kw = [], []
+    config, free = config_of(reachable=reachable), config_of(reachable=False)
+    played = policies(open_named_scenario(config, seed=seeds[0]), config, bundle)
     for k, seed in enumerate(seeds):
-        scenario, share = opened(seed, reachable=reachable)
-        if not rules:
-            rules = tuned_rules(scenario)
-            tuned = tuned_words(rules)
-        per_day = rows_per_day(scenario)
-        first = scenario.first_row + (TUNE_DAYS + k * SPAN_STARTS) * per_day
-        rows = (first, first + days * per_day)
-        contract_kw = scenario.site.limits.contract_power_kw
-        asked_kw.append(scenario.trace.column(COLUMN)[rows[0] : rows[1]] * contract_kw)
-        moved.append(share)
-        for rule in rules:
-            found.setdefault(rule.name, []).append(figures(scenario, rule, rows))
-            print(f"seed {seed} {rule.name}: {np.round(found[rule.name][-1], 4)}", flush=True)
+        scenario = open_named_scenario(config, seed=seed)
+        wanted = open_named_scenario(free, seed=seed).trace.column(COLUMN)
+        path = scenario.trace.column(COLUMN)
+        moved.append(float((np.abs(path - wanted) > HARDLY).mean()))
+        first = row_spans(scenario, config.spans).test[0]
+        first += k * SPAN_STARTS * rows_per_day(scenario)
+        rows = (first, first + days * rows_per_day(scenario))
+        asked_kw.append(path[rows[0] : rows[1]] * scenario.site.limits.contract_power_kw)
+        for policy in played:
+            found.setdefault(policy.name, []).append(figures(scenario, policy, rows))
+            print(f"seed {seed} {policy.name}: {np.round(found[policy.name][-1], 4)}", flush=True)
     allocator = np.array(found[ALLOCATOR])
     lines = [row(name, np.array(own), allocator) for name, own in found.items()]
     asked = np.concatenate(asked_kw)
@@ -178,7 +196,7 @@ def measured(seeds: Sequence[int], days: int, *, reachable: bool) -> tuple[list[
         "are within their minimum down time. The first interval of each span, in which the fleet "
         "is at rest, is among these."
     )
-    return lines, [*words, tuned, why]
+    return lines, [*words, tuned_words(played), why]
 
 
 def tuned_words(rules: Sequence[Policy]) -> str:
@@ -190,7 +208,7 @@ def tuned_words(rules: Sequence[Policy]) -> str:
         for rule in rules
         if rule.name in names
     ]
-    return f"Tuned on {TUNE_DAYS} days of the first seed: {'; '.join(parts)}."
+    return f"Tuned on {TUNE_DAYS} days of April 2024, first seed: {'; '.join(parts)}."
 
 
 def row(name: str, own: Floats, allocator: Floats) -> str:
@@ -212,14 +230,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure how near rules keep to base points.")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--days", type=int, default=60)
+    parser.add_argument("--bundle", type=Path, help="a learned policy to play beside the rules")
     options = parser.parse_args()
+    with_bundle = "" if options.bundle is None else " --bundle BUNDLE"
     lines = [
-        "# How near rules keep to base points",
+        "# How near rules and a learned policy keep to base points",
         "",
-        "Made by `python scripts/base_point_tracking.py`: the synthetic scenario "
+        f"Made by `python scripts/base_point_tracking.py{with_bundle}`: the synthetic scenario "
         f"[BasePoint](../scenarios/BasePoint.md), seeds {', '.join(map(str, options.seeds))}, "
-        f"{options.days} days each, a different season for each seed, from a fleet at rest; every "
-        "rule on the same base points. "
+        f"{options.days} days each of its held-out year, a different season for each seed, from a "
+        "fleet at rest; every policy on the same base points. "
         f"The target: at least {MET_TARGET:.0%} of the intervals of 5 minutes within max(100 kW, "
         f"3 %) of the base point, and a mean deviation of at most {DEVIATION_TARGET:.0%} of full "
         "rig power. The market's own tolerance, max(2 MW, 15 %), is reported beside it and is no "
@@ -229,21 +249,21 @@ def main() -> None:
         "A site that declares what it can reach is asked for no more "
         "(`gridhash.data.processes.reach`): its range for the next interval follows from minimum "
         "times, lowest work level and boot, for a fleet that runs as many rigs as the base point "
-        f"carries. The first table moves the scenario's draws, scaled to {NAMEPLATE_KW:,.0f} kW, "
-        "into that range. The second does not: it asks for full power minutes after a stop, for "
-        "nothing minutes after a start, and for contract power, which all rigs do not draw in cold "
-        "weather; who met what was asked before cannot follow there. The level rule aims at the "
+        "carries. The scenario so moves its draws over 0 to 4,500 kW. The second table leaves them "
+        "as drawn: they ask for full power minutes after a stop and for nothing minutes after a "
+        "start; who met what was asked before cannot follow there. The level rule aims at the "
         "edge of the tolerance that pays and reckons with cooling by one factor, so that it "
         "crosses the edge by little and often. The tracker reckons with pumps, fans, standby and "
         "boot, and stays inside.",
         "",
+        *LEARNED_WORDS[: 2 * (options.bundle is not None)],
     ]
     heading = (
         "| rule | within max(100 kW, 3 %) | worst seed | mean miss | mean deviation | target met "
         "| within the market's | fleet starts a day | profit | against the level rule |"
     )
     for reachable, name in NAMES.items():
-        table, words = measured(options.seeds, options.days, reachable=reachable)
+        table, words = measured(options.seeds, options.days, options.bundle, reachable=reachable)
         lines += [f"## {name}", "", *words, "", heading, "|" + "---|" * 10, *table, ""]
     PAGE.write_text("\n".join(lines), encoding="utf-8")
 
