@@ -6,35 +6,32 @@ committed before its command is sent. In shadow mode everything happens but the 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 from gridhash.agents.policy import Policy
 from gridhash.config import SiteConfig
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import ServingError
-from gridhash.serving.aggregate import TripLatch, group_state
 from gridhash.serving.claims import ClaimBook
 from gridhash.serving.clock import Clock
+from gridhash.serving.command_sender import CommandSender
 from gridhash.serving.commissioning import drivers_by_rig, identify
-from gridhash.serving.decide import Authority, Decision, decide, policy_name
-from gridhash.serving.drivers.concurrency import command_rigs, gather_bounded, read_rigs
-from gridhash.serving.drivers.protocol import Command, RigDriver
+from gridhash.serving.decide import Authority, Decision, policy_name
+from gridhash.serving.dispatcher import Dispatcher
+from gridhash.serving.drivers.concurrency import gather_bounded, read_rigs
+from gridhash.serving.drivers.protocol import RigDriver
 from gridhash.serving.findings import Alarm, AlarmRaised, Finding
 from gridhash.serving.journal import Journal, Row
-from gridhash.serving.pending import Pending
-from gridhash.serving.reconcile import PlannedCommand, Reconciler
-from gridhash.serving.recorder import NO_INTENT, Recorder
+from gridhash.serving.reconcile import Reconciler
+from gridhash.serving.recorder import Recorder
 from gridhash.serving.rig_status import RigStatus
 from gridhash.serving.settings import ControllerSettings
-from gridhash.serving.site_state import SiteModel, SiteSnapshot, market_row_at
+from gridhash.serving.site_alarms import AlarmKey, StandingAlarms
+from gridhash.serving.site_state import SiteModel, market_row_at
 from gridhash.serving.site_status import Mode, SiteStatus
 from gridhash.serving.snapshot import RigReading
-
-WARM_UP_S = 60.0
-"""Wall time that the policy may take for its first, discarded answer."""
-
-SHORTEST_STEP = timedelta(seconds=1.0)
+from gridhash.serving.timetable import Timetable
 
 
 class Controller:
@@ -73,43 +70,40 @@ class Controller:
         self.site = site
         self.mode = mode
         self.settings = settings or ControllerSettings()
-        self.decision: Decision | None = None
         self._model = SiteModel.of(site)
-        self._scenario = scenario
         self._policy = policy
         self._clock = clock
         self._bundle_hash = bundle_hash
         self._note = note
         self._drivers = drivers_by_rig(site, drivers)
-        changes, lockouts = journal.last_changes(), journal.last_lockouts()
-        self.groups = [
-            [
-                RigStatus(
-                    driver.rig_id,
-                    group,
-                    tuple(group.level_power_kw(level) for level in site.levels_of(group)),
-                    self.settings,
-                    last_change=changes.get(driver.rig_id),
-                    lockout=lockouts.get(driver.rig_id, ""),
-                )
-                for driver in drivers[group.name]
-            ]
-            for group in site.groups
-        ]
+        self.groups = _rigs_of(site, drivers, journal, self.settings)
         self.rigs = {rig.rig_id: rig for rigs in self.groups for rig in rigs}
         self._reconciler = Reconciler(self._model, self.groups, self.settings)
         self._claims = ClaimBook()
-        self._trips = [TripLatch(group) for group in site.groups]
-        self._dispatch_at: datetime | None = None
-        self._read_at: datetime | None = None
-        self._last_tick: tuple[datetime, float] | None = None
+        self._timetable = Timetable(site.dispatch_interval_s, self.rigs, self.settings)
         self._recorder = Recorder(journal)
-        self._standing: set[Alarm] = set()
+        self._sender = CommandSender(self._drivers, clock, self._recorder, self.settings)
+        self._dispatcher = Dispatcher(
+            self._model,
+            policy,
+            self.groups,
+            partial(market_row_at, scenario),
+            mode=mode,
+            reconciler=self._reconciler,
+            timetable=self._timetable,
+            settings=self.settings,
+        )
+        self._alarms = StandingAlarms()
 
     @property
     def run_id(self) -> int:
         """The run in the journal; 0 before `start`."""
         return self._recorder.run_id
+
+    @property
+    def decision(self) -> Decision | None:
+        """The last decision; None before the first tick."""
+        return self._dispatcher.decision
 
     async def start(self) -> None:
         """Identify and read every rig, and begin a run in the journal.
@@ -144,8 +138,7 @@ class Controller:
                 for (driver, rig_group), note in zip(self._placed(), notes, strict=True)
             ]
             self._recorder.append([*rows, *self._take_in(readings, now)])
-            self._count(now)
-            decide(self._snapshot(now), self._model, self._policy, policy_deadline_s=WARM_UP_S)
+            self._dispatcher.warm_up(now)
 
     async def tick(self) -> datetime:
         """Supervise once, and dispatch if it is time; return when to tick again.
@@ -159,24 +152,22 @@ class Controller:
             raise ServingError("the controller was not started: await start() first")
         with self._clock.outstanding("tick"):
             now = self._clock.now()
-            self._notice_clock_set(now)
-            due = self._due(now)
+            self._timetable.notice_clock(now, self._clock.monotonic())
+            due = self._timetable.due(now)
             readings = await read_rigs([self._drivers[rig_id] for rig_id in due], self._clock)
             rows = self._take_in(readings, now)
-            findings = self._check_trips(now)
-            snapshot = self._decide_if_due(now)
+            findings = self._dispatcher.check_trips(now)
+            snapshot = self._dispatcher.decide_if_due(now)
             assert self.decision is not None
             findings += self._site_alarms(self.decision, now)
-            tripped = {trip.name for trip in self._trips if trip.tripped}
-            plan = self._reconciler.plan(self.decision, now, tripped)
+            plan = self._reconciler.plan(self.decision, now, self._dispatcher.tripped)
             commands = plan.commands if self.mode is Mode.LIVE else ()
-            rows += [finding.row(self.run_id) for finding in findings]
-            rows.append(self.status().row(self.run_id))
+            rows += [*self._recorder.finding_rows(findings), self.status().row(self.run_id)]
             sent = self._recorder.commit(rows, snapshot, self.decision, commands, now)
             if self._recorder.decision_lost:
-                self._dispatch_at = None
-            await self._send(sent, now)
-            return self._next_at(now, plan.next_at if self.mode is Mode.LIVE else None)
+                self._timetable.dispatch_at = None
+            await self._sender.send(sent, now)
+            return self._timetable.next_at(now, [plan.next_at] if self.mode is Mode.LIVE else [])
 
     async def run(self, until: datetime | None = None) -> None:
         """Start, tick on the clock until an instant (for ever if None), and finish."""
@@ -219,39 +210,10 @@ class Controller:
             claimed_kw=self._claims.claimed_kw,
         )
 
-    def _notice_clock_set(self, now: datetime) -> None:
-        """Wait no longer than meant after the host's clock was set back."""
-        monotonic_s = self._clock.monotonic()
-        if self._last_tick is not None:
-            last_at, last_s = self._last_tick
-            by = now - last_at - timedelta(seconds=monotonic_s - last_s)
-            if by < -SHORTEST_STEP:
-                self._read_at = self._dispatch_at = None
-                for rig in self.rigs.values():
-                    rig.clock_set(by)
-        self._last_tick = now, monotonic_s
-
-    def _due(self, now: datetime) -> list[str]:
-        """Return the rigs to read now: all when it is time, else those with a command under way."""
-        times = (self._read_at, self._dispatch_at)
-        everything = any(at is None or now >= at for at in times)
-        if everything:
-            busy = any(rig.pending is not None for rig in self.rigs.values())
-            settings = self.settings
-            step_s = settings.supervision_s if busy else settings.settled_supervision_s
-            self._read_at = now + timedelta(seconds=step_s)
-        due = []
-        for rig in self.rigs.values():
-            check_at = rig.pending.check_at if rig.pending is not None else None
-            own = [at for at in (rig.probe_at, check_at) if at is not None]
-            if any(now >= at for at in own) or (everything and rig.probe_at is None):
-                due.append(rig.rig_id)
-        return due
-
     def _take_in(self, readings: Mapping[str, RigReading | None], now: datetime) -> list[Row]:
         findings: list[Finding] = []
         rows: list[Row] = []
-        hold_until = self._dispatch_after(now)
+        hold_until = self._timetable.dispatch_after(now)
         for rig_id, reading in readings.items():
             rig = self.rigs[rig_id]
             findings += rig.see(reading, now, hold_until)
@@ -260,128 +222,18 @@ class Controller:
         for rig in self.rigs.values():
             findings += rig.expire(now)
             rows += [claim.row(self.run_id) for claim in self._claims.update(rig)]
-        return rows + [finding.row(self.run_id) for finding in findings]
-
-    def _check_trips(self, now: datetime) -> list[Finding]:
-        alarms: list[Finding] = []
-        for group, rigs, trip in zip(self.site.groups, self.groups, self._trips, strict=True):
-            if trip.update(rigs):
-                self._dispatch_at = now  # stop now, not at the next dispatch
-                text = f"{group.name}: a chip is at {group.cooling.chip_trip_c:g} °C or more"
-                alarms.append(AlarmRaised(at=now, kind=Alarm.TRIPPED, text=text))
-        return alarms
-
-    def _decide_if_due(self, now: datetime) -> SiteSnapshot | None:
-        """Decide at a dispatch instant, or at once if the cap fell below the setpoint."""
-        cap_kw = self._model.params.rig_cap_kw - self._reconciler.uncontrolled_kw(now)
-        due = self._dispatch_at is None or now >= self._dispatch_at
-        if self.decision is not None and not due:
-            counted_kw = sum(self.decision.setpoint_kw)
-            if counted_kw <= cap_kw + 1e-6 or self.mode is Mode.SHADOW:
-                return None
-        self._count(now)
-        snapshot = self._snapshot(now)
-        self.decision = decide(
-            snapshot,
-            self._model,
-            self._policy,
-            policy_deadline_s=self.settings.policy_deadline_s,
-        )
-        self._dispatch_at = self._dispatch_after(now)
-        return snapshot
-
-    def _count(self, now: datetime) -> None:
-        for rig in self.rigs.values():
-            rig.counted = rig.takes_commands(now)
-
-    def _snapshot(self, now: datetime) -> SiteSnapshot:
-        market = market_row_at(self._scenario, now)
-        interval_s = self.site.dispatch_interval_s
-        gone_s = 0.0 if market is None else (now - market.period_start).total_seconds()
-        groups = []
-        for g, (group, rigs) in enumerate(zip(self.site.groups, self.groups, strict=True)):
-            running = [rig for rig in rigs if rig.counted and rig.running]
-            running_kw = sum((rig.level_kw[rig.level] for rig in running), 0.0)
-            follows = self.decision is not None and self.mode is Mode.LIVE
-            setpoint_kw = self.decision.setpoint_kw[g] if self.decision and follows else running_kw
-            groups.append(
-                group_state(
-                    group,
-                    rigs,
-                    self._model.params,
-                    now,
-                    setpoint_kw=setpoint_kw,
-                    tripped=self._trips[g].tripped,
-                )
-            )
-        return SiteSnapshot(
-            at=now,
-            substep=int(gone_s // interval_s),
-            market=market,
-            groups=tuple(groups),
-            uncontrolled_kw=self._reconciler.uncontrolled_kw(now),
-        )
-
-    async def _send(self, sent: Sequence[tuple[PlannedCommand, int]], now: datetime) -> None:
-        findings: list[Finding] = []
-        calls = []
-        for planned, intent_id in sent:
-            rig, driver = planned.rig, self._drivers[planned.rig.rig_id]
-            boot_s = rig.group.boot_s if planned.command is Command.RESUME else 0.0
-            within = timedelta(seconds=self.settings.verify_within_s + boot_s)
-            findings += rig.sent(
-                Pending(
-                    intent_id=intent_id,
-                    command=planned.command,
-                    level=planned.level,
-                    sent_at=now,
-                    deadline_at=now + within,
-                    before_kw=rig.power_kw,
-                )
-            )
-            if planned.command is Command.STOP:
-                calls.append(partial(driver.stop, forced=planned.forced))
-            elif planned.command is Command.RESUME:
-                calls.append(partial(driver.resume))
-            else:
-                assert planned.level is not None
-                calls.append(partial(driver.set_work_level, planned.level))
-        results = await command_rigs(calls, self._clock)
-        rows = []
-        for (planned, intent_id), result in zip(sent, results, strict=True):
-            findings += planned.rig.answered(result, self._clock.now())
-            if intent_id != NO_INTENT:
-                rows.append(self._recorder.result_row(result, intent_id, now))
-        if sent:
-            self._recorder.append([*rows, *(finding.row(self.run_id) for finding in findings)])
+        return rows + self._recorder.finding_rows(findings)
 
     def _site_alarms(self, decision: Decision, now: datetime) -> list[Finding]:
         """Return the alarms of the site that begin now."""
         over_kw = self._reconciler.potential_kw() - self._model.params.rig_cap_kw
         replaced = self._policy is not None and decision.authority is Authority.FALLBACK
-        texts = {
+        texts: dict[AlarmKey, str] = {
             Alarm.POLICY_REPLACED: decision.reason if replaced else "",
             Alarm.NO_PRICE: decision.reason if decision.authority is Authority.HOLD else "",
             Alarm.OVER_CAP: f"rigs may draw {over_kw:.1f} kW too much" if over_kw > 1e-6 else "",
         }
-        begun = [kind for kind, text in texts.items() if text and kind not in self._standing]
-        self._standing = {kind for kind, text in texts.items() if text}
-        return [AlarmRaised(at=now, kind=kind, text=texts[kind]) for kind in begun]
-
-    def _next_at(self, now: datetime, plan_at: datetime | None) -> datetime:
-        pending = [rig.pending for rig in self.rigs.values() if rig.pending is not None]
-        if pending and self._read_at is not None:
-            within = timedelta(seconds=self.settings.supervision_s)
-            self._read_at = min(self._read_at, now + within)
-        times = [self._dispatch_at, self._read_at, plan_at]
-        times += [at for own in pending for at in (own.check_at, own.deadline_at)]
-        times += [rig.probe_at for rig in self.rigs.values()]
-        return max(min(at for at in times if at is not None), now + SHORTEST_STEP)
-
-    def _dispatch_after(self, now: datetime) -> datetime:
-        """Return the next instant of the dispatch grid, which counts from 1970."""
-        interval_s = self.site.dispatch_interval_s
-        return datetime.fromtimestamp((now.timestamp() // interval_s + 1) * interval_s, UTC)
+        return self._alarms.update(texts, now)
 
     def _placed(self) -> Iterator[tuple[RigDriver, str]]:
         for group, rigs in zip(self.site.groups, self.groups, strict=True):
@@ -396,3 +248,27 @@ class Controller:
     def _record(self, kind: Alarm, rig_id: str, text: str) -> None:
         alarm = AlarmRaised(at=self._clock.now(), kind=kind, rig_id=rig_id, text=text)
         self._recorder.append([alarm.row(self.run_id)])
+
+
+def _rigs_of(
+    site: SiteConfig,
+    drivers: Mapping[str, Sequence[RigDriver]],
+    journal: Journal,
+    settings: ControllerSettings,
+) -> list[list[RigStatus]]:
+    """Return the rigs of each group, with what earlier runs saw of them."""
+    changes, lockouts = journal.last_changes(), journal.last_lockouts()
+    return [
+        [
+            RigStatus(
+                driver.rig_id,
+                group,
+                tuple(group.level_power_kw(level) for level in site.levels_of(group)),
+                settings,
+                last_change=changes.get(driver.rig_id),
+                lockout=lockouts.get(driver.rig_id, ""),
+            )
+            for driver in drivers[group.name]
+        ]
+        for group in site.groups
+    ]

@@ -10,6 +10,7 @@ from gridhash.config import SiteConfig
 from gridhash.envs.observation import table_hash
 from gridhash.serving.decide import Decision
 from gridhash.serving.drivers.protocol import Command, CommandResult, RigDriver
+from gridhash.serving.findings import Finding
 from gridhash.serving.journal import Journal, JournalError, Row
 from gridhash.serving.reconcile import PlannedCommand
 from gridhash.serving.site_state import SiteSnapshot
@@ -114,6 +115,10 @@ class Recorder:
                 "not_numbers": " ".join(reading.not_numbers),
             },
         )
+
+    def finding_rows(self, findings: Iterable[Finding]) -> list[Row]:
+        """Return the rows of what supervision found out."""
+        return [finding.row(self.run_id) for finding in findings]
 
     def rig_row(self, driver: RigDriver, group_name: str, at: datetime, note: str) -> Row:
         """Return the row of a rig's identity."""

@@ -12,6 +12,7 @@ from gridhash.serving.allocator import RigView
 from gridhash.serving.drivers.protocol import Command, CommandResult, Outcome
 from gridhash.serving.findings import Alarm, AlarmRaised, Cause, Changed, Finding, Verdict, Verified
 from gridhash.serving.pending import Pending, moved
+from gridhash.serving.rig_contact import Contact
 from gridhash.serving.settings import ControllerSettings
 from gridhash.serving.snapshot import RigReading
 from gridhash.serving.verification import (
@@ -56,9 +57,7 @@ class RigStatus:
         """Last seen to start or stop; None is long ago."""
         self.level = len(level_kw) - 1
         self.pending: Pending | None = None
-        self.n_misses = 0
-        self.n_blind = 0
-        self.probe_at: datetime | None = None
+        self.contact = Contact(rig_id, settings)
         self.n_failures = 0
         self.next_try_at: datetime | None = None
         self.flag = ""
@@ -75,16 +74,11 @@ class RigStatus:
         self._booting_until: datetime | None = None
         self._late_start_until: datetime | None = None
         """A start that missed its deadline may be obeyed until then."""
-        self._skewed = False
 
     @property
     def measured(self) -> bool:
         """Whether the rig answers and tells its power."""
-        return (
-            self.running is not None
-            and self.n_misses < self.settings.unreachable_after
-            and self.n_blind < self.settings.unreachable_after
-        )
+        return self.running is not None and self.contact.good
 
     @property
     def power_kw(self) -> float | None:
@@ -155,22 +149,10 @@ class RigStatus:
     ) -> list[Finding]:
         """Take in a reading, or that none came; changes by others are left until `hold_until`."""
         if reading is None:
-            return self._miss(now)
-        findings: list[Finding] = []
-        if self.n_misses >= self.settings.unreachable_after:
-            findings.append(self._alarm(now, Alarm.REACHABLE, "answers again"))
-        self.n_misses, self.probe_at = 0, None
-        findings += self._check_clock(reading)
+            return self.contact.missed(now)
+        findings = self.contact.heard(reading, now)
         if reading.power_w is None:
-            self.n_blind += 1
-            if self.n_blind == self.settings.unreachable_after:
-                sent = ", ".join(reading.not_numbers) or "nothing"
-                text = f"tells no power (sent {sent}): it counts as running and nothing is claimed"
-                findings.append(self._alarm(now, Alarm.NO_POWER_READING, text))
             return findings
-        if self.n_blind >= self.settings.unreachable_after:
-            findings.append(self._alarm(now, Alarm.POWER_READING, "tells its power again"))
-        self.n_blind = 0
         restarted = self._restarted(reading)
         self.reading = reading
         if restarted:
@@ -246,33 +228,13 @@ class RigStatus:
 
     def clock_set(self, by: timedelta) -> None:
         """Move every instant that the rig waits for, or counts from, with the host's clock."""
-        self.changed_at, self.probe_at = moved(self.changed_at, by), moved(self.probe_at, by)
+        self.contact.clock_set(by)
+        self.changed_at = moved(self.changed_at, by)
         self.next_try_at, self.hold_until = moved(self.next_try_at, by), moved(self.hold_until, by)
         self._booting_until = moved(self._booting_until, by)
         self._late_start_until = moved(self._late_start_until, by)
         if self.pending is not None:
             self.pending = self._last_pending = self.pending.moved(by)
-
-    def _miss(self, now: datetime) -> list[Finding]:
-        self.n_misses += 1
-        if self.n_misses < self.settings.unreachable_after:
-            self.probe_at = now + timedelta(seconds=self.settings.check_s)
-            return []
-        self.probe_at = now + timedelta(seconds=self.settings.probe_after_s(self.n_misses))
-        if self.n_misses > self.settings.unreachable_after:
-            return []
-        text = "does not answer: it counts as running at full power and nothing is claimed"
-        return [self._alarm(now, Alarm.UNREACHABLE, text)]
-
-    def _check_clock(self, reading: RigReading) -> list[Finding]:
-        if reading.rig_clock_at is None:
-            return []
-        skew_s = (reading.rig_clock_at - reading.read_at).total_seconds()
-        was_skewed, self._skewed = self._skewed, abs(skew_s) > self.settings.clock_skew_alarm_s
-        if was_skewed or not self._skewed:
-            return []
-        text = f"its clock is {skew_s:+.0f} s off; commands are timed by its own clock"
-        return [self._alarm(reading.read_at, Alarm.CLOCK_SKEW, text)]
 
     def _restarted(self, reading: RigReading) -> bool:
         before = self.reading

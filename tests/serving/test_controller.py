@@ -735,7 +735,9 @@ def test_a_site_on_which_no_rig_answers_is_refused(bench_of: Build) -> None:
     assert bench.journal.count("runs") == 0
 
 
-def test_the_wrong_number_of_rigs_is_refused(bench_of: Build, site: SiteConfig) -> None:
+def test_the_wrong_number_of_rigs_is_refused(
+    bench_of: Build, site: SiteConfig, scenario: Scenario
+) -> None:
     bench = bench_of((0.0, 1.0))
     drivers = {
         group.name: [rig for rig in bench.rigs.values() if rig.rig_id.startswith(group.name)]
@@ -744,4 +746,4 @@ def test_the_wrong_number_of_rigs_is_refused(bench_of: Build, site: SiteConfig) 
     few = {**drivers, "loop_a": drivers["loop_a"][:3]}
     for wrong, why in ((few, "4 rigs in the site file, and 3"), ({}, "drivers are given for")):
         with pytest.raises(ServingError, match=why):
-            Controller(site, bench.controller._scenario, None, wrong, bench.clock, bench.journal)
+            Controller(site, scenario, None, wrong, bench.clock, bench.journal)
