@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from gridhash.errors import ServingError
-from gridhash.time_grid import require_aware
+from gridhash.serving.instants import require_aware
 
 SETTLE_TURNS = 5
 """Turns of the event loop without an outstanding call before simulated time may advance."""

@@ -23,7 +23,8 @@ import pandas as pd
 from gridhash.errors import ServingError
 from gridhash.time_grid import require_aware
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2: leases and requests. An older journal gets the tables that it lacks when it is written."""
 
 Value = str | int | float | None
 
@@ -61,6 +62,11 @@ TABLES: Mapping[str, str] = {
     "n_unknown INTEGER NOT NULL, n_pending INTEGER NOT NULL",
     "alarms": "run_id INTEGER NOT NULL, at TEXT NOT NULL, rig_id TEXT, kind TEXT NOT NULL, "
     "text TEXT NOT NULL",
+    "leases": "run_id INTEGER NOT NULL, at TEXT NOT NULL, token INTEGER NOT NULL, "
+    "event TEXT NOT NULL, holder TEXT NOT NULL, after_intent_id INTEGER NOT NULL",
+    "requests": "run_id INTEGER NOT NULL, at TEXT NOT NULL, request_id TEXT NOT NULL, "
+    "kind TEXT NOT NULL, person TEXT NOT NULL, os_user TEXT NOT NULL, accepted INTEGER NOT NULL, "
+    "answer TEXT NOT NULL, text TEXT NOT NULL",
 }
 """Columns of each table after its ``id``. Instants are ISO 8601 in UTC."""
 
@@ -280,6 +286,8 @@ class Journal:
             )
         if not self.read_only:
             self._db.execute("PRAGMA synchronous = FULL")
+            if int(text) < FORMAT_VERSION:
+                _upgrade(self._db)
 
 
 def _make(path: Path) -> None:
@@ -301,16 +309,31 @@ def _create_tables(database: sqlite3.Connection) -> None:
     database.execute("BEGIN IMMEDIATE")
     database.execute("CREATE TABLE meta (format_version INTEGER NOT NULL)")
     database.execute("INSERT INTO meta VALUES (?)", (FORMAT_VERSION,))
-    for table, columns in TABLES.items():
-        database.execute(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, {columns})")
-        for verb in ("UPDATE", "DELETE"):
-            database.execute(
-                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} BEGIN "
-                "SELECT RAISE(ABORT, 'the journal is append-only'); END"
-            )
+    for table in TABLES:
+        _create_table(database, table)
     database.execute("CREATE INDEX changes_of_rig ON changes (rig_id)")
     database.execute("CREATE INDEX results_of_intent ON results (intent_id)")
     database.execute("CREATE INDEX verifications_of_intent ON verifications (intent_id)")
+    database.commit()
+
+
+def _create_table(database: sqlite3.Connection, table: str) -> None:
+    database.execute(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, {TABLES[table]})")
+    for verb in ("UPDATE", "DELETE"):
+        database.execute(
+            f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} BEGIN "
+            "SELECT RAISE(ABORT, 'the journal is append-only'); END"
+        )
+
+
+def _upgrade(database: sqlite3.Connection) -> None:
+    """Add the tables that an older format lacks; what is there stays."""
+    database.execute("BEGIN IMMEDIATE")
+    names = {row["name"] for row in database.execute("SELECT name FROM sqlite_master")}
+    for table in TABLES:
+        if table not in names:
+            _create_table(database, table)
+    database.execute("UPDATE meta SET format_version = ?", (FORMAT_VERSION,))
     database.commit()
 
 

@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from gridhash.serving.drivers.capabilities import Capability
+from gridhash.serving.instants import require_aware
 from gridhash.serving.snapshot import RigReading
-from gridhash.time_grid import require_aware
 
 
 class Command(StrEnum):
