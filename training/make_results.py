@@ -31,8 +31,9 @@ REAL = (
     "RealTimeNemCurrent@real",
     "BasePoint@real",
 )
-SCENARIOS = (*REAL, "RealTimeErcot", *PLAIN_CASES)
-"""What is judged if nothing is said: coincident peaks on synthetic years too, which have them."""
+SCENARIOS = (*REAL, "RealTimeErcot", "BasePoint", *PLAIN_CASES)
+"""What is judged if nothing is said: on synthetic years too coincident peaks, which these have, and
+base points, which are drawn in any case."""
 SEEDS = (0, 1, 2, 3, 4)
 
 

@@ -16,6 +16,12 @@ RULES_IN = "gridhash.agents.rules"
 """Modules of policies that are rules begin so; all others plan."""
 BASE_RULE = "level_rule"
 OLD = "†"
+PROMISES = {
+    "base_points_met_frac": "base points met",
+    "base_points_market_met_frac": "as the market asks",
+    "base_point_deviation_frac": "mean distance",
+}
+"""Metrics that have a column where a scenario has base points."""
 
 INTRO = """\
 # Policies on held-out spans
@@ -172,6 +178,7 @@ def section(results: ScenarioResults, old: Collection[str]) -> list[str]:
     sample = results.sample
     spans = ", ".join(f"{name} {first} to {last}" for name, (first, last) in sample.spans.items())
     parts = sample.of_role("test")
+    promises = [name for name in PROMISES if any(c.metric(name) is not None for c in results.cells)]
     lines = [
         f"## {results.name}",
         "",
@@ -186,19 +193,22 @@ def section(results: ScenarioResults, old: Collection[str]) -> list[str]:
         "",
         "| policy | validation | "
         + " | ".join(f"from {part.start[:10]}" for part in parts)
-        + " | of bound − best rule | full load | starts | wear/year | decision, µs (p99) "
-        "| made in, s | parameters |",
-        "|" + "---|" * (8 + len(parts) + 1),
+        + " | of bound − best rule | "
+        + "".join(f"{PROMISES[name]} | " for name in promises)
+        + "full load | starts | wear/year | decision, µs (p99) | made in, s | parameters |",
+        "|" + "---|" * (9 + len(parts) + len(promises)),
     ]
     last = (LEARNED, BOUND)
     order = {name: k for k, name in enumerate(POLICIES)}
     order |= {name: len(order) + 1 + k for k, name in enumerate(last)}  # others stand before
     ranked = sorted(results.cells, key=lambda c: (order.get(c.id.policy, len(POLICIES)), c.id.seed))
-    return [*lines, *(policy_row(cell, results, old) for cell in ranked), ""]
+    return [*lines, *(policy_row(cell, results, old, promises) for cell in ranked), ""]
 
 
-def policy_row(cell: Cell, results: ScenarioResults, old: Collection[str]) -> str:
-    """Return the row of one cell in its scenario's table."""
+def policy_row(
+    cell: Cell, results: ScenarioResults, old: Collection[str], promises: Sequence[str]
+) -> str:
+    """Return the row of one cell in its scenario's table; `promises` are metrics to show."""
     name = cell.id.policy.replace("_", " ")
     if cell.id.policy == LEARNED:
         name += f", seed {cell.id.seed}"
@@ -210,6 +220,7 @@ def policy_row(cell: Cell, results: ScenarioResults, old: Collection[str]) -> st
         "–" if validation is None else f"{validation:,.0f}",
         *(f"{part.profit:,.0f}" for part in cell.of_role("test")),
         share_of_gap(cell, results),
+        *(number(cell.metric(name), ".2%") for name in promises),
         number(cell.metric("load_frac"), ".1%"),
         number(_sum_of(cell, "fleet_starts"), ",.0f"),
         number(cell.metric("wear_cycles_per_year"), ",.1f"),

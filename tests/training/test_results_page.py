@@ -128,3 +128,20 @@ def test_cells_of_other_days_and_unfinished_scenarios_are_no_comparison(cells: l
     assert other not in results.cells
     assert compared(scenario_results(cells[:4])[0]) is None
     assert "| – | – | – | – |" in page(cells[:4], old=())
+
+
+def test_how_base_points_are_kept_stands_where_there_are_some(cells: list[Cell]) -> None:
+    kept = {"base_points_met_frac": 0.9, "base_point_deviation_frac": 0.0168}
+
+    def with_points(one: Cell) -> Cell:
+        parts = [replace(part, metrics={**part.metrics, **kept}) for part in one.parts]
+        return replace(one, parts=tuple(parts))
+
+    lines = page([*map(with_points, cells[:-1]), cells[-1]], ()).splitlines()
+
+    (header,) = [line for line in lines if line.startswith("| policy |")]
+    assert "| base points met | mean distance | full load |" in header
+    assert lines[lines.index(header) + 1].count("---") == header.count(" | ") + 1
+    rows = [line for line in lines if line.startswith(("| level rule | 20", "| bound | –"))]
+    assert [row.split(" | ")[5:7] for row in rows] == [["90.00%", "1.68%"], ["–", "–"]]
+    assert "base points met" not in page(cells, ())
