@@ -34,8 +34,9 @@ from gridhash.serving.journal import Journal
 from gridhash.serving.replay import Replay, replay
 from gridhash.serving.service import hash_of_bundle
 from gridhash.serving.settings import ControllerSettings
-from gridhash.serving.simulated_avalon import AVALON_PORT, SimulatedFleet
-from gridhash.serving.simulated_rig import RigFaults, RigMismatch
+from gridhash.serving.simulated_cgminer import CGMINER_PORT
+from gridhash.serving.simulated_fleet import SimulatedFleet
+from gridhash.serving.simulated_model import RigFaults, RigMismatch
 from gridhash.serving.simulated_run import run_simulated
 from gridhash.serving.site_status import Mode
 from gridhash.training.config import TrainingConfig
@@ -243,7 +244,7 @@ async def _run_day(
     )
     drivers = {
         group.name: [
-            AvalonPyasicDriver(rig.rig_id, rig.address, clock, port=AVALON_PORT)
+            AvalonPyasicDriver(rig.rig_id, rig.address, clock, port=CGMINER_PORT)
             for rig in fleet.rigs.values()
             if rig.group.name == group.name
         ]

@@ -29,9 +29,10 @@ from gridhash.serving.drivers.protocol import (
 from gridhash.serving.findings import Cause, Changed, Verdict, Verified
 from gridhash.serving.journal import Journal, Row
 from gridhash.serving.recorder import Recorder
+from gridhash.serving.simulated_avalon import bracket_string
 from gridhash.serving.simulated_loops import SimulatedLoop
-from gridhash.serving.simulated_rig import RigMismatch, SimulatedRig, WorkState
-from gridhash.serving.simulated_wire import bracket_string
+from gridhash.serving.simulated_model import RigMismatch, WorkState
+from gridhash.serving.simulated_rig import SimulatedRig
 from gridhash.serving.snapshot import RigReading
 from gridhash.serving.verification import Wanted, at_level, power_confirms
 from gridhash.units import W_PER_KW

@@ -16,7 +16,7 @@ from gridhash.config import SiteConfig
 from gridhash.serving.drivers.protocol import Command
 from gridhash.serving.findings import Alarm, Verdict
 from gridhash.serving.journal import Journal
-from gridhash.serving.simulated_avalon import SimulatedFleet
+from gridhash.serving.simulated_fleet import SimulatedFleet
 from gridhash.serving.simulated_rig import SimulatedRig
 from gridhash.serving.site_state import from_exact
 from gridhash.units import SECONDS_PER_HOUR, W_PER_KW

@@ -1,264 +1,269 @@
-"""Simulated Avalon rigs on loopback addresses, one TCP listener each, for the real driver.
+"""What an Avalon says at TCP 4028.
 
-Every address of 127.0.0.0/8 answers on Linux; other systems need an alias for each.
+Field names and their order follow a capture of an A1566 (firmware 24102401_25462b2) and, where it
+is silent, the Canaan A10 API manual v0.4; the fields of coolant (ITemp, HBITemp, HBOTemp) and of
+standby (SoftOffTime, SoftOFF[4], In Idle) follow captures of an Avalon Q.
 """
 
-import asyncio
-import errno
-import logging
-from collections.abc import Callable, Iterable, Mapping
-from ipaddress import IPv4Address
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable
 
-from gridhash.config import RigGroupConfig
-from gridhash.errors import PortInUse, ServingError
-from gridhash.serving.clock import Clock
-from gridhash.serving.simulated_rig import (
-    HYDRO_1566HA,
-    RigFaults,
-    RigMismatch,
-    RigModel,
-    SimulatedRig,
+from gridhash.serving.simulated_cgminer import (
+    CgminerWire,
+    Reads,
+    RigHangsUp,
+    Section,
+    number,
+    status_of,
 )
-from gridhash.serving.simulated_wire import reply_to, request_is_complete
+from gridhash.serving.simulated_model import Change, Fate, Telemetry, WorkState
+from gridhash.serving.simulated_rig import SimulatedRig
 
-log = logging.getLogger(__name__)
-
-AVALON_PORT = 4028
-REQUEST_WAIT_S = 10.0
-"""A rig drops a connection on which no whole request came for so long [wall s]."""
+DESCRIPTION = "cgminer 4.11.1"
 
 
-def rig_addresses(base_address: str, count: int) -> list[str]:
-    """Return `count` addresses from `base_address` on.
+def _status(rig: SimulatedRig, letter: str, code: int, message: str) -> Section:
+    return status_of(rig, DESCRIPTION, letter, code, message)
 
-    >>> rig_addresses("127.40.0.254", 3)
-    ['127.40.0.254', '127.40.0.255', '127.40.1.0']
+
+def _version(rig: SimulatedRig) -> Section:
+    version = {
+        "CGMiner": "4.11.1",
+        "API": "3.7",
+        "STM8": "20.08.01",
+        "PROD": rig.model.product,
+        "MODEL": rig.model.model,
+        "HWTYPE": f"MM4v2_X{rig.model.n_boards}",
+        "SWTYPE": "MM319",
+        "VERSION": rig.model.firmware,
+        "LOADER": "d0d779de.00",
+        "DNA": f"0201000{rig.mac[3:]}",
+        "MAC": rig.mac,
+        "UPAPI": "2",
+    }
+    return {**_status(rig, "S", 22, "CGMiner versions"), "VERSION": [version]}
+
+
+def _devdetails(rig: SimulatedRig) -> Section:
+    details = {"DEVDETAILS": 0, "Name": "AVA10", "ID": 0, "Driver": "avalon10", "Kernel": ""}
+    return {**_status(rig, "S", 69, "Device Details"), "DEVDETAILS": [details]}
+
+
+def _hash_averages(seen: Telemetry) -> Section:
+    """Return rolling averages in MH/s; after a stop they take their window to fall, as on rigs."""
+    windows_s = {"av": seen.uptime_s, "30s": 30.0, "1m": 60.0, "5m": 300.0, "15m": 900.0}
+    return {
+        f"MHS {name}": number(seen.mean_hashrate_ths(window_s) * 1e6)
+        for name, window_s in windows_s.items()
+    }
+
+
+def _devs(rig: SimulatedRig) -> Section:
+    seen = rig.telemetry()
+    device = {
+        "ASC": 0,
+        "Name": "AVA10",
+        "ID": 0,
+        "Enabled": "Y",
+        "Status": "Alive",
+        "Temperature": -273.0,
+        **_hash_averages(seen),
+        "Accepted": 148,
+        "Rejected": 1,
+        "Hardware Errors": 0,
+        "Device Elapsed": int(seen.uptime_s),
+    }
+    return {**_status(rig, "S", 9, "1 ASC(s)"), "DEVS": [device]}
+
+
+def _summary(rig: SimulatedRig) -> Section:
+    seen = rig.telemetry()
+    summary = {
+        "Elapsed": int(seen.uptime_s),
+        **_hash_averages(seen),
+        "Found Blocks": 0,
+        "Accepted": 148,
+        "Rejected": 1,
+        "Hardware Errors": 0,
+    }
+    return {**_status(rig, "S", 11, "Summary"), "SUMMARY": [summary]}
+
+
+def _pools(rig: SimulatedRig) -> Section:
+    pool = {
+        "POOL": 0,
+        "URL": "stratum+tcp://pool.example:3333",
+        "Status": "Alive",
+        "Priority": 0,
+        "Accepted": 148,
+        "Rejected": 1,
+        "Get Failures": 0,
+        "Remote Failures": 0,
+        "User": f"site.{rig.rig_id}",
+        "Stratum Active": rig.telemetry().state is WorkState.WORK,
+        "Stratum URL": "pool.example",
+    }
+    return {**_status(rig, "S", 7, "1 Pool(s)"), "POOLS": [pool]}
+
+
+def _stats(rig: SimulatedRig) -> Section:
+    elapsed_s = int(rig.telemetry().uptime_s)
+    machine = {
+        "STATS": 0,
+        "ID": "AVA100",
+        "Elapsed": elapsed_s,
+        "Calls": 0,
+        "Wait": 0.0,
+        "Max": 0.0,
+        "Min": 99999999.0,
+        "MM ID0": bracket_string(rig),
+        "MM Count": 1,
+        "Smart Speed": 1,
+        "Voltage Level Offset": 0,
+        "Nonce Mask": 25,
+    }
+    pool = {"STATS": 1, "ID": "POOL0", "Elapsed": elapsed_s, "Pool Calls": 0}
+    return {**_status(rig, "S", 70, "CGMiner stats"), "STATS": [machine, pool]}
+
+
+def bracket_string(rig: SimulatedRig) -> str:
+    """Return the ``Ver[...] ... WORKMODE[1]`` text in which an Avalon packs its telemetry.
+
+    As on real rigs, GHSmm, GHSavg and MGHS stay high in standby and chip temperatures read 0;
+    only GHSspd and the power tell that the rig rests.
     """
-    return [str(IPv4Address(base_address) + index) for index in range(count)]
+    seen = rig.telemetry()
+    n_boards = rig.model.n_boards
+    idle = seen.state is WorkState.IDLE
+    chip_c = 0.0 if idle else seen.chip_temp_c
+    nominal_ghs = seen.level_hashrate_ths * 1e3
+    board_ghs = nominal_ghs / n_boards
+    outlet_c = seen.coolant_c if idle else 0.5 * (seen.coolant_c + seen.chip_temp_c)
+    direct_current_w = 0.94 * seen.power_w
+    values = {
+        "Ver": f"{rig.model.model}-{rig.model.firmware}",
+        "DNA": f"0201000{rig.mac[3:]}",
+        "MEMFREE": "1392832.1381104",
+        "NETFAIL": "0 0 0 0 0 0 0 0",
+        "SYSTEMSTATU": f"Work: {seen.state}, Hash Board: {n_boards} ",
+        "Elapsed": f"{int(seen.uptime_s)}",
+        "BOOTBY": "0x04.00000000",
+        "DH": "1.299%",
+        "ITemp": _whole(seen.coolant_c),
+        "HBITemp": _whole(seen.coolant_c),
+        "HBOTemp": _whole(outlet_c),
+        "Temp": _whole(seen.coolant_c),
+        "TMax": _whole(chip_c),
+        "TAvg": _whole(max(chip_c - 8.0, 0.0)),
+        "Vo": "296",
+        "PS": f"0 1209 1187 297 {_whole(direct_current_w)} 1188 {_whole(seen.power_w)}",
+        "WALLPOWER": _whole(seen.power_w),
+        "GHSspd": f"{seen.hashrate_ths * 1e3:.2f}",
+        "DHspd": "1.299%",
+        "GHSmm": f"{nominal_ghs:.2f}",
+        "GHSavg": f"{seen.mean_hashrate_ths(seen.uptime_s) * 1e3:.2f}",
+        "Freq": "345.94",
+        "Led": f"{int(rig.led_on)}",
+        "MGHS": " ".join([f"{board_ghs:.2f}"] * n_boards),
+        "MTmax": " ".join([_whole(chip_c)] * n_boards),
+        "MTavg": " ".join([_whole(max(chip_c - 8.0, 0.0))] * n_boards),
+        "TA": f"{n_boards * rig.model.chips_per_board}",
+        "Core": rig.model.core,
+        "PING": "131",
+        "SoftOFF": "4" if seen.soft_off else "0",
+        "ECHU": " ".join(["0"] * n_boards),
+        "ECMM": "0",
+        "MPO": f"{rig.group.rig_power_w:.0f}",
+        "WORKMODE": "1",
+    }
+    if rig.takes_levels:
+        values["WORKLEVEL"] = f"{rig.work_level}"
+    return " ".join(f"{name}[{value}]" for name, value in values.items())
 
 
-def share_among_groups(groups: Iterable[RigGroupConfig], count: int) -> list[int]:
-    """Return how many of `count` rigs each group gets: by size, largest remainders first."""
-    sizes = [group.n_rigs for group in groups]
-    exact = [count * size / sum(sizes) for size in sizes]
-    shares = [int(share) for share in exact]
-    by_remainder = sorted(range(len(sizes)), key=lambda index: shares[index] - exact[index])
-    for index in by_remainder[: count - sum(shares)]:
-        shares[index] += 1
-    return shares
+def _whole(value: float) -> str:
+    return f"{value:.0f}"
 
 
-class SimulatedFleet:
-    """Simulated rigs that listen while the fleet is entered: ``async with fleet:``."""
-
-    def __init__(self, rigs: Iterable[SimulatedRig], *, port: int = AVALON_PORT) -> None:
-        """Collect rigs; names and addresses must differ.
-
-        Raises
-        ------
-        ServingError
-            If two rigs have the same name or address.
-        """
-        rigs = list(rigs)
-        self.rigs = {rig.rig_id: rig for rig in rigs}
-        self.port = port
-        if len(self.rigs) < len(rigs) or len({rig.address for rig in rigs}) < len(rigs):
-            raise ServingError("two simulated rigs have the same name or the same address")
-        self._servers: dict[str, asyncio.Server] = {}
-        self._busy = {rig_id: asyncio.Lock() for rig_id in self.rigs}
-        self._conversations: set[asyncio.Task[None]] = set()
-        self._open: dict[str, int] = dict.fromkeys(self.rigs, 0)
-        self.most_open: dict[str, int] = dict.fromkeys(self.rigs, 0)
-        """Most connections that were open to each rig at once; real rigs stand one."""
-        self.n_connections = 0
-        """Connections to all rigs so far."""
-
-    @classmethod
-    def of_groups(
-        cls,
-        groups: Iterable[RigGroupConfig],
-        clock: Clock,
-        *,
-        count: int | None = None,
-        base_address: str = "127.40.0.1",
-        port: int = AVALON_PORT,
-        model: RigModel = HYDRO_1566HA,
-        mismatches: Mapping[str, RigMismatch] | None = None,
-        mismatch: RigMismatch | None = None,
-        faults: Mapping[str, RigFaults] | None = None,
-        seed: int = 0,
-    ) -> Self:
-        """Build `count` rigs (default: all of the site) spread over the groups by their size.
-
-        Rigs are named ``<group>-001`` and so on. `mismatch` is for all rigs that `mismatches`
-        does not name.
-
-        Raises
-        ------
-        ServingError
-            If `faults` or `mismatches` name a rig that the fleet does not have.
-        """
-        groups = list(groups)
-        shares = share_among_groups(groups, count or sum(group.n_rigs for group in groups))
-        addresses = iter(rig_addresses(base_address, sum(shares)))
-        faults, mismatches = faults or {}, mismatches or {}
-        rigs = []
-        for group, share in zip(groups, shares, strict=True):
-            for number in range(1, share + 1):
-                rig_id = f"{group.name}-{number:03d}"
-                rigs.append(
-                    SimulatedRig(
-                        rig_id,
-                        group,
-                        clock,
-                        address=next(addresses),
-                        model=model,
-                        mismatch=mismatches.get(rig_id, mismatch),
-                        faults=faults.get(rig_id),
-                        seed=seed,
-                    )
-                )
-        unknown = sorted((faults.keys() | mismatches.keys()) - {rig.rig_id for rig in rigs})
-        if unknown:
-            raise ServingError(f"no simulated rig is called {', '.join(unknown)}")
-        return cls(rigs, port=port)
-
-    async def __aenter__(self) -> Self:
-        """Listen at every address, or at none if one is taken."""
-        try:
-            for rig in self.rigs.values():
-                rig.chip_temp_c()  # compiles the relation before a driver's deadline runs
-                await self._listen(rig)
-        except ServingError:
-            await self.close()
-            raise
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close every listener and every open connection."""
-        await self.close()
-
-    async def close(self) -> None:
-        """Close every listener and every open connection."""
-        servers = list(self._servers.values())
-        self._servers.clear()
-        for server in servers:
-            server.close()
-        for task in list(self._conversations):
-            task.cancel()
-        await asyncio.gather(*self._conversations, return_exceptions=True)
-        await asyncio.gather(*(server.wait_closed() for server in servers))
-
-    async def set_faults(self, rig_id: str, faults: RigFaults) -> None:
-        """Change what is wrong with a rig from now on; its listener opens or closes as needed."""
-        rig = self.rigs[rig_id]
-        rig.faults = faults
-        if faults.unreachable == "refused" and rig_id in self._servers:
-            server = self._servers.pop(rig_id)
-            server.close()
-            await server.wait_closed()
-        elif faults.unreachable != "refused" and rig_id not in self._servers:
-            await self._listen(rig)
-
-    def true_power_kw(self) -> float:
-        """Return the power that all rigs truly draw now [kW]."""
-        return sum(rig.true_power_w() for rig in self.rigs.values()) / 1000.0
-
-    def energy_kwh(self) -> float:
-        """Return the energy that all rigs truly drew so far [kWh]."""
-        return sum(rig.energy_kwh() for rig in self.rigs.values())
-
-    async def _listen(self, rig: SimulatedRig) -> None:
-        if rig.faults.unreachable == "refused":
-            return
-
-        async def on_connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._converse(rig, reader, writer)
-
-        try:
-            self._servers[rig.rig_id] = await asyncio.start_server(
-                on_connect, rig.address, self.port
-            )
-        except OSError as err:
-            place = f"{rig.address}:{self.port}"
-            if err.errno == errno.EADDRINUSE:
-                raise PortInUse(
-                    f"{place} is taken by another program (a rig simulator that still runs, or "
-                    f"one that listens at 0.0.0.0:{self.port}); end it or choose another base "
-                    "address or port"
-                ) from err
-            raise ServingError(
-                f"cannot listen at {place} for {rig.rig_id}: {err.strerror}; many loopback "
-                "addresses need Linux, elsewhere add an alias for each"
-            ) from err
-
-    async def _converse(
-        self, rig: SimulatedRig, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._conversations.add(task)
-        self._open[rig.rig_id] += 1
-        self.n_connections += 1
-        self.most_open[rig.rig_id] = max(self.most_open[rig.rig_id], self._open[rig.rig_id])
-        try:
-            await self._answer(rig, reader, writer)
-        except (ConnectionError, TimeoutError) as err:
-            log.debug("A client of %s went away: %s", rig.rig_id, err)
-        except asyncio.CancelledError:
-            # The fleet closes. Ending normally keeps asyncio from reporting the cancelled handler.
-            log.debug("Closed a connection to %s", rig.rig_id)
-        finally:
-            self._open[rig.rig_id] -= 1
-            self._conversations.discard(task)
-            writer.close()
-
-    async def _answer(
-        self, rig: SimulatedRig, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        request = await asyncio.wait_for(_read_request(reader), REQUEST_WAIT_S)
-        if not request:
-            return
-        if rig.faults.unreachable == "black_hole":
-            await reader.read()  # until the client gives up
-            return
-        async with self._busy[rig.rig_id]:
-            if rig.faults.latency_s > 0.0:
-                await asyncio.sleep(rig.faults.latency_s)
-            reply = reply_to(rig, request)
-        if reply is not None:
-            writer.write(reply)
-            await writer.drain()
+READS: Reads = {
+    "version": _version,
+    "devdetails": _devdetails,
+    "summary": _summary,
+    "stats": _stats,
+    "estats": _stats,
+    "litestats": _stats,
+    "devs": _devs,
+    "pools": _pools,
+}
 
 
-async def _read_request(reader: asyncio.StreamReader) -> bytes:
-    request = b""
-    while len(request) < 8192 and not request_is_complete(request):
-        chunk = await reader.read(4096)
-        if not chunk:
-            break
-        request += chunk
-    return request
+class AvalonWire(CgminerWire):
+    """What an Avalon can be asked and told."""
 
+    description = DESCRIPTION
+    reads = READS
 
-async def run_fleet(
-    fleet: SimulatedFleet, *, started: Callable[[SimulatedFleet], None] | None = None
-) -> None:
-    """Serve until cancelled; `started` is called once every rig listens.
+    def change(self, command: str, parameter: str) -> Section | None:
+        """Carry out ``ascset``, ``restart`` or ``reboot``."""
+        if command == "ascset":
+            return self._ascset(parameter)
+        if command in {"restart", "reboot"}:
+            made = self._tell(Change.REBOOT, self.rig.restart, refusal=command)
+            return {"STATUS": "RESTART"} if made is None else made
+        return None
 
-    Raises
-    ------
-    PortInUse
-        If an address is taken.
-    """
-    async with fleet:
-        if started is not None:
-            started(fleet)
-        await asyncio.Event().wait()
+    def _ascset(self, parameter: str) -> Section:
+        parts = parameter.split(",")
+        if parts[0] != "0" or len(parts) < 2:
+            return self.status("E", 16, "Missing device id parameter")
+        option, values = parts[1], parts[2:]
+        if option in {"softoff", "softon"} and values:
+            return self._soft(option, values[0])
+        if option == "worklevel" and values and values[0] == "set":
+            return self._work_level(values[1:])
+        if option == "led" and values:
+            self.rig.led_on = values[0] == "1-1"
+            return self._set_ok()
+        if option == "reboot":
+            return self._tell(Change.REBOOT, self.rig.restart, refusal="reboot") or self._set_ok()
+        return self._set_failed(f"Unknown option: {option}")
+
+    def _soft(self, option: str, value: str) -> Section:
+        rig, is_stop = self.rig, option == "softoff"
+        _, _, stamp = value.partition(":")
+        if not stamp.isdigit():
+            return self._set_failed(f"invalid {option} {value}")
+        schedule = rig.schedule_soft_off if is_stop else rig.schedule_soft_on
+        change = Change.STOP if is_stop else Change.START
+        refused = self._tell(change, lambda: schedule(int(stamp)), refusal=f"{option} {value}")
+        if refused is not None:
+            return refused
+        if option == "softon" and rig.faults.softon_noreply:
+            raise RigHangsUp
+        if rig.model.acknowledges == "ok":
+            return self._set_ok()
+        return self.status("I", 118, f"ASC 0 set info: success {option}:{stamp}")
+
+    def _work_level(self, values: list[str]) -> Section:
+        rig = self.rig
+        if not rig.takes_levels:
+            return self._set_failed("Unknown option: worklevel")
+        if not values or not values[0].isdigit() or int(values[0]) >= len(rig.group.load_levels):
+            return self._set_failed(f"invalid worklevel {','.join(values)}")
+        level = int(values[0])
+        refused = self._tell(
+            Change.LEVEL, lambda: rig.set_work_level(level), refusal=f"worklevel {level}"
+        )
+        return refused or self._set_ok()
+
+    def _tell(self, change: Change, obey: Callable[[], None], *, refusal: str) -> Section | None:
+        """Tell the rig; return None if it says yes, else its refusal."""
+        fate = self.rig.told(change, obey)
+        if fate in {Fate.SILENT, Fate.REBOOTED}:
+            raise RigHangsUp
+        return self._set_failed(f"invalid {refusal}") if fate is Fate.REFUSED else None
+
+    def _set_ok(self) -> Section:
+        return self.status("S", 119, "ASC 0 set OK")
+
+    def _set_failed(self, why: str) -> Section:
+        return self.status("E", 120, f"ASC 0 set failed: {why}")

@@ -19,8 +19,9 @@ from gridhash.envs.thermal import (
     pump_power_kw,
 )
 from gridhash.serving.clock import Clock
-from gridhash.serving.simulated_avalon import SimulatedFleet
-from gridhash.serving.simulated_rig import SimulatedRig, WorkState
+from gridhash.serving.simulated_fleet import SimulatedFleet
+from gridhash.serving.simulated_model import WorkState
+from gridhash.serving.simulated_rig import SimulatedRig
 from gridhash.units import SECONDS_PER_HOUR, energy_kwh
 
 STEP_S = 60.0

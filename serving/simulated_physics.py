@@ -6,8 +6,10 @@ coolant follow `gridhash.envs.thermal`; the coolant stays at one temperature per
 """
 
 import math
+from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gridhash.config import CoolingConfig
 from gridhash.envs.thermal import chip_temp_after
@@ -113,3 +115,40 @@ class RigSegment:
         apart = abs(chip_rate - lag_rate)
         ratio = elapsed_s if apart == 0.0 else -math.expm1(-apart * elapsed_s) / apart
         return scale * math.exp(-slower * elapsed_s) * ratio
+
+
+class RigPast:
+    """The segments that a rig has lived, the last of which is the present."""
+
+    def __init__(self, first: RigSegment, remember_s: float | None = None) -> None:
+        """Begin with a segment; with `remember_s` what ended longer ago is forgotten [s]."""
+        self._segments = [first]
+        self._remember_s = remember_s
+
+    @property
+    def last(self) -> RigSegment:
+        """The present segment."""
+        return self._segments[-1]
+
+    def append(self, segment: RigSegment) -> None:
+        """Begin a segment."""
+        self._segments.append(segment)
+        if self._remember_s is None:
+            return
+        forget_until = segment.start_at - timedelta(seconds=self._remember_s)
+        while self._segments[1].start_at <= forget_until:
+            del self._segments[0]
+
+    def value(self, at: datetime, of: Callable[[RigSegment, datetime], float]) -> float:
+        """Return a value of the segment that holds an instant."""
+        index = bisect_right(self._segments, at, key=lambda segment: segment.start_at) - 1
+        return of(self._segments[max(index, 0)], at)
+
+    def mean_hashrate_ths(self, until: datetime, window_s: float) -> float:
+        """Return the mean over a window, or over what is remembered where that is shorter."""
+        window_s = min(window_s, (until - self._segments[0].start_at).total_seconds())
+        if window_s <= 0.0:
+            return self.value(until, lambda segment, _: segment.hashrate_ths)
+        begin = until - timedelta(seconds=window_s)
+        work_th = self.value(until, RigSegment.work_th) - self.value(begin, RigSegment.work_th)
+        return work_th / window_s

@@ -1,32 +1,35 @@
-"""One simulated rig: what it does with commands and time. The wire is `simulated_wire`.
+"""One simulated rig: what it does with commands and time, whatever its firmware speaks.
 
-Assumed, until a rig on site was captured: soft-off and soft-on are two independent timers on the
-rig's own clock; a reboot clears them and ends in hashing; during boot a rig draws standby power.
+Assumed, until a rig on site was captured: soft-off and soft-on of an Avalon are two independent
+timers on the rig's own clock; a reboot clears them and ends in hashing, unless the model sleeps
+through it; during boot a rig draws standby power and answers.
 """
 
+import math
 import random
-from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from hashlib import sha256
-from typing import Literal
 
 from gridhash.config import RigGroupConfig
 from gridhash.serving.clock import Clock
-from gridhash.serving.simulated_physics import RigSegment
+from gridhash.serving.simulated_log import WorldLog
+from gridhash.serving.simulated_model import (
+    HYDRO_1566HA,
+    Change,
+    Fate,
+    ReceivedCommand,
+    RigFaults,
+    RigMismatch,
+    RigModel,
+    Telemetry,
+    WorkState,
+)
+from gridhash.serving.simulated_physics import RigPast, RigSegment
 from gridhash.units import SECONDS_PER_DAY, THS_PER_PHS, W_PER_KW
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class WorkState(StrEnum):
-    """What the firmware says it is doing."""
-
-    WORK = "In Work"
-    INIT = "In Init"
-    IDLE = "In Idle"
 
 
 class RigEvent(IntEnum):
@@ -37,79 +40,6 @@ class RigEvent(IntEnum):
     SOFT_ON = 2
     FULL_POWER = 3
     WARM = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class RigModel:
-    """How a model introduces itself and words its acknowledgements."""
-
-    product: str
-    model: str
-    n_boards: int
-    chips_per_board: int
-    core: str
-    firmware: str = "24102401_25462b2_9ddf522"
-    acknowledges: Literal["info", "ok"] = "info"
-    """``info``: STATUS I "success softoff:<ts>" (an Avalon Q); ``ok``: STATUS S "ASC 0 set OK" (a
-    live A1466). Drivers must understand both."""
-
-
-HYDRO_1566HA = RigModel(
-    product="AvalonMiner 1566HA-480", model="1566HA", n_boards=4, chips_per_board=160, core="A3197S"
-)
-AIR_1566 = RigModel(
-    product="AvalonMiner 15-194", model="15-194", n_boards=3, chips_per_board=160, core="A3197S"
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RigMismatch:
-    """How one rig differs from its group's model; the defaults are the model itself."""
-
-    power_lag_s: float = 0.0
-    """First-order lag of power, up and down."""
-    power_factor: float = 1.0
-    """True power per modelled power."""
-    efficiency_factor: float = 1.0
-    """True J/TH per modelled J/TH: above 1 hashes less for the same power."""
-    reported_power_factor: float = 1.0
-    """Power that the rig reports per true power."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RigFaults:
-    """What is wrong with one rig; the defaults are a rig that obeys."""
-
-    unreachable: Literal["no", "refused", "black_hole"] = "no"
-    """``refused``: nothing listens; ``black_hole``: accepts and never answers."""
-    lies: bool = False
-    """Acknowledges soft-off and soft-on and does neither."""
-    refuses: bool = False
-    """Answers soft-off and soft-on with an error and does neither."""
-    ignores: bool = False
-    """Closes on soft-off and soft-on without a word and does neither."""
-    softon_noreply: bool = False
-    """Obeys soft-on but closes without a word, as A-series firmware does."""
-    clock_skew_s: float = 0.0
-    """The rig's clock minus the true time."""
-    drop_reply: float = 0.0
-    """Probability that a command is carried out and its reply lost."""
-    latency_s: float = 0.0
-    """Wall time for which each command keeps the rig busy."""
-    nan_telemetry: bool = False
-    """Reports NaN where numbers belong."""
-    restarted_at: datetime | None = None
-    """When a person restarts the rig by hand."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReceivedCommand:
-    """One command as the rig saw it: the world's side of the journal."""
-
-    received_at: datetime
-    rig_clock_at: datetime
-    text: str
-    replied: bool
 
 
 class SimulatedRig:
@@ -128,8 +58,14 @@ class SimulatedRig:
         coolant_c: float | None = None,
         running: bool = True,
         seed: int = 0,
+        log: WorldLog | None = None,
+        remember_s: float | None = None,
     ) -> None:
-        """Put a rig on the clock: hashing at its highest level and warm, or in standby."""
+        """Put a rig on the clock: hashing at its highest level and warm, or in standby.
+
+        With `remember_s` the rig forgets what is longer ago [s], and questions at once, so that
+        its memory stays bounded; `log` then is the memory.
+        """
         self.rig_id = rig_id
         self.group = group
         self.clock = clock
@@ -137,25 +73,38 @@ class SimulatedRig:
         self.model = model
         self.mac = "e0e1a9" + sha256(rig_id.encode()).hexdigest()[:6]
         self.mismatch = mismatch or RigMismatch()
-        self.faults = faults or RigFaults()
         self.commands: list[ReceivedCommand] = []
         self.random = random.Random(f"{seed}:{rig_id}")
         self.work_level = len(group.load_levels) - 1
         self.led_on = False
+        self._log = log
+        self._remember_s = remember_s
+        self._load = group.load_levels[-1]
+        self._told: tuple[Change, Fate] | None = None
         self._state = WorkState.WORK if running else WorkState.IDLE
         self._warm = running
         self._soft_off = not running
         self._due: dict[RigEvent, datetime] = {}
-        if self.faults.restarted_at is not None:
-            self._due[RigEvent.RESTART] = self.faults.restarted_at
         now = clock.now()
         self._started_at = now - timedelta(days=1)
-        self._segments = [self._first_segment(now, coolant_c)]
+        self._past = RigPast(self._first_segment(now, coolant_c), remember_s)
+        self._stale: Telemetry | None = None
+        self._faults = RigFaults()
+        self.faults = faults or RigFaults()
 
     @property
-    def born_at(self) -> datetime:
-        """When the simulation of this rig began."""
-        return self._segments[0].start_at
+    def faults(self) -> RigFaults:
+        """What is wrong with the rig."""
+        return self._faults
+
+    @faults.setter
+    def faults(self, faults: RigFaults) -> None:
+        self._catch_up()
+        before, self._faults = self._faults, faults
+        if faults.stale_telemetry and not before.stale_telemetry:
+            self._stale = self._telemetry_now()
+        if faults.restarted_at is not None and faults.restarted_at != before.restarted_at:
+            self._due[RigEvent.RESTART] = faults.restarted_at
 
     @property
     def takes_levels(self) -> bool:
@@ -184,7 +133,7 @@ class SimulatedRig:
     def coolant_c(self) -> float:
         """Temperature of the coolant around the chips [°C]."""
         self._catch_up()
-        return self._segments[-1].coolant_c
+        return self._past.last.coolant_c
 
     def rig_clock_at(self) -> datetime:
         """Return what the rig believes the time is."""
@@ -209,18 +158,62 @@ class SimulatedRig:
     def true_hashrate_ths(self) -> float:
         """Return the hash rate now [TH/s]."""
         self._catch_up()
-        return self._segments[-1].hashrate_ths
+        return self._past.last.hashrate_ths
 
     def level_hashrate_ths(self) -> float:
-        """Return the hash rate of the rig at its work level when warm [TH/s]."""
-        nominal_phs = self.group.level_hashrate_phs(self.group.load_levels[self.work_level])
+        """Return the hash rate of the rig at its work level or limit when warm [TH/s]."""
         factor = self.mismatch.power_factor / self.mismatch.efficiency_factor
-        return nominal_phs * THS_PER_PHS * factor
+        return self.group.level_hashrate_phs(self._load) * THS_PER_PHS * factor
 
     def level_power_w(self) -> float:
-        """Return the power of the rig at its work level [W]."""
-        nominal_kw = self.group.level_power_kw(self.group.load_levels[self.work_level])
-        return nominal_kw * W_PER_KW * self.mismatch.power_factor
+        """Return the power of the rig at its work level or limit [W]."""
+        return self.group.level_power_kw(self._load) * W_PER_KW * self.mismatch.power_factor
+
+    def telemetry(self) -> Telemetry:
+        """Return what the rig reports now, or since its telemetry went stale."""
+        self._catch_up()
+        if self.faults.stale_telemetry and self._stale is not None:
+            return self._stale
+        return self._telemetry_now()
+
+    def told(self, change: Change, obey: Callable[[], None]) -> Fate:
+        """Make a change, or not, as the rig's faults have it; `received` then notes both."""
+        fate = self._fate_of(change)
+        self._told = (change, fate)
+        if fate is Fate.OBEYED:
+            obey()
+        elif fate is Fate.REBOOTED:
+            self.restart()
+        return fate
+
+    def received(self, text: str, *, replied: bool) -> None:
+        """Keep a command in the world's log."""
+        change, fate = self._told or (None, None)
+        self._told = None
+        if self._remember_s is None:
+            self.commands.append(
+                ReceivedCommand(
+                    received_at=self.clock.now(),
+                    rig_clock_at=self.rig_clock_at(),
+                    text=text,
+                    replied=replied,
+                    change=change,
+                    fate=fate,
+                )
+            )
+        if change is not None:
+            self._note("command", text=text, change=change, fate=fate, replied=replied)
+
+    def stop(self) -> None:
+        """Put the rig to sleep now."""
+        self._catch_up()
+        self._fall_asleep(self.clock.now())
+
+    def start(self) -> None:
+        """Wake the rig now, if it sleeps."""
+        self._catch_up()
+        if self._state is WorkState.IDLE:
+            self._boot(self.clock.now())
 
     def schedule_soft_off(self, rig_time_s: int) -> None:
         """Put the rig to sleep when its own clock shows a time [s since 1970]."""
@@ -232,9 +225,12 @@ class SimulatedRig:
 
     def set_work_level(self, level: int) -> None:
         """Run at a level from now on, or from the next start."""
-        self._catch_up()
         self.work_level = level
-        self._begin_segment(self.clock.now())
+        self._set_load(self.group.load_levels[level])
+
+    def set_power_limit(self, power_w: float) -> None:
+        """Run at a power from now on, or from the next start [W]."""
+        self._set_load(power_w / self.group.rig_power_w)
 
     def set_coolant(self, coolant_c: float) -> None:
         """Change the coolant temperature around the chips from now on [°C]."""
@@ -247,19 +243,52 @@ class SimulatedRig:
         self._restart(self.clock.now())
 
     def restart_by_hand(self) -> None:
-        """Reboot now because a person pressed the button: the rig ends up hashing."""
-        self.restart()
+        """Reboot now because a person pressed the button."""
+        self.change_by_hand(Change.REBOOT, self.restart)
 
-    def received(self, text: str, *, replied: bool) -> None:
-        """Keep a command in the world's log."""
-        self.commands.append(
-            ReceivedCommand(
-                received_at=self.clock.now(),
-                rig_clock_at=self.rig_clock_at(),
-                text=text,
-                replied=replied,
-            )
+    def change_by_hand(self, change: Change, make: Callable[[], None]) -> None:
+        """Let a person, or another manager, make a change past every fault of the wire."""
+        self._catch_up()
+        self._note("by_hand", change=change)
+        make()
+
+    def _fate_of(self, change: Change) -> Fate:
+        faults = self.faults
+        if faults.ignores:
+            return Fate.SILENT
+        if faults.refuses:
+            return Fate.REFUSED
+        if faults.reboot_on_change > 0.0 and self.random.random() < faults.reboot_on_change:
+            return Fate.REBOOTED
+        if faults.lies or (faults.ignores_stop and change is Change.STOP):
+            return Fate.FEIGNED
+        return Fate.OBEYED
+
+    def _telemetry_now(self) -> Telemetry:
+        now, nan = self.clock.now(), self.faults.nan_telemetry
+        return Telemetry(
+            power_w=math.nan if nan else self.true_power_w() * self.mismatch.reported_power_factor,
+            hashrate_ths=math.nan if nan else self.true_hashrate_ths(),
+            chip_temp_c=math.nan if nan else self.chip_temp_c(),
+            coolant_c=self.coolant_c,
+            state=self._state,
+            soft_off=self._soft_off,
+            uptime_s=self.uptime_s,
+            level_power_w=self.level_power_w(),
+            level_hashrate_ths=self.level_hashrate_ths(),
+            mean_hashrate_ths=lambda window_s: (
+                math.nan if nan else self._past.mean_hashrate_ths(now, window_s)
+            ),
         )
+
+    def _set_load(self, load: float) -> None:
+        self._catch_up()
+        self._load = load
+        now = self.clock.now()
+        if self.model.restarts_to_apply and self._state is not WorkState.IDLE:
+            self._boot(now)
+        else:
+            self._begin_segment(now)
 
     def _schedule(self, event: RigEvent, rig_time_s: int) -> None:
         self._catch_up()
@@ -271,10 +300,7 @@ class SimulatedRig:
 
     def _at(self, at: datetime | None, value: Callable[[RigSegment, datetime], float]) -> float:
         self._catch_up()
-        if at is None:
-            return value(self._segments[-1], self.clock.now())
-        index = bisect_right(self._segments, at, key=lambda segment: segment.start_at) - 1
-        return value(self._segments[max(index, 0)], at)
+        return self._past.value(at or self.clock.now(), value)
 
     def _catch_up(self) -> None:
         now = self.clock.now()
@@ -287,6 +313,7 @@ class SimulatedRig:
 
     def _happen(self, event: RigEvent, at: datetime) -> None:
         if event is RigEvent.RESTART:
+            self._note("by_hand", at, change=Change.REBOOT)
             self._restart(at)
         elif event is RigEvent.SOFT_OFF:
             self._fall_asleep(at)
@@ -294,7 +321,7 @@ class SimulatedRig:
             if self._state is WorkState.IDLE:
                 self._boot(at)
         elif event is RigEvent.FULL_POWER:
-            self._state = WorkState.WORK
+            self._enter(WorkState.WORK, at)
             self._due[RigEvent.WARM] = at + timedelta(seconds=self.group.warm_up_s)
             self._begin_segment(at)
         else:
@@ -302,41 +329,66 @@ class SimulatedRig:
             self._begin_segment(at)
 
     def _fall_asleep(self, at: datetime) -> None:
-        self._state, self._warm, self._soft_off = WorkState.IDLE, False, True
+        self._warm, self._soft_off = False, True
+        self._enter(WorkState.IDLE, at)
         self._due.pop(RigEvent.FULL_POWER, None)
         self._due.pop(RigEvent.WARM, None)
         self._begin_segment(at)
 
     def _boot(self, at: datetime) -> None:
-        self._state, self._warm, self._soft_off = WorkState.INIT, False, False
+        self._warm, self._soft_off = False, False
+        self._enter(WorkState.INIT, at)
         self._due.pop(RigEvent.WARM, None)
         self._due[RigEvent.FULL_POWER] = at + timedelta(seconds=self.group.boot_s)
         self._begin_segment(at)
 
     def _restart(self, at: datetime) -> None:
         self._started_at = at
+        self._note("reboot", at)
         self._due.pop(RigEvent.SOFT_OFF, None)
         self._due.pop(RigEvent.SOFT_ON, None)
-        self._boot(at)
+        if not (self.model.sleeps_through_reboot and self._soft_off):
+            self._boot(at)
+
+    def _enter(self, state: WorkState, at: datetime) -> None:
+        if state is not self._state:
+            self._note("state", at, state=state)
+        self._state = state
 
     def _begin_segment(self, at: datetime, *, coolant_c: float | None = None) -> None:
-        self._segments.append(
-            self._segments[-1].followed_by(
-                at,
-                target_w=self._target_w(),
-                hashrate_ths=self.level_hashrate_ths() if self._warm else 0.0,
-                coolant_c=coolant_c,
-            )
+        before = self._past.last
+        segment = before.followed_by(
+            at,
+            target_w=self._target_w(),
+            hashrate_ths=self.level_hashrate_ths() if self._warm else 0.0,
+            coolant_c=coolant_c,
         )
+        self._past.append(segment)
+        if (segment.target_w, segment.hashrate_ths) != (before.target_w, before.hashrate_ths):
+            self._note_power(segment)
 
     def _target_w(self) -> float:
         return self.level_power_w() if self._state is WorkState.WORK else self.group.standby_w
+
+    def _note(self, kind: str, at: datetime | None = None, **fields: object) -> None:
+        if self._log is not None:
+            self._log.write(kind, at or self.clock.now(), rig=self.rig_id, **fields)
+
+    def _note_power(self, segment: RigSegment) -> None:
+        self._note(
+            "power",
+            segment.start_at,
+            from_w=segment.start_w,
+            to_w=segment.target_w,
+            lag_s=segment.lag_s,
+            hashrate_ths=segment.hashrate_ths,
+        )
 
     def _first_segment(self, now: datetime, coolant_c: float | None) -> RigSegment:
         cooling = self.group.cooling
         coolant_c = cooling.coolant_setpoint_c if coolant_c is None else coolant_c
         power_w = self._target_w()
-        return RigSegment(
+        segment = RigSegment(
             start_at=now,
             start_w=power_w,
             target_w=power_w,
@@ -346,3 +398,14 @@ class SimulatedRig:
             coolant_c=coolant_c,
             cooling=cooling,
         )
+        self._note(
+            "rig",
+            now,
+            address=self.address,
+            mac=self.mac,
+            group=self.group.name,
+            model=self.model.product,
+            state=self._state,
+        )
+        self._note_power(segment)
+        return segment

@@ -14,8 +14,8 @@ from gridhash.config import SiteConfig, load_site
 from gridhash.errors import ServingError
 from gridhash.serving.clock import Clock, RealClock
 from gridhash.serving.rig_list import LOOPBACK, ListedRig, check_may_write, write_rig_list
-from gridhash.serving.simulated_avalon import SimulatedFleet, share_among_groups
-from gridhash.serving.simulated_rig import AIR_1566, HYDRO_1566HA, WorkState
+from gridhash.serving.simulated_fleet import SimulatedFleet, share_among_groups
+from gridhash.serving.simulated_model import AIR_1566, HYDRO_1566HA, WorkState
 from gridhash.serving.stop_signal import StopSignal
 
 STATUS_S = 1.0
@@ -120,7 +120,9 @@ def make_fleet(
 def listed_rigs(fleet: SimulatedFleet) -> list[ListedRig]:
     """Return the fleet as rows of a rig list."""
     return [
-        ListedRig(rig_id=rig.rig_id, group=rig.group.name, address=rig.address, port=fleet.port)
+        ListedRig(
+            rig_id=rig.rig_id, group=rig.group.name, address=rig.address, port=fleet.port_of(rig)
+        )
         for rig in fleet.rigs.values()
     ]
 

@@ -1,7 +1,7 @@
 """What an Avalon's replies mean, in our units.
 
 The rig packs it into text such as ``WALLPOWER[3731] GHSspd[199241.07]``; a parsed mapping comes in.
-Fields as captured from an A1566, an A1346 in standby and an Avalon Q; see `simulated_wire`.
+Fields as captured from an A1566, an A1346 in standby and an Avalon Q; see `simulated_avalon`.
 """
 
 import math

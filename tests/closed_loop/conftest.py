@@ -19,9 +19,9 @@ from gridhash.serving.controller import Controller
 from gridhash.serving.drivers.avalon_pyasic import AvalonPyasicDriver
 from gridhash.serving.journal import Journal
 from gridhash.serving.settings import ControllerSettings
-from gridhash.serving.simulated_avalon import SimulatedFleet
+from gridhash.serving.simulated_fleet import SimulatedFleet
 from gridhash.serving.simulated_loops import SimulatedLoops, outdoor_of
-from gridhash.serving.simulated_rig import RigFaults, RigMismatch
+from gridhash.serving.simulated_model import RigFaults, RigMismatch
 from gridhash.serving.simulated_run import run_simulated
 from gridhash.serving.site_status import Mode
 

@@ -10,7 +10,7 @@ import pytest
 from gridhash.serving.findings import Alarm
 from gridhash.serving.history import RunCheck, check_run, rig_fates, transitions
 from gridhash.serving.replay import replay
-from gridhash.serving.simulated_rig import RigFaults, RigMismatch
+from gridhash.serving.simulated_model import RigFaults, RigMismatch
 
 HOURS = 9.0
 Play = Callable[..., Any]

@@ -21,8 +21,9 @@ from gridhash.serving.drivers.avalon_telemetry import (
 )
 from gridhash.serving.drivers.capabilities import NO_COMMANDS, capability_of
 from gridhash.serving.drivers.protocol import Outcome, Why
-from gridhash.serving.simulated_avalon import SimulatedFleet
-from gridhash.serving.simulated_rig import AIR_1566, HYDRO_1566HA, RigFaults, RigModel, SimulatedRig
+from gridhash.serving.simulated_fleet import SimulatedFleet
+from gridhash.serving.simulated_model import AIR_1566, HYDRO_1566HA, RigFaults, RigModel
+from gridhash.serving.simulated_rig import SimulatedRig
 
 START = datetime(2024, 4, 1, tzinfo=UTC)
 GROUP = load_site("japan_pilot").groups[0]

@@ -19,15 +19,15 @@ from gridhash.serving.clock import Clock, SimulatedClock
 from gridhash.serving.drivers.avalon_pyasic import AvalonPyasicDriver
 from gridhash.serving.drivers.concurrency import command_rigs, read_rigs
 from gridhash.serving.drivers.protocol import Outcome, RigDriver
-from gridhash.serving.simulated_avalon import SimulatedFleet
-from gridhash.serving.simulated_rig import (
+from gridhash.serving.simulated_fleet import SimulatedFleet
+from gridhash.serving.simulated_model import (
     AIR_1566,
     HYDRO_1566HA,
     RigFaults,
     RigMismatch,
     RigModel,
-    SimulatedRig,
 )
+from gridhash.serving.simulated_rig import SimulatedRig
 from gridhash.serving.verification import Wanted, power_confirms
 
 START = datetime(2024, 4, 1, tzinfo=UTC)

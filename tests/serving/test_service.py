@@ -19,8 +19,8 @@ from gridhash.serving.clock import RealClock
 from gridhash.serving.journal import Journal
 from gridhash.serving.rig_list import write_rig_list
 from gridhash.serving.service import Service, prepare, run_service
-from gridhash.serving.simulated_avalon import SimulatedFleet
-from gridhash.serving.simulated_rig import RigFaults
+from gridhash.serving.simulated_fleet import SimulatedFleet
+from gridhash.serving.simulated_model import RigFaults
 from gridhash.serving.site_status import Mode
 from gridhash.serving.stand_alone import listed_rigs, make_fleet
 from gridhash.serving.stop_signal import StopSignal

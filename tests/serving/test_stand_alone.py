@@ -12,7 +12,7 @@ from gridhash.config import load_site
 from gridhash.errors import PortInUse, ServingError
 from gridhash.serving.clock import RealClock
 from gridhash.serving.rig_list import drivers_of, read_rig_list, site_of_rigs
-from gridhash.serving.simulated_rig import AIR_1566
+from gridhash.serving.simulated_model import AIR_1566
 from gridhash.serving.stand_alone import make_fleet, run_fleet_alone
 from gridhash.serving.stop_signal import StopSignal
 
