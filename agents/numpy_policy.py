@@ -1,4 +1,4 @@
-"""The learned policy in plain NumPy: what runs on site, without torch.
+"""The learned policy in NumPy arrays and compiled code: what runs on site, without torch.
 
 A multi-layer perceptron with its normalisation inside: ``(x - center) / scale`` clipped to
 ±`clip`, hidden layers with ReLU, a linear output, bounded to the action's range. All in float32.
@@ -11,9 +11,12 @@ Arrays have fixed names; a weight is (out, in), as torch keeps it:
 import math
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import partial
+from typing import Any
 
 import numpy as np
 
+from gridhash.agents.forward_pass import bound_pass
 from gridhash.envs.action import ActionKind
 from gridhash.envs.parameters import Floats, Floats32
 from gridhash.errors import PolicyError
@@ -93,49 +96,69 @@ class Network:
         shapes = mlp_shapes(self.n_features, self.hidden, self.n_outputs)
         check_weights(weights, shapes)
         self.weights = {key: _frozen(weights[key]) for key in shapes}
-        # One row each, as a batch of one is: NumPy meets arrays of one shape in half of the time
-        # that it takes to stretch one, or to convert a number. Larger batches stretch the row.
-        self._center = self.weights["normalise.center"][None]
-        self._scale = self.weights["normalise.scale"][None]
-        self._layers = tuple(
-            (
-                self.weights[f"layer.{k}.weight"].T,
-                self.weights[f"layer.{k}.bias"][None],
-                np.zeros((1, n), dtype=np.float32),
-            )
-            for k, n in enumerate(self.hidden)
+        self._normalise = np.stack(
+            [
+                self.weights["normalise.center"],
+                self.weights["normalise.scale"],
+                np.full(self.n_features, self.clip, dtype=np.float32),
+            ]
         )
-        self._last = (self.weights["output.weight"].T, self.weights["output.bias"][None])
-        self._input_high = np.full((1, self.n_features), self.clip, dtype=np.float32)
-        self._input_low = -self._input_high
+        stems = [*(f"layer.{k}" for k in range(len(self.hidden))), "output"]
+        self._layers = tuple(
+            np.ascontiguousarray(
+                np.vstack([self.weights[f"{stem}.bias"], self.weights[f"{stem}.weight"].T])
+            )
+            for stem in stems
+        )
+        self._width = (self.n_features,)
+        self._scratch_shape = (2, max(self.n_features, *self.hidden, self.n_outputs))
+        self._pass = bound_pass(
+            np.zeros((1, self.n_features), dtype=np.float32),
+            self._normalise,
+            self._layers,
+            *(0.0, 0.0, False),
+            np.zeros(self._scratch_shape, dtype=np.float32),
+            np.zeros((1, self.n_outputs)),
+        )
 
-    def outputs(self, observation: Floats32) -> Floats32:
-        """Return what the last layer says: (N, F) float32 in, (N, outputs) float32 out.
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave out machine code, which belongs to one process."""
+        return partial(Network, name=self.name, clip=self.clip), (self.weights,)
+
+    def outputs(self, observation: Floats32) -> Floats:
+        """Return what the last layer says: (N, F) float32 in, (N, outputs) float64 out.
 
         Raises
         ------
         PolicyError
-            If the observation has another shape.
+            As `move`.
         """
-        if observation.ndim != 2 or observation.shape[1] != self.n_features:
+        outputs = np.zeros((len(observation), self.n_outputs))
+        self.move(outputs, observation, -math.inf, math.inf)
+        return outputs
+
+    def move(
+        self, action: Floats, observation: Floats32, low: float, high: float, squash: bool = False
+    ) -> None:
+        """Add the outputs to an action, (N, outputs) float64, within its bounds.
+
+        With `squash` the sum goes through tanh onto the range, else it is cut off at its ends.
+
+        Raises
+        ------
+        PolicyError
+            If the observation has another shape or holds a NaN, or the network overflows.
+        """
+        if observation.shape[1:] != self._width:
             raise PolicyError(
                 f"policy {self.name} reads observations of shape (N, {self.n_features}); "
                 f"got {observation.shape}"
             )
-        x = observation.astype(np.float32, copy=False) - self._center
-        x /= self._scale
-        np.maximum(x, self._input_low, out=x)
-        np.minimum(x, self._input_high, out=x)
-        for weight, bias, zero in self._layers:
-            x = np.dot(x, weight)  # to the bits of `@`, which takes twice as long for one row
-            x += bias
-            np.maximum(x, zero, out=x)
-        weight, bias = self._last
-        return np.asarray(np.dot(x, weight) + bias)
-
-    def check(self, answer: Floats, observation: Floats32) -> None:
-        """Raise PolicyError if an answer holds NaN or infinity, with what the observation holds."""
-        if not np.isfinite(answer).all():
+        observation = np.ascontiguousarray(observation, np.float32)
+        scratch = np.empty(self._scratch_shape, np.float32)
+        if not self._pass(
+            observation, self._normalise, self._layers, low, high, squash, scratch, action
+        ):
             raise PolicyError(
                 f"policy {self.name} found no action: the observation holds "
                 f"{_first_fault(observation)}"
@@ -145,8 +168,7 @@ class Network:
 class MlpPolicy:
     """A trained network as a policy: a pure function of the observation, safe to share.
 
-    Equal observations give equal bits, call after call, for one batch size: a product of
-    matrices rounds otherwise for a batch of 1 than for a batch of 64.
+    Equal observations give equal bits, call after call, alone or in a batch.
     """
 
     def __init__(
@@ -180,8 +202,8 @@ class MlpPolicy:
         self.weights = self.network.weights
         self.n_features, self.hidden = self.network.n_features, self.network.hidden
         self.n_groups = self.network.n_outputs
-        self._low = np.full((1, self.n_groups), action_kind.low)
-        self._high = np.full((1, self.n_groups), ACTION_HIGH)
+        self._low = action_kind.low
+        self._squash = self.output is OutputKind.TANH
 
     def act(self, observation: Floats32) -> Floats:
         """Return one action per observation: (N, F) float32 in, (N, G) float64 out.
@@ -191,15 +213,8 @@ class MlpPolicy:
         PolicyError
             If the observation has another shape, or holds a NaN.
         """
-        action = self.network.outputs(observation).astype(np.float64)
-        if self.output is OutputKind.TANH:
-            low, high = self.action_kind.low, ACTION_HIGH
-            action = (low + high) / 2.0 + (high - low) / 2.0 * np.tanh(action)
-        np.maximum(action, self._low, out=action)
-        np.minimum(action, self._high, out=action)
-        # Within bounds a sum is finite if all is: one call instead of two.
-        if not math.isfinite(np.add.reduce(action, axis=None)):
-            self.network.check(action, observation)
+        action = np.zeros((len(observation), self.n_groups))
+        self.network.move(action, observation, self._low, ACTION_HIGH, self._squash)
         return action
 
 

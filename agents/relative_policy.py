@@ -39,8 +39,7 @@ class RelativePolicy:
         self.action_kind = rule.action_kind
         self.network = Network(weights, name=name, clip=clip)
         self.weights = self.network.weights
-        self._low = np.full((1, self.network.n_outputs), self.action_kind.low)
-        self._high = np.full((1, self.network.n_outputs), ACTION_HIGH)
+        self._low = self.action_kind.low
 
     def act(self, observation: Observations) -> Floats:
         """Return one action per observation: (N, F) float32 in, (N, G) float64 out.
@@ -50,8 +49,7 @@ class RelativePolicy:
         PolicyError
             If the observation has another shape, or holds a NaN.
         """
-        action = self.rule.act(observation) + self.network.outputs(observation)
-        self.network.check(action, observation)
-        np.maximum(action, self._low, out=action)
-        np.minimum(action, self._high, out=action)
+        action = np.empty((len(observation), self.network.n_outputs))
+        action[:] = self.rule.act(observation)
+        self.network.move(action, observation, self._low, ACTION_HIGH)
         return action

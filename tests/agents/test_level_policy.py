@@ -1,5 +1,6 @@
 """A network that chooses levels: masked as in training, the likeliest one, in its own bundle."""
 
+import pickle
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,17 +11,27 @@ from gridhash.agents.bundle import load_bundle, write_bundle
 from gridhash.agents.bundle_manifest import LevelMlpSpec, Provenance
 from gridhash.agents.level_policy import LevelMasks, LevelPolicy
 from gridhash.agents.numpy_policy import mlp_shapes
+from gridhash.agents.policy import ObservationReader
 from gridhash.agents.signing import generate_key
 from gridhash.config import SiteConfig, load_site
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.levels import decode_levels, level_counts
-from gridhash.envs.limits import limit_setpoint
+from gridhash.envs.limits import level_masks, limit_setpoint
 from gridhash.envs.named_scenario import open_named_scenario
+from gridhash.envs.observation import observation_table
 from gridhash.envs.parameters import Floats32
+from gridhash.envs.program_parameters import compile_programs
 from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.envs.spaces import ActionView, Masks, rig_caps_kw
-from gridhash.envs.state import TRIPPED
+from gridhash.envs.state import (
+    HOTTEST_C,
+    LOCKED_UP,
+    RUNNING,
+    STARTABLE,
+    TRIPPED,
+    empty_state,
+)
 from gridhash.errors import PolicyError
 
 
@@ -114,6 +125,80 @@ def test_the_likeliest_allowed_level_is_said_and_softmax_is_over_allowed_ones(
         first += count
     assert (chance[~masks] == 0.0).all()
     assert (masks.sum(axis=1) < masks.shape[1]).any(), "some level is masked somewhere"
+
+
+def masks_spelled_out(site: SiteConfig, observation: Floats32) -> Masks:
+    """Return the masks of a whole fleet state filled from the observation, array by array."""
+    reader = ObservationReader(site)
+    params = reader.params
+    state = empty_state(params, len(observation))
+    for column, name in (
+        (RUNNING, "running_frac"),
+        (LOCKED_UP, "locked_up_frac"),
+        (STARTABLE, "startable_frac"),
+    ):
+        rigs = reader.of_groups(observation, name) * params.n_rigs
+        state.group[:, :, column] = rigs.round(3)
+    state.group[:, :, HOTTEST_C] = reader.of_groups(observation, "chip_temp_c")
+    state.group[:, :, TRIPPED] = reader.of_groups(observation, "tripped")
+    cap_kw = np.full(len(observation), params.rig_cap_kw)
+    if reader.has("pause_now"):
+        paused = reader.value(observation, "pause_now") > 0.0
+        pause_cap_kw = compile_programs(site, params, first_start_s=0).pause_rig_cap_kw
+        cap_kw[paused] = np.minimum(cap_kw[paused], pause_cap_kw)
+    return level_masks(state, params, cap_kw)
+
+
+@pytest.mark.parametrize("name", ["japan_pilot", "texas_air"])
+def test_compiled_masks_and_choices_are_those_of_arrays_spelled_out(
+    name: str, pilot: Scenario
+) -> None:
+    site = pilot.site if name == "japan_pilot" else load_site(name)
+    n, table = 4000, observation_table(site)
+    rng = np.random.default_rng(8)
+    reader = ObservationReader(site)
+    observation = rng.standard_normal((n, len(table))).astype(np.float32)  # "pause_now" with it
+    for stem in ("running", "locked_up", "startable"):
+        share = rng.random((n, reader.n_groups))  # of all or none ends of ranges meet levels
+        share = np.where(rng.random((n, 1)) < 0.4, share.round(), share)
+        observation[:, reader.group_columns(f"{stem}_frac")] = share
+    observation[:, reader.group_columns("chip_temp_c")] = rng.uniform(20, 90, (n, reader.n_groups))
+    observation[:, reader.group_columns("tripped")] = rng.random((n, reader.n_groups)) < 0.1
+    policy = draw_policy(site, 6, n_features=len(table))
+
+    masks = LevelMasks(site).of(observation)
+    levels = policy.act(observation)
+
+    expected = masks_spelled_out(site, observation)
+    np.testing.assert_array_equal(masks, expected)
+    assert 0.2 < masks.mean() < 0.9
+    logits = np.where(expected, policy.network.outputs(observation), -np.inf)
+    own = np.split(logits, np.cumsum(policy.level_counts)[:-1], axis=1)
+    np.testing.assert_array_equal(levels, np.stack([one.argmax(axis=1) for one in own], axis=1))
+    alone = np.vstack([policy.act(row[None]) for row in observation[:200]])
+    np.testing.assert_array_equal(alone, levels[:200])
+    assert set(np.unique(levels)) == set(range(max(policy.level_counts)))
+
+
+def test_of_equal_outputs_the_lower_level_is_said(pilot: Scenario) -> None:
+    weights = dict(draw_policy(pilot.site, 1, n_features=len(pilot.features)).weights)
+    weights |= {name: np.zeros_like(weights[name]) for name in ("output.weight", "output.bias")}
+    policy = LevelPolicy(weights, name="equal", site=pilot.site, clip=8.0)
+    observation = BatchedSite(pilot, 50, EpisodeRules()).observe()
+    masks = np.split(LevelMasks(pilot.site).of(observation), np.cumsum(policy.level_counts)[:-1], 1)
+
+    lowest = np.stack([own.argmax(axis=1) for own in masks], axis=1)
+
+    np.testing.assert_array_equal(policy.act(observation), lowest)
+
+
+def test_a_copy_for_another_process_decides_alike(pilot: Scenario) -> None:
+    policy = draw_policy(pilot.site, 4, n_features=len(pilot.features))
+    observation = BatchedSite(pilot, 5, EpisodeRules()).observe()
+
+    copy = pickle.loads(pickle.dumps(policy))
+
+    np.testing.assert_array_equal(copy.act(observation), policy.act(observation))
 
 
 def test_an_observation_with_a_hole_is_refused(pilot: Scenario) -> None:

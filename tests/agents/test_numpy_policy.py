@@ -1,7 +1,13 @@
 """The network in NumPy: same numbers as torch, same bits every time, no answer to nonsense."""
 
+import os
+import pickle
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,6 +149,69 @@ def test_equal_observations_give_equal_bits_wherever_they_lie_and_whoever_asks()
 
     assert all(found)
     assert all(answer.tobytes() == expected[k % 8] for k, answer in enumerate(answers))
+
+
+def test_an_observation_gets_the_same_bits_alone_in_a_batch_and_uncompiled() -> None:
+    policy = make_policy(draw_weights(19, hidden=(10, 7)), output=OutputKind.TANH)
+    observations = draw_observations(20, 9)
+    uncompiled = """
+import sys
+import numpy as np
+from tests.agents.test_numpy_policy import draw_observations, draw_weights, make_policy
+network = make_policy(draw_weights(19, hidden=(10, 7))).network
+sys.stdout.buffer.write(network.outputs(draw_observations(20, 9)).tobytes())
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", uncompiled],
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        timeout=120,
+        check=True,
+    )
+
+    batch = policy.act(observations)
+
+    assert batch.tobytes() == b"".join(policy.act(row[None]).tobytes() for row in observations)
+    assert policy.network.outputs(observations).tobytes() == run.stdout
+
+
+def test_any_layout_of_an_observation_is_read_right() -> None:
+    policy = make_policy(draw_weights(21))
+    observations = draw_observations(22, 6)
+    expected = policy.act(observations)
+    wide = np.zeros((6, 2 * N_FEATURES), dtype=np.float32)
+    wide[:, ::2] = observations
+    locked = observations.copy()
+    locked.flags.writeable = False
+
+    others: tuple[Any, ...] = (
+        np.asfortranarray(observations),
+        wide[:, ::2],
+        observations.astype(np.float64),
+        observations.astype(">f4"),
+        locked,
+    )
+    for other in others:
+        np.testing.assert_array_equal(policy.act(other), expected)
+    assert policy.act(observations[:0]).shape == (0, N_GROUPS)
+
+
+def test_a_copy_for_another_process_decides_alike() -> None:
+    policy = make_policy(draw_weights(23), clip=3.0, output=OutputKind.TANH)
+    observations = draw_observations(24, 3)
+
+    copy = pickle.loads(pickle.dumps(policy))
+
+    assert copy.act(observations).tobytes() == policy.act(observations).tobytes()
+
+
+def test_a_network_that_overflows_gives_no_action() -> None:
+    weights = draw_weights(25)
+    weights["layer.0.weight"][:] = weights["layer.1.weight"][:] = np.float32(1e30)
+
+    with pytest.raises(PolicyError, match="values for which the network overflows"):
+        make_policy(weights).act(np.full((1, N_FEATURES), 1e9, dtype=np.float32))
 
 
 def test_observations_and_weights_are_left_alone() -> None:
