@@ -61,7 +61,8 @@ class DayView:
     best_break_even_ratio: float
     """Break-even of the most efficient rigs at their most efficient level per `break_even`."""
     ahead: Floats
-    """All-in prices of the periods from `now` on that are published."""
+    """All-in prices of the periods from `now` on that are published; a forecast of what will be
+    paid where `ahead_is_forecast`."""
     ahead_starts: pd.DatetimeIndex
     group_kw: Floats
     """(T, G) setpoints; less where rigs that start do not draw all of it yet."""
@@ -86,6 +87,11 @@ class DayView:
     def zone(self) -> ZoneInfo:
         """Time zone of the site."""
         return ZoneInfo(self.scenario.site.timezone)
+
+    @property
+    def ahead_is_forecast(self) -> bool:
+        """Whether the price that settles is known only in its period or after it."""
+        return self.scenario.site.tariff.price_known != "published"
 
     @property
     def edges(self) -> pd.DatetimeIndex:

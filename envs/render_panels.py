@@ -106,7 +106,7 @@ def draw_prices(axes: Axes, view: DayView, ahead_h: float) -> None:
         x = _x(pd.DatetimeIndex([*starts, starts[-1] + period]))
         axes.step(
             x, _held(ahead), where="post", color=INK, linewidth=1.3, linestyle=":",
-            label="all-in, known ahead",
+            label="all-in, " + ("forecast" if view.ahead_is_forecast else "known ahead"),
         )  # fmt: skip
     shown = np.concatenate([view.price, view.all_in, view.break_even, ahead])
     level_now = float(np.median(view.break_even)) if len(view.starts) else 0.0
@@ -246,6 +246,7 @@ def draw_money(axes: Axes, view: DayView) -> None:
     axes.axhline(0.0, color="#999999", linewidth=0.8)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     if not len(view.starts):
+        axes.set_yticks([0.0])
         return
     x = _x(view.edges)
     own = [name for name in view.lines if name not in LINE_OF]

@@ -30,7 +30,7 @@ def day_text(
         hours = len(view.ahead) * scenario.trace.period_s / 3600.0
         lines.append(
             f"ahead    {sparkline(ahead)} {ahead.min():.2f} … {ahead.max():.2f} all-in; "
-            f"{hours:g} h known"
+            f"{hours:g} h {'forecast' if view.ahead_is_forecast else 'known'}"
         )
     else:
         lines.append("ahead    no price is known")

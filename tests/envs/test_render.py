@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 
 from gridhash.envs.day_view import view_day
 from gridhash.envs.mining_site_env import MiningSiteEnv
+from gridhash.envs.named_scenario import open_named_scenario
+from gridhash.envs.render_day import draw_day
 from gridhash.envs.render_window import Window
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import ConfigError
@@ -94,6 +96,23 @@ def test_a_view_adds_up_to_what_was_played(played: Callable[[str], MiningSiteEnv
     market = env.scenario.market[env.scenario.first_row + 48 :][:48]
     np.testing.assert_array_equal(view.price[::6], market[:, 0])
     assert "pause_order" in view.synthetic
+
+
+def test_prices_ahead_of_a_real_time_market_are_called_a_forecast(pilot: Scenario) -> None:
+    ercot = open_named_scenario("RealTimeErcot", days=16)
+    for scenario, word, other in ((pilot, "known", "forecast"), (ercot, "forecast", "known")):
+        env = MiningSiteEnv(scenario, render_mode="ansi", episode_days=1.0)
+        env.reset(seed=0)
+        ahead = env.render().splitlines()[1]
+        assert f" h {word}" in ahead
+        assert other not in ahead
+        renderer = env._renderer
+        assert renderer is not None
+        frame, now = renderer._record.frame(), renderer._now
+        figure = draw_day(scenario, frame, title="x", now=now)
+        labels = figure.axes[0].get_legend_handles_labels()[1]
+        assert [text for text in labels if word in text]
+        assert not [text for text in labels if other in text]
 
 
 def test_a_window_is_refused_where_none_can_open(
