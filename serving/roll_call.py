@@ -9,6 +9,7 @@ from functools import partial
 from gridhash.errors import RigUnreachable, ServingError
 from gridhash.serving.drivers.concurrency import gather_bounded
 from gridhash.serving.drivers.protocol import RigDriver, RigIdentity
+from gridhash.serving.drivers.wire import OtherRig
 
 N_NAMED = 3
 
@@ -18,7 +19,7 @@ class Fate(StrEnum):
 
     IDENTIFIED = "identified"
     UNKNOWN_MODEL = "unknown model: read, never commanded"
-    NO_AVALON = "no Avalon"
+    OTHER_MACHINE = "another machine"
     UNREACHABLE = "unreachable"
 
 
@@ -85,15 +86,15 @@ def check_roll(fates: Sequence[RigFate], *, live: bool, work_levels: bool = Fals
         raise ServingError(
             f"no rig takes commands: {models} is not in the capability table; run with --shadow"
         )
-    if live and work_levels and not any(_levels(fate) for fate in fates):
+    if live and work_levels and not any(_takes_load(fate) for fate in fates):
         raise ServingError(
             "the site uses work levels, and no rig of the list is known to take any: set "
             "use_work_levels = false in the site file, or run with --shadow"
         )
 
 
-def _levels(fate: RigFate) -> tuple[int, ...]:
-    return fate.identity.capability.work_levels if fate.identity else ()
+def _takes_load(fate: RigFate) -> bool:
+    return fate.identity is not None and fate.identity.capability.takes_load
 
 
 async def _fate(group: str, driver: RigDriver) -> RigFate:
@@ -109,10 +110,12 @@ async def _fate(group: str, driver: RigDriver) -> RigFate:
 
     try:
         identity = await driver.identify()
+    except OtherRig as err:
+        return fate(Fate.OTHER_MACHINE, None, str(err))
     except RigUnreachable as err:
         return fate(Fate.UNREACHABLE, None, str(err))
     except ServingError as err:
-        return fate(Fate.NO_AVALON, None, str(err))
+        return fate(Fate.OTHER_MACHINE, None, str(err))
     if not identity.capability.on_off:
         return fate(Fate.UNKNOWN_MODEL, identity, identity.capability.source)
     return fate(Fate.IDENTIFIED, identity, "")

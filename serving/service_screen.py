@@ -30,7 +30,7 @@ MODE_WORDS = {
 FATE_STYLE = {
     Fate.IDENTIFIED: "green",
     Fate.UNKNOWN_MODEL: "yellow",
-    Fate.NO_AVALON: "red",
+    Fate.OTHER_MACHINE: "red",
     Fate.UNREACHABLE: "red",
 }
 

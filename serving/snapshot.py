@@ -35,6 +35,10 @@ class RigReading:
     """The firmware's own word that it was put to sleep."""
     work_level: int | None = None
     uptime_s: float | None = None
+    power_target_w: float | None = None
+    """What the firmware says that it is set to draw, where it takes watts."""
+    preset: str | None = None
+    """The preset that the firmware says it runs at, where it has presets."""
     not_numbers: tuple[str, ...] = ()
     """Fields that the rig sent as NaN, infinity or text, each as ``field=raw``; they are None."""
 

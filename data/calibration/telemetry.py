@@ -26,8 +26,9 @@ FORMAT_VERSION = 1
 
 STOP, RESUME, SET_LEVEL = "stop", "resume", "set_work_level"
 UNPROVEN_RESUME = "unproven resume"
-ACCEPTED = "accepted"
-REACHED = (ACCEPTED, "unknown")
+ACKNOWLEDGED = ("applied", "pending", "accepted")
+"""Outcomes of a command that the rig acknowledged; older journals say the last."""
+REACHED = (*ACKNOWLEDGED, "unknown")
 """Outcomes of commands that the rig may have acted on."""
 PROVEN = ("verified", "verified late")
 """Verdicts by which watts proved a command."""
@@ -287,7 +288,8 @@ def _told_by_rig(tables: dict[str, pd.DataFrame], readings: pd.DataFrame) -> dic
             continue  # the rig never heard of it
         timed = bool(np.isfinite(row["effective_at_s"]))
         kind = row["command"] if timed and row["verdict"] in PROVEN else "unknown"
-        if timed and kind == "unknown" and (row["command"], row["outcome"]) == (RESUME, ACCEPTED):
+        resumed = row["command"] == RESUME and row["outcome"] in ACKNOWLEDGED
+        if timed and kind == "unknown" and resumed:
             kind = UNPROVEN_RESUME
         own = levels.get((row["run_id"], group_of.get(row["rig_id"])), ())
         index = -1 if pd.isna(row["level"]) else int(row["level"])

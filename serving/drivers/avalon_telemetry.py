@@ -4,12 +4,11 @@ The rig packs it into text such as ``WALLPOWER[3731] GHSspd[199241.07]``; a pars
 Fields as captured from an A1566, an A1346 in standby and an Avalon Q; see `simulated_avalon`.
 """
 
-import math
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from gridhash.serving.drivers.telemetry import Telemetry, scaled
 from gridhash.serving.snapshot import RigReading
 
 GHS_PER_THS = 1e3
@@ -17,46 +16,6 @@ MHS_PER_THS = 1e6
 LONGEST_UPTIME_S = 1e9
 ABSENT_SENSOR_C = -100.0
 """Sensors that are not there report -273."""
-
-
-class Telemetry:
-    """Parsed fields of one answer; remembers which were no numbers."""
-
-    def __init__(self, fields: Mapping[str, Any]) -> None:
-        """Wrap the parsed fields."""
-        self._fields = fields
-        self.not_numbers: list[str] = []
-
-    def number(self, name: str) -> float | None:
-        """Return a field as a finite number; None if it is absent or none."""
-        return self.finite(name, self._fields.get(name))
-
-    def item(self, name: str, index: int) -> float | None:
-        """Return one entry of a list field; None if there is no such entry."""
-        values = self._fields.get(name)
-        if not isinstance(values, list) or len(values) <= index:
-            return None
-        return self.finite(f"{name}[{index}]", values[index])
-
-    def text(self, name: str) -> str | None:
-        """Return a field as text; None if it is absent."""
-        value = self._fields.get(name)
-        return None if value is None else str(value)
-
-    def finite(self, name: str, value: object) -> float | None:
-        """Return the value if it is a finite number; else note it and return None."""
-        if value is None:
-            return None
-        try:
-            number = float(value) if isinstance(value, int | float) else float(str(value))
-        except (ValueError, OverflowError):
-            number = math.nan
-        if math.isfinite(number):
-            return number
-        # Python refuses to write integers of thousands of digits.
-        shown = "an integer out of range" if isinstance(value, int) else f"{value!s:.40}"
-        self.not_numbers.append(f"{name}={shown}")
-        return None
 
 
 def reading_from(
@@ -76,10 +35,10 @@ def reading_from(
     telemetry = Telemetry(fields)
     power_w = telemetry.number("WALLPOWER")
     if power_w is None and "WALLPOWER" not in fields:
-        power_w = telemetry.item("PS", 6)
-    hashrate_ths = _scaled(telemetry.number("GHSspd"), GHS_PER_THS)
+        power_w = telemetry.number("PS", 6)
+    hashrate_ths = scaled(telemetry.number("GHSspd"), GHS_PER_THS)
     if hashrate_ths is None and "GHSspd" not in fields:
-        hashrate_ths = _scaled(telemetry.finite("MHS 1m", minute_hashrate_mhs), MHS_PER_THS)
+        hashrate_ths = scaled(telemetry.finite("MHS 1m", minute_hashrate_mhs), MHS_PER_THS)
     working = _working(telemetry.text("SYSTEMSTATU"))
     soft_off = telemetry.number("SoftOFF")
     level = telemetry.number("WORKLEVEL")
@@ -101,10 +60,6 @@ def reading_from(
         uptime_s=_uptime_s(telemetry),
         not_numbers=tuple(telemetry.not_numbers),
     )
-
-
-def _scaled(value: float | None, divisor: float) -> float | None:
-    return None if value is None else value / divisor
 
 
 def _temp_c(telemetry: Telemetry, *names: str) -> float | None:
@@ -138,12 +93,6 @@ def library_model(version: Mapping[str, Any]) -> str:
     if product in {"AVALONNANO", "AVALON0O", "AVALONMINER 15"}:
         return f"AVALONMINER {str(version.get('MODEL', '')).upper()}"
     return product
-
-
-def mac_of(version: Mapping[str, Any]) -> str | None:
-    """Return the MAC of a ``version`` reply, upper case with colons; None if there is none."""
-    digits = re.sub(r"[^0-9A-F]", "", str(version.get("MAC", "")).upper())
-    return ":".join(re.findall("..", digits)) if len(digits) == 12 else None
 
 
 def status_of(reply: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -82,6 +82,15 @@ class CommandResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Preset:
+    """An operating point that a firmware names."""
+
+    name: str
+    power_w: float | None
+    """At the wall, as the firmware has it; None if it does not say."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RigIdentity:
     """Which machine answers at an address."""
 
@@ -96,8 +105,17 @@ class RigIdentity:
     known_to_library: bool
     """Whether the driver's library has a class for the model."""
     library_note: str
-    """What the library said about an unknown model; empty if it knows it."""
+    """What the driver or its library has to say of this rig; empty if nothing."""
     capability: Capability
+    serial: str | None = None
+    presets: tuple[Preset, ...] = ()
+    """What `set_preset` may be given."""
+    min_power_w: float | None = None
+    """Lowest power that `set_power_kw` may be given, if known …"""
+    max_power_w: float | None = None
+    """… and highest."""
+    default_credentials: bool = False
+    """Whether the rig is spoken to with the password that its firmware is sold with."""
 
 
 class RigDriver(Protocol):

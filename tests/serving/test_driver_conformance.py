@@ -317,12 +317,13 @@ def test_no_simulated_time_passes_inside_a_call(
     under_test: DriverUnderTest, base_address: str
 ) -> None:
     async def scenario(bench: Bench) -> None:
+        await bench.driver.identify()
         task = asyncio.create_task(bench.driver.stop())
         await asyncio.sleep(0)
         await bench.clock.advance(1000.0)
 
         assert (await task).sent_at == START
-        assert [command.received_at for command in bench.rig.commands] == [START, START]
+        assert [command.received_at for command in bench.rig.commands] == [START] * 3
 
     on_bench(under_test, base_address, scenario, faults=RigFaults(latency_s=0.02))
 

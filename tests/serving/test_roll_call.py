@@ -66,7 +66,7 @@ def test_every_rig_has_its_fate() -> None:
         ("r01", Fate.IDENTIFIED),
         ("r02", Fate.UNKNOWN_MODEL),
         ("r03", Fate.UNREACHABLE),
-        ("r04", Fate.NO_AVALON),
+        ("r04", Fate.OTHER_MACHINE),
     ]
     assert [f.model for f in fates] == ["AvalonMiner 1566HA-480", "AvalonMiner 99XY", "", ""]
     assert [f.detail for f in fates][2:] == ["nothing answers", "answers as 'Antminer'"]
