@@ -16,6 +16,7 @@ from gridhash.serving.clock import Clock
 from gridhash.serving.simulated_avalon import AvalonWire
 from gridhash.serving.simulated_listener import Door, RigWire, Traffic, open_door
 from gridhash.serving.simulated_log import WorldLog
+from gridhash.serving.simulated_luxos import LuxosWire
 from gridhash.serving.simulated_model import (
     HYDRO_1566HA,
     RigFaults,
@@ -29,6 +30,7 @@ from gridhash.serving.simulated_whatsminer import Whatsminer4028, WhatsminerV3Wi
 WIRES: dict[WireProtocol, tuple[Callable[[SimulatedRig], RigWire], ...]] = {
     WireProtocol.AVALON: (AvalonWire,),
     WireProtocol.WHATSMINER_V3: (WhatsminerV3Wire, Whatsminer4028),
+    WireProtocol.LUXOS: (LuxosWire,),
 }
 """What the rigs of a protocol say at which ports; the first port is the one for commands."""
 

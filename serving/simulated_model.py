@@ -37,6 +37,8 @@ class RigModel:
     """What the firmware wants to hear before it changes anything; "" if it asks for nothing."""
     least_load: float = 1.0
     """Lowest power limit that the firmware takes, as a fraction of nameplate; 1 if it has none."""
+    preset_loads: tuple[float, ...] = ()
+    """Presets that the firmware offers in place of limits, as fractions of nameplate power."""
     restarts_to_apply: bool = False
     """Whether a new power limit stops the rig and boots it again."""
     sleeps_through_reboot: bool = False
@@ -62,6 +64,19 @@ WHATSMINER_M63S = RigModel(
     restarts_to_apply=True,
 )
 """Assumed: the least limit, and that ``stop`` does not outlast a reboot (``disable`` would)."""
+
+LUXOS_S21 = RigModel(
+    product="Antminer S21",
+    model="S21",
+    n_boards=3,
+    chips_per_board=108,
+    core="BM1368",
+    protocol=WireProtocol.LUXOS,
+    firmware="2024.11.1.120000",
+    preset_loads=tuple(step / 20 for step in range(8, 21)),
+    sleeps_through_reboot=True,
+)
+"""Sleep outlasts a reboot (docs.luxor.tech, curtail). Assumed: thirteen presets, 40 to 100 %."""
 
 
 @dataclass(frozen=True, kw_only=True)

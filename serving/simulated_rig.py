@@ -77,6 +77,8 @@ class SimulatedRig:
         self.random = random.Random(f"{seed}:{rig_id}")
         self.work_level = len(group.load_levels) - 1
         self.led_on = False
+        self.thermal_management = True
+        """LuxOS: whether it protects itself; clients switch it off to change a profile."""
         self._log = log
         self._remember_s = remember_s
         self._load = group.load_levels[-1]
