@@ -5,10 +5,11 @@ text form ``ascset|0,softoff,1:<ts>``; the reply ends with NUL, then the rig clo
 """
 
 import json
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gridhash.serving.simulated_listener import TcpWire
 from gridhash.serving.simulated_rig import SimulatedRig
 
 Section = dict[str, Any]
@@ -22,7 +23,7 @@ class RigHangsUp(Exception):
     """The rig closes the connection without a reply, which some firmware does on purpose."""
 
 
-class CgminerWire(ABC):
+class CgminerWire(TcpWire):
     """One rig's 4028: subclasses say what it can be asked (`reads`) and told (`change`)."""
 
     port = CGMINER_PORT
@@ -30,10 +31,6 @@ class CgminerWire(ABC):
     """What the firmware calls itself in every reply."""
     reads: Reads
     """Commands that change nothing."""
-
-    def __init__(self, rig: SimulatedRig) -> None:
-        """Speak for a rig."""
-        self.rig = rig
 
     @abstractmethod
     def change(self, command: str, parameter: str) -> Section | None:

@@ -13,7 +13,9 @@ from typing import Any, Self
 from gridhash.config import RigGroupConfig
 from gridhash.errors import ServingError
 from gridhash.serving.clock import Clock
+from gridhash.serving.drivers.pyasic_library import load_pyasic
 from gridhash.serving.simulated_avalon import AvalonWire
+from gridhash.serving.simulated_bosminer import BosminerWire
 from gridhash.serving.simulated_listener import Door, RigWire, Traffic, open_door
 from gridhash.serving.simulated_log import WorldLog
 from gridhash.serving.simulated_luxos import LuxosWire
@@ -27,12 +29,27 @@ from gridhash.serving.simulated_model import (
 from gridhash.serving.simulated_rig import SimulatedRig
 from gridhash.serving.simulated_whatsminer import Whatsminer4028, WhatsminerV3Wire
 
-WIRES: dict[WireProtocol, tuple[Callable[[SimulatedRig], RigWire], ...]] = {
-    WireProtocol.AVALON: (AvalonWire,),
-    WireProtocol.WHATSMINER_V3: (WhatsminerV3Wire, Whatsminer4028),
-    WireProtocol.LUXOS: (LuxosWire,),
-}
-"""What the rigs of a protocol say at which ports; the first port is the one for commands."""
+
+def wires_of(rig: SimulatedRig) -> list[RigWire]:
+    """Return what a rig says at each of its ports; the first is the one for commands.
+
+    Raises
+    ------
+    ServingError
+        If a rig speaks Braiins' gRPC and pyasic is not installed.
+    """
+    match rig.model.protocol:
+        case WireProtocol.AVALON:
+            return [AvalonWire(rig)]
+        case WireProtocol.LUXOS:
+            return [LuxosWire(rig)]
+        case WireProtocol.WHATSMINER_V3:
+            return [WhatsminerV3Wire(rig), Whatsminer4028(rig)]
+        case WireProtocol.BRAIINS:
+            load_pyasic()  # before the module that imports it too: it restores what pyasic changes
+            from gridhash.serving.simulated_braiins import BraiinsWire
+
+            return [BraiinsWire(rig), BosminerWire(rig)]
 
 
 def rig_addresses(base_address: str, count: int) -> list[str]:
@@ -81,9 +98,7 @@ class SimulatedFleet:
             raise ServingError("two simulated rigs have the same name or the same address")
         self._port = port
         self._log = log
-        self._wires = {
-            rig.rig_id: [make(rig) for make in WIRES[rig.model.protocol]] for rig in rigs
-        }
+        self._wires = {rig.rig_id: wires_of(rig) for rig in rigs}
         self._traffic = {rig_id: Traffic() for rig_id in self.rigs}
         self._doors: dict[str, list[Door]] = {}
 

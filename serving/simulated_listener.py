@@ -1,13 +1,14 @@
 """How a simulated rig is reached: TCP listeners, and the faults that lie between rig and client.
 
 A *door* is one listener of one rig. What is said through it is a `RigWire`'s matter; refusing,
-hanging, dropping, cutting and slowness are the same for all protocols and live here.
+hanging, swallowing, dropping, cutting and slowness are the same for all protocols and live here.
 """
 
 import asyncio
 import errno
 import logging
 import socket
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 from gridhash.errors import PortInUse, ServingError
@@ -18,20 +19,6 @@ log = logging.getLogger(__name__)
 REQUEST_WAIT_S = 10.0
 """A rig drops a connection on which no whole request came for so long [wall s]."""
 LONGEST_REQUEST = 8192
-
-
-class RigWire(Protocol):
-    """What a rig says at one port: a request's bytes in, a reply's bytes out."""
-
-    @property
-    def port(self) -> int:
-        """Where the firmware listens."""
-
-    def is_complete(self, data: bytes) -> bool:
-        """Return whether the bytes hold a whole request."""
-
-    def answer(self, data: bytes) -> tuple[str, bytes | None]:
-        """Carry out a request; return it as text and the reply, None if the rig hangs up."""
 
 
 class Door(Protocol):
@@ -75,6 +62,63 @@ class Traffic:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
+class RigWire(Protocol):
+    """What a rig says at one port."""
+
+    @property
+    def port(self) -> int:
+        """Where the firmware listens."""
+
+    async def listen(self, address: str, port: int, traffic: Traffic) -> Door:
+        """Answer at a place from now on.
+
+        Raises
+        ------
+        OSError
+            If the place cannot be had.
+        """
+
+
+class TcpWire(ABC):
+    """A wire of one request and one reply per connection, as bytes."""
+
+    port: int
+
+    def __init__(self, rig: SimulatedRig) -> None:
+        """Speak for a rig."""
+        self.rig = rig
+
+    @abstractmethod
+    def is_complete(self, data: bytes) -> bool:
+        """Return whether the bytes hold a whole request."""
+
+    @abstractmethod
+    def answer(self, data: bytes) -> tuple[str, bytes | None]:
+        """Carry out a request; return it as text and the reply, None if the rig hangs up."""
+
+    async def listen(self, address: str, port: int, traffic: Traffic) -> Door:
+        """Answer at a place from now on."""
+
+        async def on_connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await _converse(self, reader, writer, traffic)
+
+        return await asyncio.start_server(on_connect, address, port)
+
+
+class Tarpit(TcpWire):
+    """Accepts whatever the protocol is, and never answers."""
+
+    port = 0
+
+    def is_complete(self, data: bytes) -> bool:
+        """Take anything for a request."""
+        return bool(data)
+
+    def answer(self, data: bytes) -> tuple[str, bytes | None]:
+        """Give no answer."""
+        return "", None
+
+
 class BlackHole:
     """A listener whose queue is full, so that the kernel drops every attempt to connect."""
 
@@ -104,14 +148,12 @@ async def open_door(
     ServingError
         If it cannot be had for another reason.
     """
-
-    async def on_connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await _converse(rig, wire, reader, writer, traffic)
-
     try:
         if rig.faults.unreachable == "black_hole":
             return BlackHole(address, port)
-        return await asyncio.start_server(on_connect, address, port)
+        if rig.faults.unreachable == "hang":
+            return await Tarpit(rig).listen(address, port, traffic)
+        return await wire.listen(address, port, traffic)
     except OSError as err:
         raise cannot_listen(err, rig.rig_id, address, port) from err
 
@@ -135,13 +177,11 @@ def cannot_listen(err: OSError, rig_id: str, address: str, port: int) -> Serving
     )
 
 
-def exchange(rig: SimulatedRig, wire: RigWire, request: bytes) -> bytes | None:
+def exchange(wire: TcpWire, request: bytes) -> bytes | None:
     """Carry out a request; return what of the reply gets out, None if nothing does."""
-    text, reply = wire.answer(request)
-    whole = reply
-    if reply is not None:
-        reply = what_gets_out(rig, reply)
-    rig.received(text, replied=reply is not None and reply is whole)
+    text, whole = wire.answer(request)
+    reply = whole if whole is None else what_gets_out(wire.rig, whole)
+    wire.rig.received(text, replied=reply is not None and reply is whole)
     return reply
 
 
@@ -156,50 +196,42 @@ def what_gets_out(rig: SimulatedRig, reply: bytes) -> bytes | None:
 
 
 async def _converse(
-    rig: SimulatedRig,
-    wire: RigWire,
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    traffic: Traffic,
+    wire: TcpWire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, traffic: Traffic
 ) -> None:
     task = asyncio.current_task()
     assert task is not None
     traffic.begin(task)
     try:
-        await _answer(rig, wire, reader, writer, traffic)
+        await _answer(wire, reader, writer, traffic)
     except (ConnectionError, TimeoutError) as err:
-        log.debug("A client of %s went away: %s", rig.rig_id, err)
+        log.debug("A client of %s went away: %s", wire.rig.rig_id, err)
     except asyncio.CancelledError:
         # The fleet closes. Ending normally keeps asyncio from reporting the cancelled handler.
-        log.debug("Closed a connection to %s", rig.rig_id)
+        log.debug("Closed a connection to %s", wire.rig.rig_id)
     finally:
         traffic.end(task)
         writer.close()
 
 
 async def _answer(
-    rig: SimulatedRig,
-    wire: RigWire,
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    traffic: Traffic,
+    wire: TcpWire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, traffic: Traffic
 ) -> None:
     request = await asyncio.wait_for(_read_request(wire, reader), REQUEST_WAIT_S)
     if not request:
         return
-    if rig.faults.unreachable == "hang":
+    if isinstance(wire, Tarpit):
         await reader.read()  # until the client gives up
         return
     async with traffic.busy:
-        if rig.faults.latency_s > 0.0:
-            await asyncio.sleep(rig.faults.latency_s)
-        reply = exchange(rig, wire, request)
+        if wire.rig.faults.latency_s > 0.0:
+            await asyncio.sleep(wire.rig.faults.latency_s)
+        reply = exchange(wire, request)
     if reply is not None:
         writer.write(reply)
         await writer.drain()
 
 
-async def _read_request(wire: RigWire, reader: asyncio.StreamReader) -> bytes:
+async def _read_request(wire: TcpWire, reader: asyncio.StreamReader) -> bytes:
     request = b""
     while len(request) < LONGEST_REQUEST and not wire.is_complete(request):
         chunk = await reader.read(4096)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from random import Random
 from typing import Literal
 
 
@@ -65,6 +66,17 @@ WHATSMINER_M63S = RigModel(
 )
 """Assumed: the least limit, and that ``stop`` does not outlast a reboot (``disable`` would)."""
 
+BRAIINS_S21 = RigModel(
+    product="Antminer S21",
+    model="S21",
+    n_boards=3,
+    chips_per_board=108,
+    core="BM1368",
+    protocol=WireProtocol.BRAIINS,
+    firmware="24.11",
+    password="root",
+    least_load=0.4,
+)
 LUXOS_S21 = RigModel(
     product="Antminer S21",
     model="S21",
@@ -91,6 +103,26 @@ class RigMismatch:
     """True J/TH per modelled J/TH: above 1 hashes less for the same power."""
     reported_power_factor: float = 1.0
     """Power that the rig reports per true power."""
+
+
+class Change(StrEnum):
+    """What a command asks a rig to change."""
+
+    STOP = "stop"
+    START = "start"
+    LEVEL = "level"
+    POWER_LIMIT = "power_limit"
+    REBOOT = "reboot"
+
+
+class Fate(StrEnum):
+    """What a rig made of a change that it was told."""
+
+    OBEYED = "obeyed"
+    FEIGNED = "feigned"  # acknowledged, not made
+    REFUSED = "refused"  # answered with an error
+    SILENT = "silent"  # neither made nor answered
+    REBOOTED = "rebooted"  # the rig rebooted instead, and did not answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +162,18 @@ class RigFaults:
     restarted_at: datetime | None = None
     """When a person restarts the rig by hand."""
 
+    def fate_of(self, change: Change, luck: Random) -> Fate:
+        """Return what a rig with these faults makes of a change."""
+        if self.ignores:
+            return Fate.SILENT
+        if self.refuses:
+            return Fate.REFUSED
+        if self.reboot_on_change > 0.0 and luck.random() < self.reboot_on_change:
+            return Fate.REBOOTED
+        if self.lies or (self.ignores_stop and change is Change.STOP):
+            return Fate.FEIGNED
+        return Fate.OBEYED
+
 
 class WorkState(StrEnum):
     """What the firmware says it is doing."""
@@ -137,26 +181,6 @@ class WorkState(StrEnum):
     WORK = "In Work"
     INIT = "In Init"
     IDLE = "In Idle"
-
-
-class Change(StrEnum):
-    """What a command asks a rig to change."""
-
-    STOP = "stop"
-    START = "start"
-    LEVEL = "level"
-    POWER_LIMIT = "power_limit"
-    REBOOT = "reboot"
-
-
-class Fate(StrEnum):
-    """What a rig made of a change that it was told."""
-
-    OBEYED = "obeyed"
-    FEIGNED = "feigned"  # acknowledged, not made
-    REFUSED = "refused"  # answered with an error
-    SILENT = "silent"  # neither made nor answered
-    REBOOTED = "rebooted"  # the rig rebooted instead, and did not answer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,29 @@ class RigSegment:
     work_start_th: float = 0.0
     """Hashed before the segment."""
 
+    @classmethod
+    def steady(
+        cls,
+        at: datetime,
+        power_w: float,
+        hashrate_ths: float,
+        *,
+        lag_s: float,
+        coolant_c: float,
+        cooling: CoolingConfig,
+    ) -> "RigSegment":
+        """Return a rig that has drawn a power for so long that its chips are settled."""
+        return cls(
+            start_at=at,
+            start_w=power_w,
+            target_w=power_w,
+            lag_s=lag_s,
+            hashrate_ths=hashrate_ths,
+            chip_start_c=coolant_c + power_w / W_PER_KW * cooling.chip_to_coolant_k_per_kw,
+            coolant_c=coolant_c,
+            cooling=cooling,
+        )
+
     def power_w(self, at: datetime) -> float:
         """Return the power at an instant of the segment [W]."""
         return self.target_w + self._gap_w() * self._gap_left(self._elapsed_s(at))

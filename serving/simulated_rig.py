@@ -89,7 +89,16 @@ class SimulatedRig:
         self._due: dict[RigEvent, datetime] = {}
         now = clock.now()
         self._started_at = now - timedelta(days=1)
-        self._past = RigPast(self._first_segment(now, coolant_c), remember_s)
+        first = RigSegment.steady(
+            now,
+            self._target_w(),
+            self.level_hashrate_ths() if running else 0.0,
+            lag_s=self.mismatch.power_lag_s,
+            coolant_c=group.cooling.coolant_setpoint_c if coolant_c is None else coolant_c,
+            cooling=group.cooling,
+        )
+        self._past = RigPast(first, remember_s)
+        self._note_birth(first)
         self._stale: Telemetry | None = None
         self._faults = RigFaults()
         self.faults = faults or RigFaults()
@@ -180,7 +189,7 @@ class SimulatedRig:
 
     def told(self, change: Change, obey: Callable[[], None]) -> Fate:
         """Make a change, or not, as the rig's faults have it; `received` then notes both."""
-        fate = self._fate_of(change)
+        fate = self.faults.fate_of(change, self.random)
         self._told = (change, fate)
         if fate is Fate.OBEYED:
             obey()
@@ -253,18 +262,6 @@ class SimulatedRig:
         self._catch_up()
         self._note("by_hand", change=change)
         make()
-
-    def _fate_of(self, change: Change) -> Fate:
-        faults = self.faults
-        if faults.ignores:
-            return Fate.SILENT
-        if faults.refuses:
-            return Fate.REFUSED
-        if faults.reboot_on_change > 0.0 and self.random.random() < faults.reboot_on_change:
-            return Fate.REBOOTED
-        if faults.lies or (faults.ignores_stop and change is Change.STOP):
-            return Fate.FEIGNED
-        return Fate.OBEYED
 
     def _telemetry_now(self) -> Telemetry:
         now, nan = self.clock.now(), self.faults.nan_telemetry
@@ -386,28 +383,14 @@ class SimulatedRig:
             hashrate_ths=segment.hashrate_ths,
         )
 
-    def _first_segment(self, now: datetime, coolant_c: float | None) -> RigSegment:
-        cooling = self.group.cooling
-        coolant_c = cooling.coolant_setpoint_c if coolant_c is None else coolant_c
-        power_w = self._target_w()
-        segment = RigSegment(
-            start_at=now,
-            start_w=power_w,
-            target_w=power_w,
-            lag_s=self.mismatch.power_lag_s,
-            hashrate_ths=self.level_hashrate_ths() if self._warm else 0.0,
-            chip_start_c=coolant_c + power_w / W_PER_KW * cooling.chip_to_coolant_k_per_kw,
-            coolant_c=coolant_c,
-            cooling=cooling,
-        )
+    def _note_birth(self, first: RigSegment) -> None:
         self._note(
             "rig",
-            now,
+            first.start_at,
             address=self.address,
             mac=self.mac,
             group=self.group.name,
             model=self.model.product,
             state=self._state,
         )
-        self._note_power(segment)
-        return segment
+        self._note_power(first)

@@ -16,6 +16,7 @@ import struct
 from typing import Any
 
 from gridhash.serving.simulated_cgminer import CgminerWire, Reads, Section, status_of
+from gridhash.serving.simulated_listener import TcpWire
 from gridhash.serving.simulated_model import Change, Fate, Telemetry, WorkState
 from gridhash.serving.simulated_rig import SimulatedRig
 
@@ -30,14 +31,14 @@ NO_PERMISSION = -4
 UNKNOWN_COMMAND = -14
 
 
-class WhatsminerV3Wire:
+class WhatsminerV3Wire(TcpWire):
     """What a rig can be asked and told at TCP 4433."""
 
     port = WHATSMINER_V3_PORT
 
     def __init__(self, rig: SimulatedRig) -> None:
         """Speak for a rig; its salt is drawn from its seed."""
-        self.rig = rig
+        super().__init__(rig)
         self.salt = f"{rig.random.getrandbits(32):08x}"
 
     def is_complete(self, data: bytes) -> bool:

@@ -23,7 +23,7 @@ def luxos(**options: Any) -> tuple[SimulatedRig, LuxosWire, SimulatedClock]:
 
 def ask(wire: LuxosWire, command: str, parameter: str = "") -> dict[str, Any]:
     request = {"command": command} | ({"parameter": parameter} if parameter else {})
-    reply = exchange(wire.rig, wire, json.dumps(request).encode())
+    reply = exchange(wire, json.dumps(request).encode())
     assert reply is not None
     parsed: dict[str, Any] = json.loads(reply[:-1])
     return parsed

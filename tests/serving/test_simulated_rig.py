@@ -33,7 +33,7 @@ def rig_of(
 
 
 def reply_to(rig: SimulatedRig, request: bytes) -> bytes | None:
-    return exchange(rig, AvalonWire(rig), request)
+    return exchange(AvalonWire(rig), request)
 
 
 def ask(rig: SimulatedRig, command: str, parameter: str | None = None) -> dict[str, Any]:

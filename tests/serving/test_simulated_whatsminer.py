@@ -29,7 +29,7 @@ def whatsminer(**options: Any) -> tuple[SimulatedRig, WhatsminerV3Wire, Simulate
 
 def ask(wire: WhatsminerV3Wire, command: str, param: Any = None, **more: Any) -> dict[str, Any]:
     body = json.dumps({"cmd": command, "param": param, **more}).encode()
-    reply = exchange(wire.rig, wire, HEADER.pack(len(body)) + body)
+    reply = exchange(wire, HEADER.pack(len(body)) + body)
     assert reply is not None
     assert HEADER.unpack_from(reply) == (len(reply) - HEADER.size,)
     parsed: dict[str, Any] = json.loads(reply[HEADER.size :])
@@ -148,10 +148,10 @@ def test_reported_power_differs_from_true_power_as_the_mismatch_has_it() -> None
     "request_bytes", [HEADER.pack(3) + b"[1]", HEADER.pack(2) + b"{}", HEADER.pack(2**31)]
 )
 def test_nonsense_is_hung_up_on(request_bytes: bytes) -> None:
-    rig, wire, _ = whatsminer()
+    _, wire, _ = whatsminer()
 
     assert wire.is_complete(request_bytes)
-    assert exchange(rig, wire, request_bytes) is None
+    assert exchange(wire, request_bytes) is None
 
 
 def test_a_request_is_complete_only_with_its_last_byte() -> None:
