@@ -26,7 +26,7 @@ def quick_tuning() -> Iterator[None]:
     from gridhash.agents.tuning import SearchBudget  # only where it is used: it imports the kernel
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gridhash.training.promotion.BUDGET", SearchBudget(n_wide=1, n_near=0))
+        patch.setattr("gridhash.training.tuned_rules.BUDGET", SearchBudget(n_wide=1, n_near=0))
         yield
 
 

@@ -33,7 +33,7 @@ PLAYING = ("gridhash.training.opened", "gridhash.training.play", "gridhash.train
 MADE_BY = {
     StochasticDP.name: ("gridhash.agents.stochastic_dp", "gridhash.agents.stochastic_tuning"),
     BOUND: ("gridhash.agents.bound",),
-    LEARNED: ("gridhash.training.train",),
+    LEARNED: ("gridhash.training.learn",),
 }
 """Modules that make what is no plain line of the roster."""
 IN_WORDS = {"title", "description", "figures", "value"}
@@ -84,6 +84,21 @@ def keys_of(cell_id: CellId) -> Keys:
         f"{code} {_setting_and_data(cell_id.scenario)} {cell_id.policy} {cell_id.seed} {settings}"
     )
     return Keys(key=hashlib.sha256(text.encode()).hexdigest()[:16], code=code)
+
+
+def rules_key(scenario: str) -> str:
+    """Return the hash of what the tuned rules depend on at which learning may begin; see `keys_of`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such scenario.
+    DataError
+        If its series are not at hand.
+    """
+    code = code_hash("gridhash.training.opened", "gridhash.training.tuned_rules")
+    text = f"{code} {_setting_and_data(scenario)}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @cache

@@ -23,10 +23,18 @@ from gridhash.agents.policy import Policy
 from gridhash.agents.roster import policy_names, tuned_policy
 from gridhash.agents.rule_registry import RULES, build_rule, parameters_of
 from gridhash.data.fetch.folder_lock import locked
+from gridhash.data.store.files import sole_writer
 from gridhash.envs.ledger import LEDGER_NAMES
 from gridhash.errors import TrainingError
 from gridhash.training import checkpoint
-from gridhash.training.cell_keys import Keys, is_current, keys_of, named, training_settings
+from gridhash.training.cell_keys import (
+    Keys,
+    is_current,
+    keys_of,
+    named,
+    rules_key,
+    training_settings,
+)
 from gridhash.training.cells import (
     BOUND,
     LEARNED,
@@ -38,8 +46,10 @@ from gridhash.training.cells import (
     path_of,
     read_cell,
     write_cell,
-    write_json,
 )
+from gridhash.training.config import TrainingConfig
+from gridhash.training.json_file import write_json
+from gridhash.training.learn import found_start, learn, variants_of
 from gridhash.training.metrics import metrics_of
 from gridhash.training.opened import open_for_training
 from gridhash.training.play import play
@@ -47,9 +57,13 @@ from gridhash.training.played import Played, Timing
 from gridhash.training.recorded_policy import RecordedPolicy
 from gridhash.training.spans import Rows
 from gridhash.training.stopwatch import Stopwatch
-from gridhash.training.train import train_policy
+from gridhash.training.tuned_rules import BestRule
 
 LOCKS = "locks"
+STARTS = "starts"
+"""Tuned rules of scenarios, which the learned cells of all seeds share."""
+STARTS_WAIT_S = 3600.0
+"""How long another process may take to tune them."""
 Progress = Callable[[str, int, int], None]
 """Called with (what is done, steps done, steps in all)."""
 
@@ -169,19 +183,34 @@ class CellMaker:
         return found
 
     def _learned(self, cell_id: CellId, work: Path) -> tuple[Policy, dict[str, Any], float]:
-        folder = work / "training"
+        folder, settings = work / "training", training_settings(cell_id)
+        start = self._start(settings)
         watch = Stopwatch(work / "attempts.json", folder / checkpoint.FILE_NAME)
-        result = train_policy(
-            named(self.scenario),
-            folder=folder,
-            settings=None,
-            seed=cell_id.seed,
-            validate_from=None,
-            test_from=None,
+        learned = learn(
+            self.opened.scenario,
+            self.opened.spans,
+            settings,
+            folder,
             resume=(folder / checkpoint.FILE_NAME).exists(),
             console=self.console,
+            variants=variants_of(self.opened, settings),
+            start=start,
         )
-        return result.policy, training_settings(cell_id).model_dump(mode="json"), watch.total_s()
+        return learned.policy, settings.model_dump(mode="json"), watch.total_s()
+
+    def _start(self, settings: TrainingConfig) -> BestRule | None:
+        """Return where learning begins; what is tuned for it is kept for the other seeds."""
+        folder = self.work / STARTS
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"{self.scenario}-{rules_key(self.scenario)}"
+        with sole_writer(folder / f"{name}.lock", wait_s=STARTS_WAIT_S):
+            return found_start(
+                self.opened.scenario,
+                self.opened.spans,
+                settings,
+                folder / f"{name}.json",
+                console=self.console,
+            )
 
     def _test_parts(self) -> list[tuple[int, Rows]]:
         return list(enumerate(self.opened.spans.test_parts))

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gridhash.errors import DataError
+from gridhash.training.json_file import write_json
 
 FORMAT_VERSION = 2
 LEARNED = "learned"
@@ -80,7 +81,7 @@ class Cell:
     settings
         Of training.
     made_in_s
-        Seconds of tuning or training.
+        Seconds of tuning or training; of learning without what all seeds share, tuned rules.
     source, synthetic
         Where the series come from; what of them is drawn or derived.
     spans
@@ -139,13 +140,6 @@ def write_cell(cell: Cell, folder: Path) -> Path:
     path = path_of(cell.id, folder)
     write_json({"format_version": FORMAT_VERSION, **asdict(cell)}, path)
     return path
-
-
-def write_json(values: Any, path: Path) -> None:
-    """Write JSON, wholly or not at all."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    part.replace(path)
 
 
 def read_cell(path: Path) -> Cell:

@@ -29,6 +29,10 @@ def silent(phase: str, done: int, total: int, profit: float | None) -> None:
     """Show nothing."""
 
 
+def silent_show(what: str, done: int, total: int) -> None:
+    """Show nothing."""
+
+
 @contextmanager
 def shown(console: Console) -> Iterator[Show]:
     """Show one bar for each thing that is done; they vanish at the end."""

@@ -6,11 +6,9 @@ most there, which favours the rules. The policy passes if its profit above that 
 day, has a 95 % interval that lies above zero, or if it is that rule. See docs/decisions/0007.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,22 +16,14 @@ import pandas as pd
 from gridhash.agents.bound import perfect_foresight_bound
 from gridhash.agents.bundle_manifest import DataSpan, Gain, RuleSpec, Verdict, site_hash
 from gridhash.agents.policy import Policy
-from gridhash.agents.roster import policy_names, tuned_policy
-from gridhash.agents.rule_registry import RULES, build_rule, parameters_of
-from gridhash.agents.tuning import FULL
+from gridhash.agents.rule_registry import parameters_of
 from gridhash.envs.scenario import Scenario
-from gridhash.training.cells import write_json
-from gridhash.training.play import PolicyRun, play
-from gridhash.training.progress import Show
+from gridhash.training.play import PolicyRun
+from gridhash.training.progress import Show, silent_show
 from gridhash.training.settled_days import settled_daily_profit
 from gridhash.training.spans import Rows, Spans, ending_before
 from gridhash.training.statistics import paired_difference
-
-BUDGET = FULL
-"""Plays of the span that teaches which every rule gets to be tuned."""
-TUNING_DAYS = 366
-RULES_NAME = "rules.json"
-"""Where a run folder keeps them."""
+from gridhash.training.tuned_rules import played, tuned_rules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +62,7 @@ def judge(
     judged_at: datetime,
     rules: Mapping[str, Policy] | None = None,
     with_bound: bool = True,
-    progress: Show | None = None,
+    progress: Show = silent_show,
 ) -> Judgement:
     """Play a policy and the tuned rules of a site on the span that chooses, and compare them.
 
@@ -89,13 +79,13 @@ def judge(
     if rules is None:
         rules = tuned_rules(scenario, spans.train, progress=progress)
     runs = {
-        name: _play(scenario, rule, spans.validate, f"rule {name}", progress)
+        name: played(scenario, rule, spans.validate, f"rule {name}", progress)
         for name, rule in rules.items()
     }
     profits = {name: run.profit for name, run in runs.items()}
     best = max(profits, key=lambda name: profits[name])
     spec = RuleSpec(rule=best, parameters=parameters_of(rules[best]))
-    own = _play(scenario, policy, spans.validate, policy.name, progress)
+    own = played(scenario, policy, spans.validate, policy.name, progress)
     is_rule = policy.name == best and parameters_of(policy) == spec.parameters
     gain = None if is_rule else _gain(own, runs[best], scenario.site.timezone)
     bound = None
@@ -104,7 +94,7 @@ def judge(
             scenario,
             spans.validate,
             opens_accounts=True,
-            progress=lambda done, total: _tell(progress, "bound", done, total),
+            progress=lambda done, total: progress("bound", done, total),
         ).value
     verdict = Verdict(
         deployable=gain is None or gain.low > 0.0,
@@ -119,85 +109,6 @@ def judge(
         bound=bound,
     )
     return Judgement(verdict=verdict, best_rule=rules[best], rules=rules)
-
-
-def tuned_rules(
-    scenario: Scenario, rows: Rows, *, progress: Show | None = None
-) -> dict[str, Policy]:
-    """Return the rules of a site that a bundle can name, tuned on the newest year of some rows.
-
-    A year has every season and every month's charges; more years cost more than training does.
-    """
-    first, last = rows
-    newest = (max(first, last - TUNING_DAYS * scenario.slots_per_day), last)
-    names = [name for name in policy_names(scenario.site) if name in RULES]
-    rules: dict[str, Policy] = {}
-    for name in names:
-        _tell(progress, "tune the rules", len(rules), len(names))
-        rules[name] = tuned_policy(name, scenario, newest, tuned=rules, budget=BUDGET)
-    _tell(progress, "tune the rules", len(names), len(names))
-    return rules
-
-
-def kept_rules(
-    scenario: Scenario, rows: Rows, path: Path, *, progress: Show | None = None
-) -> dict[str, Policy]:
-    """Return the tuned rules of a site, from a file if it holds those of this site and these rows.
-
-    Raises
-    ------
-    BundleError
-        If the file holds something else than rules.
-    """
-    belongs_to = [site_hash(scenario.site), *rows, scenario.trace.source]
-    if path.exists():
-        kept = json.loads(path.read_text("utf-8"))
-        if kept["belongs_to"] == belongs_to:
-            site = scenario.site
-            return {name: build_rule(name, one, site=site) for name, one in kept["rules"].items()}
-    rules = tuned_rules(scenario, rows, progress=progress)
-    by_name = {name: parameters_of(rule) for name, rule in rules.items()}
-    write_json({"belongs_to": belongs_to, "rules": by_name}, path)
-    return rules
-
-
-@dataclass(frozen=True, kw_only=True)
-class BestRule:
-    """The tuned rule that earns most on the span that chooses, and the others."""
-
-    rule: Policy
-    profit: float
-    """On that span [currency]."""
-    rules: Mapping[str, Policy]
-
-
-def best_rule(
-    scenario: Scenario, spans: Spans, folder: Path, *, progress: Show | None = None
-) -> BestRule:
-    """Return where learning begins that is to begin at a rule; `folder` keeps the tuned rules."""
-    rules = kept_rules(scenario, spans.train, folder / RULES_NAME, progress=progress)
-    profits = {
-        name: _play(scenario, rule, spans.validate, f"rule {name}", progress).profit
-        for name, rule in rules.items()
-    }
-    best = max(profits, key=lambda name: profits[name])
-    return BestRule(rule=rules[best], profit=profits[best], rules=rules)
-
-
-def _play(
-    scenario: Scenario, policy: Policy, rows: Rows, what: str, progress: Show | None
-) -> PolicyRun:
-    def tell(done: int, total: int) -> None:
-        _tell(progress, what, done, total)
-
-    run = play(scenario, policy, rows, progress=tell)
-    _tell(progress, what, 1, 1)
-    return run
-
-
-def _tell(progress: Show | None, what: str, done: int, total: int) -> None:
-    if progress is not None:
-        progress(what, done, total)
 
 
 def _gain(own: PolicyRun, rule: PolicyRun, timezone: str) -> Gain:

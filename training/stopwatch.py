@@ -4,7 +4,7 @@ import json
 import time
 from pathlib import Path
 
-from gridhash.training.cells import write_json
+from gridhash.training.json_file import write_json
 
 
 class Stopwatch:

@@ -26,13 +26,13 @@ from gridhash.errors import ConfigError, DataError, TrainingError
 from gridhash.training.cluster import Job, Workers
 from gridhash.training.config import TrainingConfig, load_training_config
 from gridhash.training.improvement import usual_rounds
+from gridhash.training.learn import found_start, variants_of
 from gridhash.training.opened import Named, Opened, open_for_training
 from gridhash.training.play import play
-from gridhash.training.progress import shown
-from gridhash.training.promotion import best_rule
 from gridhash.training.search_space import SearchSpace, load_space
 from gridhash.training.trial import JOURNAL, PrunerName, TrialWork, open_storage, run_trial
 from gridhash.training.tune_screen import Screen, best_table, parameter_table, write_best
+from gridhash.training.tuned_rules import RULES_NAME
 
 BEST_NAME = "best.toml"
 TRIALS_NAME = "trials.csv"
@@ -123,18 +123,14 @@ class _Search:
             load_if_exists=True,
         )
         self._require_same(opened, base)
-        rule = None
-        if base.begin_at == "best_rule":
-            with shown(console) as tell:
-                rule = best_rule(self.scenario, opened.spans, options.folder, progress=tell).rule
+        kept = options.folder / RULES_NAME
+        start = found_start(self.scenario, opened.spans, base, kept, console=console)
         self.work = TrialWork(
             scenario=self.scenario,
             spans=opened.spans,
             base=base,
-            rule=rule,
-            variants=tuple(opened.variants(base.improvement.n_variants, base.seed))
-            if base.improvement.n_rounds != 0 and opened.config is not None
-            else (),
+            rule=start.rule if start else None,
+            variants=tuple(variants_of(opened, base)),
             folder=options.folder.absolute(),
             storage=storage_url,
             study=name,

@@ -1,11 +1,16 @@
 """Learning that begins at a tuned rule: the rule at first, and again if nothing was gained."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from gridhash.agents.policy import Policy
+from gridhash.agents.roster import tuned_policy
+from gridhash.agents.rule_registry import parameters_of
 from gridhash.agents.rules import Hysteresis, LookAheadRule
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import TrainingError
@@ -19,8 +24,9 @@ from gridhash.agents.relative_policy import RelativePolicy
 from gridhash.training.learner import Learner
 from gridhash.training.network import actor_weights
 from gridhash.training.progress import silent
-from gridhash.training.promotion import kept_rules
+from gridhash.training.tuned_rules import best_rule
 
+pytestmark = pytest.mark.usefixtures("quick_tuning")
 Beginner = Callable[..., Learner]
 
 
@@ -102,20 +108,35 @@ def test_a_rule_and_the_setting_go_together(
         TrainingConfig(begin_at="best_rule", algorithm="sac")
 
 
-def test_tuned_rules_are_kept_for_the_same_site_and_rows_alone(
-    four_weeks: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_tuned_rules_are_kept_one_by_one_for_the_same_site_and_rows_alone(
+    four_weeks: Scenario,
+    four_week_spans: Spans,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked: list[tuple[int, int]] = []
+    asked: list[str] = []
 
-    def tuned(scenario: Scenario, rows: tuple[int, int], **_: object) -> dict[str, Hysteresis]:
-        asked.append(rows)
-        return {"hysteresis": Hysteresis(scenario.site, start_ratio=0.8, stop_ratio=1.3)}
+    def tuned(name: str, scenario: Scenario, rows: tuple[int, int], **given: Any) -> Policy:
+        asked.append(name)
+        if len(asked) == 5:
+            raise KeyboardInterrupt
+        return tuned_policy(name, scenario, rows, **given)
 
-    monkeypatch.setattr("gridhash.training.promotion.tuned_rules", tuned)
+    monkeypatch.setattr("gridhash.training.tuned_rules.tuned_policy", tuned)
     path = tmp_path / "rules.json"
-    kept_rules(four_weeks, (24, 200), path)
-    again = kept_rules(four_weeks, (24, 200), path)["hysteresis"]
-    assert isinstance(again, Hysteresis)
-    assert (again.start_ratio, again.stop_ratio) == (0.8, 1.3)
-    kept_rules(four_weeks, (24, 201), path)
-    assert asked == [(24, 200), (24, 201)]
+    with pytest.raises(KeyboardInterrupt):
+        best_rule(four_weeks, four_week_spans, path)
+    first = best_rule(four_weeks, four_week_spans, path)
+    n_rules = len(first.rules)
+    assert len(asked) == n_rules + 1, "only the one that was cut off is tuned again"
+
+    again = best_rule(four_weeks, four_week_spans, path)
+    assert len(asked) == n_rules + 1
+    assert again.rule.name == first.rule.name
+    assert parameters_of(again.rule) == parameters_of(first.rule)
+    assert again.profit == first.profit
+    assert again.profit == play(four_weeks, first.rule, four_week_spans.validate).profit
+
+    low, high = four_week_spans.train
+    best_rule(four_weeks, replace(four_week_spans, train=(low, high - 1)), path)
+    assert len(asked) == 2 * n_rules + 1

@@ -6,11 +6,13 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
 from gridhash.agents.bound import perfect_foresight_bound
 from gridhash.agents.roster import tuned_policy
+from gridhash.agents.rule_registry import parameters_of
 from gridhash.agents.rules import LevelRule
 from gridhash.agents.tuning import SearchBudget
 from gridhash.data.fetch.folder_lock import locked
@@ -20,8 +22,11 @@ from gridhash.training import cell_keys, checkpoint
 from gridhash.training.cell_keys import is_current, keys_of
 from gridhash.training.cell_maker import CellMaker
 from gridhash.training.cells import CellId, path_of, read_cell, write_cell
+from gridhash.training.config import TrainingConfig
+from gridhash.training.learn import Learned
 from gridhash.training.make_results import Order, make_results, wanted_cells
 from gridhash.training.play import play
+from gridhash.training.tuned_rules import BestRule
 
 CASE = "half-year"
 
@@ -130,19 +135,17 @@ def test_the_learned_policy_is_trained_with_its_seed_and_resumed_where_a_checkpo
 ) -> None:
     asked: list[tuple[int, bool]] = []
 
-    def train(_named: Any, *, folder: Path, seed: int, resume: bool, **_options: Any) -> Any:
-        asked.append((seed, resume))
+    def trained(
+        scenario: Any, _spans: Any, config: TrainingConfig, folder: Path, *, resume: bool, **_: Any
+    ) -> Learned:
+        asked.append((config.seed, resume))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / checkpoint.FILE_NAME).touch()
         if len(asked) == 1:
             raise KeyboardInterrupt
+        return learned_as_level_rule(scenario)
 
-        class Result:
-            policy = LevelRule(maker.opened.scenario.site)
-
-        return Result()
-
-    monkeypatch.setattr("gridhash.training.cell_maker.train_policy", train)
+    monkeypatch.setattr("gridhash.training.cell_maker.learn", trained)
     with pytest.raises(KeyboardInterrupt):
         maker.make(cell_id("learned", 3))
     cell = maker.make(cell_id("learned", 3))
@@ -150,6 +153,42 @@ def test_the_learned_policy_is_trained_with_its_seed_and_resumed_where_a_checkpo
     assert asked == [(3, False), (3, True)]
     assert cell.settings["seed"] == 3
     assert path_of(cell.id, maker.folder).name == "half-year-learned-seed3.json"
+
+
+def learned_as_level_rule(scenario: Any) -> Learned:
+    policy: Any = LevelRule(scenario.site)
+    return Learned(policy=policy, curve=pd.DataFrame(), validation={}, start=None)
+
+
+@pytest.mark.usefixtures("quick_tuning")
+def test_seeds_share_the_tuned_rules_that_they_begin_at(
+    maker: CellMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts, tuned = [], []
+
+    def counted(name: str, *args: Any, **given: Any) -> Any:
+        tuned.append(name)
+        return tuned_policy(name, *args, **given)
+
+    def trained(scenario: Any, *_: Any, start: BestRule | None, **__: Any) -> Learned:
+        starts.append(start)
+        return learned_as_level_rule(scenario)
+
+    def settings_of(one: CellId) -> TrainingConfig:
+        return TrainingConfig(seed=one.seed, begin_at="best_rule")
+
+    monkeypatch.setattr("gridhash.training.tuned_rules.tuned_policy", counted)
+    monkeypatch.setattr("gridhash.training.cell_maker.learn", trained)
+    monkeypatch.setattr("gridhash.training.cell_maker.training_settings", settings_of)
+    for seed in (0, 1):
+        maker.make(cell_id("learned", seed))
+    first, second = starts
+
+    assert first is not None
+    assert second is not None
+    assert len(tuned) == len(set(tuned)) == len(first.rules)
+    assert (first.rule.name, first.profit) == (second.rule.name, second.profit)
+    assert parameters_of(first.rule) == parameters_of(second.rule)
 
 
 def test_results_are_made_once_and_a_scenario_that_fails_stops_no_other(tmp_path: Path) -> None:

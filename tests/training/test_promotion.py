@@ -13,9 +13,9 @@ from gridhash.agents.roster import baseline_policies
 from gridhash.agents.rule_registry import RULES, build_rule
 from gridhash.agents.rules import AlwaysOff, AlwaysOn, Hysteresis, LevelRule
 from gridhash.envs.scenario import Scenario, build_scenario
-from gridhash.training import promotion
+from gridhash.training import tuned_rules
 from gridhash.training.play import play
-from gridhash.training.promotion import Judgement, judge, tuned_rules
+from gridhash.training.promotion import Judgement, judge
 from gridhash.training.settled_days import settled_daily_profit
 from gridhash.training.spans import Spans, ending_before
 from gridhash.training.statistics import paired_difference
@@ -74,7 +74,7 @@ def test_every_part_of_the_judgement_tells_that_it_is_done(
 @pytest.fixture(scope="module")
 def judged(two_months: Scenario, spans: Spans) -> Callable[[Policy], Verdict]:
     """Return a judge that tunes the rules once."""
-    rules = tuned_rules(ending_before(two_months, spans.validate[1]), spans.train)
+    rules = tuned_rules.tuned_rules(ending_before(two_months, spans.validate[1]), spans.train)
     return lambda policy: (
         judge(two_months, spans, policy, judged_at=NOW, rules=rules, with_bound=False).verdict
     )
@@ -84,7 +84,7 @@ def test_the_verdict_s_figures_are_those_of_the_plays(
     of_planner: Judgement, two_months: Scenario, spans: Spans
 ) -> None:
     seen = ending_before(two_months, spans.validate[1])
-    rules = baseline_policies(seen, spans.train, budget=promotion.BUDGET)
+    rules = baseline_policies(seen, spans.train, budget=tuned_rules.BUDGET)
     runs = {name: play(seen, rule, spans.validate) for name, rule in rules.items()}
     verdict = of_planner.verdict
     zone = seen.site.timezone
