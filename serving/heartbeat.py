@@ -33,7 +33,7 @@ class Heartbeat(Record):
     """Host and state folder: whose tokens and ticks can be compared."""
     run_id: int = Field(ge=0)
     lease_token: int = Field(ge=0)
-    """0 for a controller in shadow mode, which needs no lease."""
+    """Every controller takes the lease, in shadow mode too: a site has one heartbeat file."""
     tick: int = Field(ge=0)
     """Counts up within a run."""
     at: AwareDatetime

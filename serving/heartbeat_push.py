@@ -69,6 +69,7 @@ class HeartbeatPusher:
     async def close(self) -> None:
         """Hang up."""
         self._hang_up()
+        await asyncio.sleep(0)  # the transport ends in the loop's next turn
 
     async def _push(self, heartbeat: Heartbeat) -> bool:
         if self._streams is None:
@@ -88,7 +89,7 @@ class HeartbeatPusher:
 
     def _hang_up(self) -> None:
         if self._streams is not None:
-            self._streams[1].close()
+            self._streams[1].transport.abort()
             self._streams = None
 
     def _note(self, failure: str) -> None:

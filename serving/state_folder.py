@@ -66,7 +66,7 @@ class StateFolder:
     @property
     def guard_record(self) -> Path:
         """The guard's own record."""
-        return self.path / "guard.sqlite"
+        return self.path / "guard.jsonl"
 
 
 def write_whole(path: Path, content: bytes) -> None:
