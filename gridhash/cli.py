@@ -18,6 +18,7 @@ from gridhash import (
     cli_data,
     cli_evaluate,
     cli_explain,
+    cli_operator,
     cli_scenarios,
     cli_tune,
 )
@@ -53,6 +54,7 @@ app.command()(cli_explain.explain)
 app.command()(cli_evaluate.evaluate)
 app.command()(cli_evaluate.compare)
 app.command()(cli_tune.tune)
+app.command()(cli_operator.guard)
 EXTRA_OF = {
     "torch": "train",
     "stable_baselines3": "train",

@@ -3,6 +3,7 @@
 If the disk takes none they go to the system's log, and the guard goes on: its work is to lower.
 """
 
+import fcntl
 import json
 import logging
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from gridhash.errors import ServingError
 from gridhash.serving.guard_watch import GuardMemory
 
 log = logging.getLogger(__name__)
@@ -30,12 +32,24 @@ class GuardRecord:
     """The file of one guard. `close` it."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file for appending, or go without one."""
+        """Open the file for appending, or go without one.
+
+        Raises
+        ------
+        ServingError
+            If another guard writes to it.
+        """
         self.path = path
         self._file: int | None = None
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._end_torn_line()
+        except BlockingIOError as err:
+            self.close()
+            raise ServingError(
+                f"{path}: another guard runs on this folder; one is enough, end the other first"
+            ) from err
         except OSError as err:
             self._fail(err, "")
 
