@@ -89,17 +89,18 @@ def _summary(rig: SimulatedRig) -> Section:
 
 
 def _pools(rig: SimulatedRig) -> Section:
+    seen = rig.telemetry()
     pool = {
         "POOL": 0,
         "URL": "stratum+tcp://pool.example:3333",
-        "Status": "Alive",
+        "Status": "Alive" if seen.pool_alive else "Dead",
         "Priority": 0,
         "Accepted": 148,
         "Rejected": 1,
         "Get Failures": 0,
         "Remote Failures": 0,
         "User": f"site.{rig.rig_id}",
-        "Stratum Active": rig.telemetry().state is WorkState.WORK,
+        "Stratum Active": seen.state is WorkState.WORK,
         "Stratum URL": "pool.example",
     }
     return {**_status(rig, "S", 7, "1 Pool(s)"), "POOLS": [pool]}

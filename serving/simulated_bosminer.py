@@ -81,12 +81,13 @@ def _tunerstatus(rig: SimulatedRig) -> Section:
 
 
 def _pools(rig: SimulatedRig) -> Section:
+    seen = rig.telemetry()
     pool = {
         "POOL": 0,
         "URL": "stratum+tcp://pool.example:3333",
-        "Status": "Alive",
+        "Status": "Alive" if seen.pool_alive else "Dead",
         "User": f"site.{rig.rig_id}",
-        "Stratum Active": rig.telemetry().state is WorkState.WORK,
+        "Stratum Active": seen.state is WorkState.WORK,
     }
     return {**_status(rig, 7, "1 Pool(s)"), "POOLS": [pool]}
 

@@ -281,7 +281,7 @@ class BraiinsWire(*BASES):  # type: ignore[misc]  # generated code without types
             url="stratum+tcp://pool.example:3333",
             user=f"site.{self.rig.rig_id}",
             enabled=True,
-            alive=True,
+            alive=self.rig.telemetry().pool_alive,
             active=self.rig.telemetry().state is WorkState.WORK,
             stats=v1.PoolStats(accepted_shares=148, rejected_shares=1),
         )

@@ -29,6 +29,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from gridhash.errors import ServingError
+from gridhash.serving.clock import Clock
+from gridhash.serving.simulated_physics import RigSegment
 
 FORMAT = 1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,6 +86,32 @@ class WorldLog:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+class RigLog:
+    """What one rig writes to the world's log, if there is one."""
+
+    def __init__(self, log: WorldLog | None, rig_id: str, clock: Clock) -> None:
+        """Write for a rig."""
+        self._log = log
+        self._rig_id = rig_id
+        self._clock = clock
+
+    def note(self, kind: str, at: datetime | None = None, **fields: object) -> None:
+        """Write a line, of now if no instant is given."""
+        if self._log is not None:
+            self._log.write(kind, at or self._clock.now(), rig=self._rig_id, **fields)
+
+    def power(self, segment: RigSegment) -> None:
+        """Write how power and hash rate go on from a segment's start."""
+        self.note(
+            "power",
+            segment.start_at,
+            from_w=segment.start_w,
+            to_w=segment.target_w,
+            lag_s=segment.lag_s,
+            hashrate_ths=segment.hashrate_ths,
+        )
 
 
 def read_world_log(path: Path) -> Iterator[dict[str, Any]]:

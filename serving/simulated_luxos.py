@@ -161,17 +161,18 @@ def _celsius(seen: Telemetry) -> str:
 
 
 def _pools(rig: SimulatedRig) -> Section:
+    seen = rig.telemetry()
     pool = {
         "POOL": 0,
         "GROUP": 0,
         "URL": "stratum+tcp://pool.example:3333",
-        "Status": "Alive",
+        "Status": "Alive" if seen.pool_alive else "Dead",
         "User": f"site.{rig.rig_id}",
         "Accepted": 148,
         "Rejected": 1,
         "Get Failures": 0,
         "Remote Failures": 0,
-        "Stratum Active": rig.telemetry().state is WorkState.WORK,
+        "Stratum Active": seen.state is WorkState.WORK,
     }
     return {**_status(rig, 7, "1 Pool(s)"), "POOLS": [pool]}
 

@@ -159,6 +159,8 @@ class RigFaults:
     """Reports what it reported when this fault began; its clock goes on."""
     nan_telemetry: bool = False
     """Reports NaN where numbers belong, or leaves them out where the protocol has no NaN."""
+    pool_down: bool = False
+    """The pool is gone: the rig reports so, hashes nothing and draws standby power (assumed)."""
     restarted_at: datetime | None = None
     """When a person restarts the rig by hand."""
 
@@ -207,6 +209,7 @@ class Telemetry:
     coolant_c: float
     state: WorkState
     soft_off: bool
+    pool_alive: bool
     uptime_s: float
     level_power_w: float
     """Power at the work level or power limit that counts."""

@@ -8,13 +8,13 @@ through it; during boot a rig draws standby power and answers.
 import math
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import IntEnum
 from hashlib import sha256
 
 from gridhash.config import RigGroupConfig
 from gridhash.serving.clock import Clock
-from gridhash.serving.simulated_log import WorldLog
+from gridhash.serving.simulated_log import EPOCH, RigLog, WorldLog
 from gridhash.serving.simulated_model import (
     HYDRO_1566HA,
     Change,
@@ -28,8 +28,6 @@ from gridhash.serving.simulated_model import (
 )
 from gridhash.serving.simulated_physics import RigPast, RigSegment
 from gridhash.units import SECONDS_PER_DAY, THS_PER_PHS, W_PER_KW
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RigEvent(IntEnum):
@@ -63,8 +61,7 @@ class SimulatedRig:
     ) -> None:
         """Put a rig on the clock: hashing at its highest level and warm, or in standby.
 
-        With `remember_s` the rig forgets what is longer ago [s], and questions at once, so that
-        its memory stays bounded; `log` then is the memory.
+        With `remember_s` it forgets questions at once and what is longer ago [s]; `log` remembers.
         """
         self.rig_id = rig_id
         self.group = group
@@ -73,34 +70,43 @@ class SimulatedRig:
         self.model = model
         self.mac = "e0e1a9" + sha256(rig_id.encode()).hexdigest()[:6]
         self.mismatch = mismatch or RigMismatch()
+        self._faults = RigFaults()
         self.commands: list[ReceivedCommand] = []
         self.random = random.Random(f"{seed}:{rig_id}")
         self.work_level = len(group.load_levels) - 1
         self.led_on = False
-        self.thermal_management = True
-        """LuxOS: whether it protects itself; clients switch it off to change a profile."""
-        self._log = log
+        self.thermal_management = True  # of LuxOS; clients switch it off to change a profile
+        self._log = RigLog(log, rig_id, clock)
         self._remember_s = remember_s
         self._load = group.load_levels[-1]
         self._told: tuple[Change, Fate] | None = None
         self._state = WorkState.WORK if running else WorkState.IDLE
         self._warm = running
         self._soft_off = not running
+        self._powered = True
         self._due: dict[RigEvent, datetime] = {}
         now = clock.now()
         self._started_at = now - timedelta(days=1)
         first = RigSegment.steady(
             now,
             self._target_w(),
-            self.level_hashrate_ths() if running else 0.0,
+            self._hashrate_ths(),
             lag_s=self.mismatch.power_lag_s,
             coolant_c=group.cooling.coolant_setpoint_c if coolant_c is None else coolant_c,
             cooling=group.cooling,
         )
         self._past = RigPast(first, remember_s)
-        self._note_birth(first)
+        self._log.note(
+            "rig",
+            now,
+            address=address,
+            mac=self.mac,
+            group=group.name,
+            model=model.product,
+            state=self._state,
+        )
+        self._log.power(first)
         self._stale: Telemetry | None = None
-        self._faults = RigFaults()
         self.faults = faults or RigFaults()
 
     @property
@@ -114,6 +120,8 @@ class SimulatedRig:
         before, self._faults = self._faults, faults
         if faults.stale_telemetry and not before.stale_telemetry:
             self._stale = self._telemetry_now()
+        if faults.pool_down != before.pool_down:
+            self._begin_segment(self.clock.now())
         if faults.restarted_at is not None and faults.restarted_at != before.restarted_at:
             self._due[RigEvent.RESTART] = faults.restarted_at
 
@@ -213,7 +221,7 @@ class SimulatedRig:
                 )
             )
         if change is not None:
-            self._note("command", text=text, change=change, fate=fate, replied=replied)
+            self._log.note("command", text=text, change=change, fate=fate, replied=replied)
 
     def stop(self) -> None:
         """Put the rig to sleep now."""
@@ -253,6 +261,20 @@ class SimulatedRig:
         self._catch_up()
         self._restart(self.clock.now())
 
+    def lose_power(self) -> None:
+        """Draw nothing from now on, until `regain_power`."""
+        self._catch_up()
+        now = self.clock.now()
+        self._due.clear()
+        self._powered, self._warm = False, False
+        self._enter(WorkState.IDLE, now)
+        self._begin_segment(now)
+
+    def regain_power(self) -> None:
+        """Boot by itself, as after a sag, unless the model sleeps through it and slept."""
+        self._powered = True
+        self.restart()
+
     def restart_by_hand(self) -> None:
         """Reboot now because a person pressed the button."""
         self.change_by_hand(Change.REBOOT, self.restart)
@@ -260,34 +282,31 @@ class SimulatedRig:
     def change_by_hand(self, change: Change, make: Callable[[], None]) -> None:
         """Let a person, or another manager, make a change past every fault of the wire."""
         self._catch_up()
-        self._note("by_hand", change=change)
+        self._log.note("by_hand", change=change)
         make()
 
     def _telemetry_now(self) -> Telemetry:
-        now, nan = self.clock.now(), self.faults.nan_telemetry
+        now = self.clock.now()
+        known = math.nan if self.faults.nan_telemetry else 1.0
         return Telemetry(
-            power_w=math.nan if nan else self.true_power_w() * self.mismatch.reported_power_factor,
-            hashrate_ths=math.nan if nan else self.true_hashrate_ths(),
-            chip_temp_c=math.nan if nan else self.chip_temp_c(),
+            power_w=known * self.true_power_w() * self.mismatch.reported_power_factor,
+            hashrate_ths=known * self.true_hashrate_ths(),
+            chip_temp_c=known * self.chip_temp_c(),
             coolant_c=self.coolant_c,
-            state=self._state,
+            state=WorkState.IDLE if self.faults.pool_down else self._state,
             soft_off=self._soft_off,
+            pool_alive=not self.faults.pool_down,
             uptime_s=self.uptime_s,
             level_power_w=self.level_power_w(),
             level_hashrate_ths=self.level_hashrate_ths(),
-            mean_hashrate_ths=lambda window_s: (
-                math.nan if nan else self._past.mean_hashrate_ths(now, window_s)
-            ),
+            mean_hashrate_ths=lambda window_s: known * self._past.mean_hashrate_ths(now, window_s),
         )
 
     def _set_load(self, load: float) -> None:
         self._catch_up()
         self._load = load
-        now = self.clock.now()
-        if self.model.restarts_to_apply and self._state is not WorkState.IDLE:
-            self._boot(now)
-        else:
-            self._begin_segment(now)
+        restarts = self.model.restarts_to_apply and self._state is not WorkState.IDLE
+        (self._boot if restarts else self._begin_segment)(self.clock.now())
 
     def _schedule(self, event: RigEvent, rig_time_s: int) -> None:
         self._catch_up()
@@ -312,7 +331,7 @@ class SimulatedRig:
 
     def _happen(self, event: RigEvent, at: datetime) -> None:
         if event is RigEvent.RESTART:
-            self._note("by_hand", at, change=Change.REBOOT)
+            self._log.note("by_hand", at, change=Change.REBOOT)
             self._restart(at)
         elif event is RigEvent.SOFT_OFF:
             self._fall_asleep(at)
@@ -343,15 +362,17 @@ class SimulatedRig:
 
     def _restart(self, at: datetime) -> None:
         self._started_at = at
-        self._note("reboot", at)
+        self._log.note("reboot", at)
         self._due.pop(RigEvent.SOFT_OFF, None)
         self._due.pop(RigEvent.SOFT_ON, None)
-        if not (self.model.sleeps_through_reboot and self._soft_off):
+        if self.model.sleeps_through_reboot and self._soft_off:
+            self._begin_segment(at)  # of power, if it was gone
+        else:
             self._boot(at)
 
     def _enter(self, state: WorkState, at: datetime) -> None:
         if state is not self._state:
-            self._note("state", at, state=state)
+            self._log.note("state", at, state=state)
         self._state = state
 
     def _begin_segment(self, at: datetime, *, coolant_c: float | None = None) -> None:
@@ -359,38 +380,18 @@ class SimulatedRig:
         segment = before.followed_by(
             at,
             target_w=self._target_w(),
-            hashrate_ths=self.level_hashrate_ths() if self._warm else 0.0,
+            hashrate_ths=self._hashrate_ths(),
             coolant_c=coolant_c,
         )
         self._past.append(segment)
         if (segment.target_w, segment.hashrate_ths) != (before.target_w, before.hashrate_ths):
-            self._note_power(segment)
+            self._log.power(segment)
 
     def _target_w(self) -> float:
-        return self.level_power_w() if self._state is WorkState.WORK else self.group.standby_w
+        if not self._powered:
+            return 0.0
+        hashes = self._state is WorkState.WORK and not self.faults.pool_down
+        return self.level_power_w() if hashes else self.group.standby_w
 
-    def _note(self, kind: str, at: datetime | None = None, **fields: object) -> None:
-        if self._log is not None:
-            self._log.write(kind, at or self.clock.now(), rig=self.rig_id, **fields)
-
-    def _note_power(self, segment: RigSegment) -> None:
-        self._note(
-            "power",
-            segment.start_at,
-            from_w=segment.start_w,
-            to_w=segment.target_w,
-            lag_s=segment.lag_s,
-            hashrate_ths=segment.hashrate_ths,
-        )
-
-    def _note_birth(self, first: RigSegment) -> None:
-        self._note(
-            "rig",
-            first.start_at,
-            address=self.address,
-            mac=self.mac,
-            group=self.group.name,
-            model=self.model.product,
-            state=self._state,
-        )
-        self._note_power(first)
+    def _hashrate_ths(self) -> float:
+        return self.level_hashrate_ths() if self._warm and not self.faults.pool_down else 0.0

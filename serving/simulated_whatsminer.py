@@ -186,7 +186,7 @@ class WhatsminerV3Wire(TcpWire):
                 {
                     "id": 1,
                     "url": "stratum+tcp://pool.example:3333",
-                    "status": "alive",
+                    "status": "alive" if seen.pool_alive else "dead",
                     "account": f"site.{rig.rig_id}",
                     "stratum-active": seen.state is WorkState.WORK,
                     "reject-rate": 0.0,

@@ -1,0 +1,159 @@
+"""A campaign of faults at work on a fleet, on the fleet's own clock, stepped or real."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from gridhash.serving.clock import Clock
+from gridhash.serving.simulated_campaign import (
+    Campaign,
+    Fault,
+    HandFault,
+    PowerFault,
+    SwapFault,
+    rigs_of_faults,
+)
+from gridhash.serving.simulated_fleet import SimulatedFleet
+from gridhash.serving.simulated_model import Change, RigFaults
+from gridhash.serving.simulated_rig import SimulatedRig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """Something that a campaign does at a time."""
+
+    at_s: float
+    """After the campaign's start."""
+    act: Callable[[], Awaitable[None]]
+
+
+class FaultSchedule:
+    """Makes and mends the faults of a campaign while entered: ``async with schedule:``.
+
+    The campaign starts when the schedule is entered. Other faults of a rig, given before, stay and
+    come back when the campaign's end.
+    """
+
+    def __init__(
+        self, fleet: SimulatedFleet, campaign: Campaign, clock: Clock, *, origin: str = "campaign"
+    ) -> None:
+        """Draw the rigs of every fault; `origin` is named in errors.
+
+        Raises
+        ------
+        ConfigError
+            If the campaign names a rig or group that the fleet does not have, or too few rigs are
+            left to draw from.
+        """
+        self._fleet = fleet
+        self._clock = clock
+        group_of = {rig.rig_id: rig.group.name for rig in fleet.rigs.values()}
+        self.met = rigs_of_faults(campaign, group_of, origin=origin)
+        """Each fault with the rigs that it meets: the truth that a controller is to find."""
+        self._own: dict[str, RigFaults] = {}
+        self._active: dict[str, list[Fault]] = {}
+        self._moments = sorted(
+            (moment for fault, rigs in self.met for moment in self._moments_of(fault, rigs)),
+            key=lambda moment: moment.at_s,
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def n_active(self) -> int:
+        """Rigs with a lasting fault of the campaign now."""
+        return sum(bool(faults) for faults in self._active.values())
+
+    def rigs_with(self, *kinds: str) -> set[str]:
+        """Return the rigs that faults of some kinds meet at any time."""
+        return {rig for fault, rigs in self.met if fault.kind in kinds for rig in rigs}
+
+    async def __aenter__(self) -> Self:
+        """Start the campaign; what begins at once has begun when this returns."""
+        start = self._clock.now()
+        self._own = {rig_id: rig.faults for rig_id, rig in self._fleet.rigs.items()}
+        first = [moment for moment in self._moments if moment.at_s == 0.0]
+        for moment in first:
+            await moment.act()
+
+        async def play() -> None:
+            for moment in self._moments[len(first) :]:
+                await self._clock.sleep_until(start + timedelta(seconds=moment.at_s))
+                with self._clock.outstanding("a fault campaign"):
+                    await moment.act()
+
+        self._task = asyncio.create_task(play())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the campaign; what is wrong stays wrong. An error of its own is raised here."""
+        assert self._task is not None
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    def _moments_of(self, fault: Fault, rigs: list[str]) -> list[Moment]:
+        begin, end = self._ends_of(fault, rigs)
+        moments = [Moment(at_s=fault.from_s, act=begin)]
+        if isinstance(fault, HandFault):
+            if fault.every_s is not None and fault.until_s is not None:
+                at_s = fault.from_s + fault.every_s
+                while at_s < fault.until_s:
+                    moments.append(Moment(at_s=at_s, act=begin))
+                    at_s += fault.every_s
+        elif fault.until_s is not None:
+            moments.append(Moment(at_s=fault.until_s, act=end))
+        return moments
+
+    def _ends_of(
+        self, fault: Fault, rigs: list[str]
+    ) -> tuple[Callable[[], Awaitable[None]], Callable[[], Awaitable[None]]]:
+        """Return what begins a fault and what ends it."""
+        if isinstance(fault, HandFault):
+            by_hand = partial(self._by_hand, fault, rigs)
+            return by_hand, by_hand
+        if isinstance(fault, SwapFault):
+            swap = partial(self._swap, rigs)
+            return swap, swap
+        return partial(self._set, fault, rigs, True), partial(self._set, fault, rigs, False)
+
+    async def _set(self, fault: Fault, rigs: list[str], begins: bool) -> None:
+        for rig_id in rigs:
+            active = self._active.setdefault(rig_id, [])
+            if begins:
+                active.append(fault)
+            else:
+                active.remove(fault)
+            if isinstance(fault, PowerFault):
+                rig = self._fleet.rigs[rig_id]
+                (rig.lose_power if begins else rig.regain_power)()
+            merged = self._own[rig_id]
+            for other in active:
+                merged = replace(merged, **other.sets())
+            await self._fleet.set_faults(rig_id, merged)
+
+    async def _swap(self, rigs: list[str]) -> None:
+        for one, other in zip(rigs[::2], rigs[1::2], strict=True):
+            await self._fleet.swap_addresses(one, other)
+
+    async def _by_hand(self, fault: HandFault, rigs: list[str]) -> None:
+        for rig_id in rigs:
+            rig = self._fleet.rigs[rig_id]
+            rig.change_by_hand(fault.change, _maker(rig, fault))
+
+
+def _maker(rig: SimulatedRig, fault: HandFault) -> Callable[[], None]:
+    if fault.change is Change.POWER_LIMIT:
+        assert fault.power_w is not None
+        return partial(rig.set_power_limit, fault.power_w)
+    makers = {Change.STOP: rig.stop, Change.START: rig.start, Change.REBOOT: rig.restart}
+    return makers[fault.change]
