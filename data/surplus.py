@@ -17,6 +17,7 @@ import pandas as pd
 
 from gridhash.data.readers.cells import read_cells
 from gridhash.data.readers.text_file import read_text_file
+from gridhash.data.sun import sun_positions
 from gridhash.data.trace import Trace
 from gridhash.errors import DataError
 from gridhash.time_grid import epoch_s, from_epoch_s, published_the_day_before, require_aware
@@ -184,7 +185,7 @@ def with_behind_meter_pv(trace: Trace, system: PvSystem, *, site_kw: float) -> T
     _require_positive(site_kw=site_kw, peak_kw=system.peak_kw)
     ghi, outdoor_temp_c = trace.column("ghi_w_per_m2"), trace.column("outdoor_temp_c")
     middle = trace.starts + pd.Timedelta(seconds=trace.period_s / 2)
-    sun = pvlib.solarposition.get_solarposition(middle, system.latitude, system.longitude)
+    sun = sun_positions(trace.start, trace.end, trace.period_s, system.latitude, system.longitude)
     light = pvlib.irradiance.erbs(ghi, sun["zenith"], middle.day_of_year)
     plane = pvlib.irradiance.get_total_irradiance(
         system.tilt,

@@ -18,10 +18,10 @@ from gridhash.data.processes.common import (
     local_time,
     stream,
 )
+from gridhash.data.sun import sun_positions
 from gridhash.data.surplus import PvSystem, with_behind_meter_pv
 from gridhash.data.synthesis import normal
 from gridhash.data.trace import Trace
-from gridhash.time_grid import grid
 
 WARMEST_HOUR = 15.0
 COLDEST_HOUR = 5.5
@@ -138,14 +138,11 @@ def with_irradiance(trace: Trace, settings: IrradianceProcess, *, seed: int) -> 
     step_s = min(CLOUD_STEP_S, trace.period_s)
     while trace.period_s % step_s:
         step_s -= 1
-    starts = grid(trace.start, trace.end, step_s)
-    sun = pvlib.solarposition.get_solarposition(
-        starts + pd.Timedelta(seconds=step_s / 2), settings.latitude, settings.longitude
-    )
+    sun = sun_positions(trace.start, trace.end, step_s, settings.latitude, settings.longitude)
     clear = pvlib.clearsky.haurwitz(sun["apparent_zenith"])["ghi"].to_numpy(dtype=np.float64)
     rng = stream(seed, "ghi_w_per_m2")
-    state = _sky(rng, len(starts), step_s, settings)
-    wander = normal.ar1(rng, math.exp(-step_s / 3600.0 / CLOUD_MEMORY_H), len(starts))
+    state = _sky(rng, len(sun), step_s, settings)
+    wander = normal.ar1(rng, math.exp(-step_s / 3600.0 / CLOUD_MEMORY_H), len(sun))
     index = np.clip(CLEARNESS[state] + CLEARNESS_SD[state] * wander, 0.05, 1.15)
     ghi = (clear * index).reshape(trace.n_rows, -1).mean(axis=1)
     note = (
