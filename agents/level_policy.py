@@ -62,7 +62,7 @@ class LevelMasks:
         self._caps_kw = np.array(
             [params.rig_cap_kw, min(params.rig_cap_kw, programs.pause_rig_cap_kw)]
         )
-        self._state = empty_state(params, 1)
+        self._rest = empty_state(params, 1)
         self._n_masks = int(level_counts(params).sum())
         observation = np.zeros((1, reader.n_features), dtype=np.float32)
         masks = np.zeros((1, self._n_masks), dtype=np.bool_)
@@ -86,10 +86,8 @@ class LevelMasks:
         return masks
 
     def _arguments(self, observation: Observations) -> tuple[Any, ...]:
-        group = np.zeros((len(observation), *self._state.group.shape[1:]))
-        state = self._state._replace(group=group)  # the only part of a state that masks read
         rules = (self._columns, self._pause_column, self._caps_kw, self._params)
-        return observation, *rules, state
+        return observation, *rules, self._rest, np.zeros(self._rest.group.shape)
 
 
 @njit
@@ -99,23 +97,28 @@ def write_masks(
     pause_column: int,
     caps_kw: Floats,
     params: SiteParameters,
-    state: FleetState,
+    rest: FleetState,
+    group: Floats,
     masks: Masks,
 ) -> None:
-    """Write which levels are worth saying, (N, M), after what they follow from into `state.group`.
+    """Write which levels are worth saying, (N, M).
 
     `columns` is (5, G), those of `FROM_FEATURES`; `pause_column` is -1 where there is none;
-    `caps_kw` holds the cap on rig power without and with a pause order.
+    `caps_kw` holds the cap on rig power without and with a pause order. `rest` is a site's state,
+    of which masks read `group` alone; `group` takes its place, one site after the other.
     """
+    state = FleetState(
+        rest.row, rest.substep, group, rest.up_buckets, rest.down_buckets, rest.filled
+    )
     for i in range(observation.shape[0]):
         for g in range(columns.shape[1]):
             for k in range(columns.shape[0]):
                 value = np.float64(observation[i, columns[k, g]])
                 if k < N_COUNTS:
                     value = np.rint(value * params.groups[g].n_rigs * PER_RIG) / PER_RIG
-                state.group[i, g, WRITTEN[k]] = value
+                group[0, g, WRITTEN[k]] = value
         paused = pause_column >= 0 and observation[i, pause_column] > 0.0
-        level_mask(state, params, i, caps_kw[int(paused)], masks[i])
+        level_mask(state, params, 0, caps_kw[int(paused)], masks[i])
 
 
 @njit
