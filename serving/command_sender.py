@@ -8,6 +8,7 @@ from gridhash.serving.clock import Clock
 from gridhash.serving.drivers.concurrency import command_rigs
 from gridhash.serving.drivers.protocol import Command, CommandResult, RigDriver
 from gridhash.serving.findings import Finding
+from gridhash.serving.lease import Lease
 from gridhash.serving.pending import Pending
 from gridhash.serving.reconcile import PlannedCommand
 from gridhash.serving.recorder import NO_INTENT, Recorder
@@ -30,9 +31,19 @@ class CommandSender:
         self._recorder = recorder
         self._settings = settings
 
-    async def send(self, sent: Sequence[tuple[PlannedCommand, int]], now: datetime) -> None:
-        """Send commands, each with the id of its intent, and record what became of them."""
-        if not sent:
+    async def send(
+        self,
+        sent: Sequence[tuple[PlannedCommand, int]],
+        now: datetime,
+        *,
+        lease: Lease | None = None,
+    ) -> None:
+        """Send commands, each with the id of its intent, and record what became of them.
+
+        Nothing is sent if the lease ran out while the intents were committed; they are then
+        planned again by whoever holds it.
+        """
+        if not sent or (lease is not None and not lease.held):
             return
         findings: list[Finding] = []
         for planned, intent_id in sent:

@@ -1,17 +1,18 @@
 """From a snapshot to a setpoint per group: pure, and the same code as in training.
 
-Observation, action and limits are those of `gridhash.envs`, called for one site. The same snapshot
-and policy give the same bits, on the same machine and versions, so that the journal can prove what
-was decided (`gridhash.serving.replay`). A policy that raises, gives no usable action or is late is
+Observation, action and limits are those of `gridhash.envs`, called for one site. What the policy
+wishes yields to the orders in force (`gridhash.serving.authority`). The same snapshot and policy
+give the same bits, on the same machine and versions, so that the journal can prove what was
+decided (`gridhash.serving.replay`). A policy that raises, gives no usable action or is late is
 replaced in the same call by the level rule.
 """
 
 import json
+import math
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 from threading import Thread
 
 import numpy as np
@@ -20,7 +21,10 @@ from gridhash.agents.policy import Policy, check_action
 from gridhash.envs.action import ActionKind, wanted_power
 from gridhash.envs.limits import feasible_range_kw, limit_setpoint
 from gridhash.envs.parameters import Floats, Floats32
+from gridhash.envs.state import FleetState
 from gridhash.errors import PolicyError
+from gridhash.serving.authority import Authority, Order, Settled, settle
+from gridhash.serving.input_age import Rung
 from gridhash.serving.site_state import SiteModel, SiteSnapshot, exact, hash_of
 
 LEVEL_RULE = "level rule"
@@ -30,14 +34,6 @@ SAME_KW = 1e-9
 
 _CALLS: list[tuple[Policy, Thread]] = []
 """Policies that were given up and the threads in which they may still work."""
-
-
-class Authority(StrEnum):
-    """Who decided."""
-
-    POLICY = "policy"
-    FALLBACK = "fallback rule"
-    HOLD = "hold"  # no price is known: keep what was last asked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +68,15 @@ class Decision:
     max_kw: tuple[float, ...]
     """Greatest rig power of each group."""
     rig_cap_kw: float
-    """Greatest sum over the groups: the contract less cooling, standby and uncontrolled rigs."""
+    """Greatest sum over the groups: `cap_kw` less uncontrolled rigs."""
+    cap_kw: float
+    """Greatest power of all rigs: by the contract less cooling and standby, or by an order."""
+    decided_by: tuple[Authority, ...]
+    """Who had the last word on each group's setpoint."""
+    replaced: bool
+    """Whether the level rule decided in the place of a policy."""
+    rung: Rung
+    """On which step of the ladder it was decided."""
 
     def to_text(self) -> str:
         """Return the decision as JSON in which every float is exact."""
@@ -91,6 +95,10 @@ class Decision:
                 "min_kw": exact(self.min_kw),
                 "max_kw": exact(self.max_kw),
                 "rig_cap_kw": self.rig_cap_kw.hex(),
+                "cap_kw": self.cap_kw.hex(),
+                "decided_by": self.decided_by,
+                "replaced": self.replaced,
+                "rung": self.rung,
             },
             separators=(",", ":"),
         )
@@ -117,52 +125,171 @@ def decide(
     """
     n_groups = model.n_groups
     state = snapshot.fleet_state(model.params)
-    scratch = np.zeros((5, n_groups))
-    wanted_kw, setpoint_kw = np.zeros(n_groups), np.zeros(n_groups)
-    action = np.zeros(n_groups)
-    observation = np.zeros((1, len(model.bounds)), dtype=np.float32)
-    answer = Answer(action=None)
-    if snapshot.market is None:
-        authority, why = Authority.HOLD, "no price is known: the last setpoint stays"
-        wanted_kw[:] = [group.setpoint_kw for group in snapshot.groups]
-    else:
-        market = snapshot.market.market_array()
-        rows = snapshot.market.feature_array()
-        observation = model.observe(market, rows, state)
-        if was_late:
-            answer = Answer(action=None, fault="is late", late=True)
-        elif policy is not None:
-            answer = ask(policy, observation, n_groups, deadline_s=policy_deadline_s)
-        if policy is not None and answer.action is not None:
-            authority, kind, action = Authority.POLICY, policy.action_kind, answer.action
-        else:
-            authority, kind = Authority.FALLBACK, ActionKind.SHADOW_PRICE
-        wanted_power(model.params, market, 0, int(kind), action, scratch, wanted_kw)
-        # Rigs that run whatever they are told are part of what the group was asked for.
-        seen_kw = np.array([group.uncontrolled_kw for group in snapshot.groups])
-        wanted_kw = np.maximum(wanted_kw - seen_kw, 0.0)
-        why = _price_in_words(snapshot, model)
-        if answer.fault:
-            why = f"{policy_name(policy)} {answer.fault}, so the {LEVEL_RULE} decides; {why}"
-    rig_cap_kw = max(model.params.rig_cap_kw - snapshot.uncontrolled_kw, 0.0)
-    limit_setpoint(state, model.params, 0, rig_cap_kw, wanted_kw, setpoint_kw)
+    wish = _wish(snapshot, model, policy, state, policy_deadline_s, was_late=was_late)
     ranges = [feasible_range_kw(state, model.params, 0, g) for g in range(n_groups)]
-    limits = _limits_in_words(snapshot, wanted_kw, setpoint_kw, ranges, rig_cap_kw)
+    settled = settle(
+        wish.power_kw.tolist(),
+        _on_what_obeys(snapshot),
+        [high for _, high in ranges],
+        model.params.merit_order.tolist(),
+    )
+    asked_kw, setpoint_kw = np.array(settled.power_kw), np.zeros(n_groups)
+    cap_kw = min(
+        [float(model.params.rig_cap_kw)]
+        + [own.at_most_kw for own in snapshot.orders if own.group is None and _binds_rigs(own)]
+    )
+    rig_cap_kw = max(cap_kw - snapshot.uncontrolled_kw, 0.0)
+    limit_setpoint(state, model.params, 0, rig_cap_kw, asked_kw, setpoint_kw)
+    # Whom an order of the highest authorities keeps down, no minimum up time or ramp keeps up.
+    top_kw = [_ceiling_kw(snapshot, g) for g in range(n_groups)]
+    setpoint_kw = np.minimum(setpoint_kw, top_kw)
+    decided_by = _decided_by(settled, wish.authority, asked_kw, setpoint_kw)
+    limits = _limits_in_words(snapshot, wish.power_kw, settled, setpoint_kw, ranges, rig_cap_kw)
     return Decision(
         at=snapshot.at,
         input_hash=hash_of(snapshot.to_text()),
         policy_name=policy_name(policy),
-        authority=authority,
-        late=answer.late,
-        reason="; ".join([why, *limits]),
-        action=tuple(action.tolist()),
-        observation=b"" if snapshot.market is None else observation.astype("<f4").tobytes(),
-        wanted_kw=tuple(wanted_kw.tolist()),
+        authority=_highest(settled, wish.authority),
+        late=wish.answer.late,
+        reason="; ".join([wish.why, *limits]),
+        action=tuple(wish.action.tolist()),
+        observation=wish.observation,
+        wanted_kw=tuple(wish.power_kw.tolist()),
         setpoint_kw=tuple(setpoint_kw.tolist()),
-        min_kw=tuple(float(low) for low, _ in ranges),
-        max_kw=tuple(float(high) for _, high in ranges),
+        min_kw=tuple(min(float(low), top) for (low, _), top in zip(ranges, top_kw, strict=True)),
+        max_kw=tuple(min(float(high), top) for (_, high), top in zip(ranges, top_kw, strict=True)),
         rig_cap_kw=float(rig_cap_kw),
+        cap_kw=cap_kw,
+        decided_by=decided_by,
+        replaced=bool(wish.answer.fault),
+        rung=wish.rung,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wish:
+    """What policy or fallback rule would have, before orders and limits."""
+
+    power_kw: Floats
+    authority: Authority
+    why: str
+    rung: Rung
+    action: Floats
+    observation: bytes
+    answer: Answer
+
+
+def _wish(
+    snapshot: SiteSnapshot,
+    model: SiteModel,
+    policy: Policy | None,
+    state: FleetState,
+    policy_deadline_s: float | None,
+    *,
+    was_late: bool,
+) -> _Wish:
+    n_groups = model.n_groups
+    wanted_kw, action = np.zeros(n_groups), np.zeros(n_groups)
+    # Rigs that run whatever they are told are part of what the group is asked for.
+    seen_kw = np.array([group.uncontrolled_kw for group in snapshot.groups])
+    answer = Answer(action=None)
+    if snapshot.market is None:
+        if snapshot.fallback is None:
+            why, rung = "no price is known: the last setpoint stays", Rung.LAST_GOOD
+            wanted_kw[:] = [group.setpoint_kw for group in snapshot.groups]
+        else:
+            why, rung = snapshot.fallback.reason, snapshot.fallback.rung
+            wanted_kw = np.maximum(np.array(snapshot.fallback.power_kw) - seen_kw, 0.0)
+        return _Wish(
+            power_kw=wanted_kw,
+            authority=Authority.FALLBACK,
+            why=why,
+            rung=rung,
+            action=action,
+            observation=b"",
+            answer=answer,
+        )
+    market, rows = snapshot.market.market_array(), snapshot.market.feature_array()
+    observation = model.observe(market, rows, state)
+    if was_late:
+        answer = Answer(action=None, fault="is late", late=True)
+    elif policy is not None:
+        answer = ask(policy, observation, n_groups, deadline_s=policy_deadline_s)
+    if policy is not None and answer.action is not None:
+        authority, kind, action = Authority.POLICY, policy.action_kind, answer.action
+    else:
+        authority, kind = Authority.FALLBACK, ActionKind.SHADOW_PRICE
+    wanted_power(model.params, market, 0, int(kind), action, np.zeros((5, n_groups)), wanted_kw)
+    why, rung = _price_in_words(snapshot, model), Rung.FRESH
+    for age in snapshot.inputs:
+        if age.name == "price" and age.rung is not Rung.FRESH:
+            why, rung = (
+                f"the price is that of {(age.age_s or 0.0) / 60.0:.0f} min ago; {why}",
+                age.rung,
+            )
+    if answer.fault:
+        why = f"{policy_name(policy)} {answer.fault}, so the {LEVEL_RULE} decides; {why}"
+    return _Wish(
+        power_kw=np.maximum(wanted_kw - seen_kw, 0.0),
+        authority=authority,
+        why=why,
+        rung=rung,
+        action=action,
+        observation=observation.astype("<f4").tobytes(),
+        answer=answer,
+    )
+
+
+def _binds_rigs(order: Order) -> bool:
+    """Return whether an order holds for all rigs, also for those that take no commands."""
+    return order.authority.rank <= Authority.OBLIGATION.rank
+
+
+def _on_what_obeys(snapshot: SiteSnapshot) -> list[Order]:
+    """Return the orders as bounds on the rigs that take commands: others draw their part of it."""
+    seen_kw = sum(group.uncontrolled_kw for group in snapshot.groups)
+    if not seen_kw:
+        return list(snapshot.orders)
+    return [
+        order
+        if order.group is not None
+        else replace(
+            order,
+            at_least_kw=max(order.at_least_kw - seen_kw, 0.0),
+            at_most_kw=max(order.at_most_kw - seen_kw, 0.0),
+        )
+        for order in snapshot.orders
+    ]
+
+
+def _ceiling_kw(snapshot: SiteSnapshot, g: int) -> float:
+    """Return what stop orders and the plant leave to a group [kW]; infinite without any."""
+    return min(
+        (
+            own.at_most_kw
+            for own in snapshot.orders
+            if own.group == g and own.authority.rank <= Authority.LIMIT.rank
+        ),
+        default=math.inf,
+    )
+
+
+def _highest(settled: Settled, wisher: Authority) -> Authority:
+    """Return the highest authority that moved a setpoint; who wished if none did."""
+    moved = [order.authority for order in settled.by if order is not None]
+    return min([*moved, wisher], key=lambda own: own.rank)
+
+
+def _decided_by(
+    settled: Settled, wisher: Authority, asked_kw: Floats, setpoint_kw: Floats
+) -> tuple[Authority, ...]:
+    """Return who had the last word on each group: limits if they moved what was asked."""
+    by = []
+    for order, asked, given in zip(settled.by, asked_kw, setpoint_kw, strict=True):
+        own = wisher if order is None else order.authority
+        limited = abs(given - asked) > SAME_KW and own.rank > Authority.LIMIT.rank
+        by.append(Authority.LIMIT if limited else own)
+    return tuple(by)
 
 
 def policy_name(policy: Policy | None) -> str:
@@ -220,6 +347,7 @@ def _price_in_words(snapshot: SiteSnapshot, model: SiteModel) -> str:
 def _limits_in_words(
     snapshot: SiteSnapshot,
     wanted_kw: Floats,
+    settled: Settled,
     setpoint_kw: Floats,
     ranges: list[tuple[float, float]],
     rig_cap_kw: float,
@@ -228,17 +356,23 @@ def _limits_in_words(
     lines = []
     for g, group in enumerate(snapshot.groups):
         low, high = ranges[g]
-        if abs(setpoint_kw[g] - wanted_kw[g]) <= SAME_KW:
+        order, asked_kw = settled.by[g], settled.power_kw[g]
+        causes = [] if order is None else [f"{order.authority}: {order.reason}"]
+        if abs(setpoint_kw[g] - asked_kw) > SAME_KW:
+            if group.tripped:
+                causes.append("temperature trip")
+            elif setpoint_kw[g] < low - SAME_KW or setpoint_kw.sum() >= rig_cap_kw - SAME_KW:
+                causes.append(f"power cap {rig_cap_kw:.1f} kW")
+            elif abs(setpoint_kw[g] - high) <= SAME_KW and asked_kw > high:
+                causes.append(f"at most {high:.1f} kW can run")
+            elif abs(setpoint_kw[g] - low) <= SAME_KW and asked_kw < low:
+                causes.append(f"minimum up time holds {low:.1f} kW")
+            else:
+                causes.append("ramp")
+        elif abs(setpoint_kw[g] - wanted_kw[g]) <= SAME_KW:
             continue
-        if group.tripped:
-            cause = "temperature trip"
-        elif setpoint_kw[g] < low - SAME_KW or setpoint_kw.sum() >= rig_cap_kw - SAME_KW:
-            cause = f"power cap {rig_cap_kw:.1f} kW"
-        elif abs(setpoint_kw[g] - high) <= SAME_KW and wanted_kw[g] > high:
-            cause = f"at most {high:.1f} kW can run"
-        elif abs(setpoint_kw[g] - low) <= SAME_KW and wanted_kw[g] < low:
-            cause = f"minimum up time holds {low:.1f} kW"
-        else:
-            cause = "ramp"
-        lines.append(f"{group.name}: {wanted_kw[g]:.1f} → {setpoint_kw[g]:.1f} kW ({cause})")
+        if not causes:
+            causes.append("temperature trip" if group.tripped else f"at most {high:.1f} kW can run")
+        words = ", ".join(causes)
+        lines.append(f"{group.name}: {wanted_kw[g]:.1f} → {setpoint_kw[g]:.1f} kW ({words})")
     return lines

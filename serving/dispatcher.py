@@ -1,23 +1,28 @@
 """From what is known of the rigs and the market to a decision, when it is time for one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 
 from gridhash.agents.policy import Policy
 from gridhash.serving.aggregate import TripLatch, group_state
+from gridhash.serving.authority import Authority
+from gridhash.serving.canary import Arming
 from gridhash.serving.decide import Decision, decide
 from gridhash.serving.findings import Alarm, AlarmRaised, Finding
+from gridhash.serving.ladder import PriceLadder, StandIn
+from gridhash.serving.market_source import MarketSource
 from gridhash.serving.reconcile import Reconciler
 from gridhash.serving.rig_status import RigStatus
 from gridhash.serving.settings import ControllerSettings
-from gridhash.serving.site_state import MarketRow, SiteModel, SiteSnapshot
+from gridhash.serving.site_inputs import SiteInputs
+from gridhash.serving.site_state import SiteModel, SiteSnapshot
 from gridhash.serving.site_status import Mode
+from gridhash.serving.standing_orders import StandingOrders
 from gridhash.serving.timetable import Timetable
 
 WARM_UP_S = 60.0
 """Wall time that the policy may take for its first, discarded answer."""
-
-MarketAt = Callable[[datetime], MarketRow | None]
 
 
 class Dispatcher:
@@ -28,29 +33,36 @@ class Dispatcher:
         model: SiteModel,
         policy: Policy | None,
         groups: Sequence[Sequence[RigStatus]],
-        market_at: MarketAt,
         *,
-        mode: Mode,
+        market: MarketSource,
+        stand_in: StandIn,
+        standing: StandingOrders,
+        inputs: SiteInputs,
+        arming: Arming,
         reconciler: Reconciler,
         timetable: Timetable,
         settings: ControllerSettings,
     ) -> None:
-        """Decide nothing yet; `market_at` tells what is known of the market at an instant."""
+        """Decide nothing yet."""
         self.decision: Decision | None = None
         self._model = model
         self._policy = policy
         self._groups = groups
-        self._market_at = market_at
-        self._mode = mode
+        self._market = market
+        self._ladder = PriceLadder(model.site, stand_in)
+        self._standing = standing
+        self._inputs = inputs
+        self._arming = arming
         self._reconciler = reconciler
         self._timetable = timetable
         self._settings = settings
         self._trips = [TripLatch(group) for group in model.site.groups]
+        self._orders_then: list[tuple[Authority, str, int | None]] = []
 
     @property
-    def tripped(self) -> set[str]:
-        """Names of the groups in which no rig may run."""
-        return {trip.name for trip in self._trips if trip.tripped}
+    def tripped(self) -> dict[str, str]:
+        """Groups that are tripped by their temperatures, and the words for it."""
+        return {trip.name: "temperature trip" for trip in self._trips if trip.tripped}
 
     def warm_up(self, now: datetime) -> None:
         """Ask the policy once and discard its answer: the first takes longest."""
@@ -70,11 +82,13 @@ class Dispatcher:
         return alarms
 
     def decide_if_due(self, now: datetime) -> SiteSnapshot | None:
-        """Decide at a dispatch instant, or at once if the cap fell below the setpoint."""
-        cap_kw = self._model.params.rig_cap_kw - self._reconciler.uncontrolled_kw(now)
+        """Decide at a dispatch instant, or at once if the cap fell or other orders are in force."""
+        orders = self._standing.orders(now)
+        in_force = [(order.authority, order.reason, order.group) for order in orders]
         if self.decision is not None and not self._timetable.dispatch_due(now):
-            counted_kw = sum(self.decision.setpoint_kw)
-            if counted_kw <= cap_kw + 1e-6 or self._mode is Mode.SHADOW:
+            cap_kw = self.decision.cap_kw - self._reconciler.uncontrolled_kw(now)
+            within = sum(self.decision.setpoint_kw) <= cap_kw + 1e-6
+            if in_force == self._orders_then and (within or not self._commands):
                 return None
         self._count(now)
         snapshot = self._snapshot(now)
@@ -84,8 +98,13 @@ class Dispatcher:
             self._policy,
             policy_deadline_s=self._settings.policy_deadline_s,
         )
+        self._orders_then = in_force
         self._timetable.dispatched(now)
         return snapshot
+
+    @property
+    def _commands(self) -> bool:
+        return self._arming.mode is Mode.LIVE
 
     def _count(self, now: datetime) -> None:
         for rigs in self._groups:
@@ -93,13 +112,14 @@ class Dispatcher:
                 rig.counted = rig.takes_commands(now)
 
     def _snapshot(self, now: datetime) -> SiteSnapshot:
-        market = self._market_at(now)
+        market, price, fallback = self._ladder.step(self._market.row_at(now), now)
         gone_s = 0.0 if market is None else (now - market.period_start).total_seconds()
+        substep = int(gone_s // self._model.site.dispatch_interval_s)
         groups = []
         for g, (group, rigs) in enumerate(zip(self._model.site.groups, self._groups, strict=True)):
             running = [rig for rig in rigs if rig.counted and rig.running]
             running_kw = sum((rig.level_kw[rig.level] for rig in running), 0.0)
-            follows = self.decision is not None and self._mode is Mode.LIVE
+            follows = self.decision is not None and self._commands
             setpoint_kw = self.decision.setpoint_kw[g] if self.decision and follows else running_kw
             groups.append(
                 group_state(
@@ -113,8 +133,11 @@ class Dispatcher:
             )
         return SiteSnapshot(
             at=now,
-            substep=int(gone_s // self._model.site.dispatch_interval_s),
+            substep=min(substep, self._model.params.intervals_per_period - 1),
             market=market,
             groups=tuple(groups),
             uncontrolled_kw=self._reconciler.uncontrolled_kw(now),
+            orders=self._standing.orders(now),
+            inputs=tuple(self._inputs.ages(price, chain(*self._groups), now)),
+            fallback=fallback,
         )

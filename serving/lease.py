@@ -90,7 +90,7 @@ class Lease:
         """Fencing token; 0 before the lease was taken."""
         self.duration_s = duration_s
         self._path = path
-        self._holder = holder[:128]
+        self.holder = holder[:128]
         self._margin_s = margin_s
         self._boot_clock = boot_clock
         self._expires_s = 0.0
@@ -196,7 +196,7 @@ class Lease:
         expires_s = self._boot_clock() + self.duration_s
         record = LeaseRecord(
             token=self.token,
-            holder=self._holder,
+            holder=self.holder,
             taken_at=self._taken_at,
             expires_s=expires_s,
             released=released,

@@ -5,13 +5,14 @@ what was sent before. So a crash at any point, a lost reply or a rig that comes 
 case of its own.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from gridhash.serving.allocator import SAME_KW, GroupTarget, GroupTask, allocate_site
 from gridhash.serving.decide import Decision
 from gridhash.serving.drivers.protocol import Command
+from gridhash.serving.pending import moved
 from gridhash.serving.rig_status import RigStatus
 from gridhash.serving.settings import ControllerSettings
 from gridhash.serving.site_state import SiteModel
@@ -30,6 +31,27 @@ class PlannedCommand:
     forced: bool
     """Stops within the minimum up time: by cap, trip or lockout."""
     reason: str
+    ordered: bool = False
+    """By a lockout or stop-all, which a person gave for whatever rig it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """What no setpoint may do now, whatever was decided."""
+
+    must_stand: Mapping[str, str] = field(default_factory=dict)
+    """Groups in which no rig may run, not even one that is left to others, and why."""
+    no_start: Mapping[str, str] = field(default_factory=dict)
+    """Groups in which nothing is started or raised, and why."""
+    stop_all: str = ""
+    """Why every rig of the site must stand, at once and whatever waits for what; empty if not."""
+
+    def bars_raise(self, group: str) -> bool:
+        """Return whether load of a group may not rise."""
+        return bool(self.stop_all) or group in self.must_stand or group in self.no_start
+
+
+OPEN = Gate()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +76,10 @@ class Reconciler:
         self._settings = settings
         self._packet_at: datetime | None = None
 
+    def clock_set(self, by: timedelta) -> None:
+        """Move the next packet with the host's clock."""
+        self._packet_at = moved(self._packet_at, by)
+
     def uncontrolled_kw(self, now: datetime) -> float:
         """Return what no setpoint governs [kW].
 
@@ -70,26 +96,25 @@ class Reconciler:
         """Return what all rigs may draw above standby [kW]; never less than they do."""
         return sum(rig.potential_kw() for rigs in self._groups for rig in rigs)
 
-    def plan(
-        self, decision: Decision, now: datetime, tripped: Collection[str] = frozenset()
-    ) -> Plan:
-        """Return the commands that bring the rigs to the decision's setpoints.
-
-        `tripped` names groups in which no rig may run, not even one that is left to others.
-        """
+    def plan(self, decision: Decision, now: datetime, gate: Gate = OPEN) -> Plan:
+        """Return the commands that bring the rigs to the decision's setpoints."""
+        if gate.stop_all:
+            return self._stop_everything(gate.stop_all, now)
         targets = self._targets(decision, now)
         stops: list[PlannedCommand] = []
         raises: list[PlannedCommand] = []
         for rigs, target, setpoint_kw in zip(
             self._groups, targets, decision.setpoint_kw, strict=True
         ):
-            why = f"{target.name} at {setpoint_kw:.1f} kW"
+            trip = gate.must_stand.get(target.name, "")
+            why = f"{target.name}: {trip}" if trip else f"{target.name} at {setpoint_kw:.1f} kW"
             for rig in rigs:
-                planned = self._command_for(rig, target, why, now)
+                planned = self._command_for(rig, target, why, now, trips=bool(trip))
                 if planned is not None:
                     (stops if planned.power_kw <= 0.0 else raises).append(planned)
-        stops += self._beyond_limits(targets, tripped, now)
-        started, next_at = self._within_reach(raises, now)
+        stops += self._beyond_limits(targets, decision.cap_kw, gate, now)
+        raises = [own for own in raises if not gate.bars_raise(own.rig.group.name)]
+        started, next_at = self._within_reach(raises, decision.cap_kw, now)
         delays_s = [target.retry_after_s for target in targets if target.retry_after_s is not None]
         times = [now + timedelta(seconds=delay_s) for delay_s in delays_s]
         times += [
@@ -121,14 +146,14 @@ class Reconciler:
                 strict=True,
             )
         ]
-        cap_kw = params.rig_cap_kw - self.uncontrolled_kw(now)
+        cap_kw = decision.cap_kw - self.uncontrolled_kw(now)
         return allocate_site(tasks, max(cap_kw, 0.0), params.merit_order.tolist())
 
     def _command_for(
-        self, rig: RigStatus, target: GroupTarget, why: str, now: datetime
+        self, rig: RigStatus, target: GroupTarget, why: str, now: datetime, *, trips: bool
     ) -> PlannedCommand | None:
         if rig.lockout:
-            return self._forced_stop(rig, now, f"locked out: {rig.lockout}")
+            return self._forced_stop(rig, now, f"locked out: {rig.lockout}", ordered=True)
         if rig.rig_id not in target.level:
             return None
         level, forced = target.level[rig.rig_id], rig.rig_id in target.forced
@@ -143,8 +168,8 @@ class Reconciler:
                 command=Command.STOP,
                 level=None,
                 power_kw=-top_kw,
-                forced=forced,
-                reason=f"{why}, power cap or trip" if forced else why,
+                forced=forced or trips,
+                reason=f"{why}, power cap or trip" if forced and not trips else why,
             )
         if not rig.running:
             return PlannedCommand(
@@ -167,46 +192,53 @@ class Reconciler:
         )
 
     def _beyond_limits(
-        self, targets: Sequence[GroupTarget], tripped: Collection[str], now: datetime
+        self, targets: Sequence[GroupTarget], cap_kw: float, gate: Gate, now: datetime
     ) -> list[PlannedCommand]:
         """Return stops for rigs outside the targets that a limit does not allow to run.
 
         Limits rank above whatever leaves a rig alone: a flag, a retry, a start by somebody else.
         """
-        over_kw = self.uncontrolled_kw(now) - self._model.params.rig_cap_kw
+        over_kw = self.uncontrolled_kw(now) - cap_kw
         stops: list[PlannedCommand] = []
         for g in reversed(self._model.params.merit_order.tolist()):
             for rig in self._groups[g]:
-                trips = targets[g].name in tripped
+                trip = gate.must_stand.get(targets[g].name, "")
                 if rig.rig_id in targets[g].level or rig.lockout or not rig.measured:
                     continue
-                if not trips and over_kw <= SAME_KW:
+                if not rig.enabled or (not trip and over_kw <= SAME_KW):
                     continue
-                why = "temperature trip" if trips else f"power cap exceeded by {over_kw:.1f} kW"
+                why = trip or f"power cap exceeded by {over_kw:.1f} kW"
                 planned = self._forced_stop(rig, now, f"{targets[g].name}: {why}")
                 stops += [planned] if planned is not None else []
                 if planned is not None or (rig.pending is not None and not rig.pending.running):
                     over_kw -= rig.potential_kw()
         return stops
 
-    def _forced_stop(self, rig: RigStatus, now: datetime, reason: str) -> PlannedCommand | None:
+    def _stop_everything(self, why: str, now: datetime) -> Plan:
+        """Return stops for all rigs that do not stand by their watts; nothing else waits or counts.
+
+        A rig that cannot be measured is told each time that an earlier stop was lost.
+        """
+        stops = []
+        for rigs in self._groups:
+            for rig in rigs:
+                stands = rig.running is False and rig.measured and rig.pending is None
+                stopping = rig.pending is not None and not rig.pending.running
+                if not stands and not stopping:
+                    stops.append(_stop(rig, f"stop-all: {why}", ordered=True))
+        return Plan(commands=tuple(stops), next_at=None)
+
+    def _forced_stop(
+        self, rig: RigStatus, now: datetime, reason: str, *, ordered: bool = False
+    ) -> PlannedCommand | None:
         """Return a stop for a rig that runs or starts, unless one is under way or must wait."""
         pending = rig.pending
         runs = pending.running if pending is not None else rig.running
         waiting = rig.next_try_at is not None and now < rig.next_try_at
-        if not runs or waiting:
-            return None
-        return PlannedCommand(
-            rig=rig,
-            command=Command.STOP,
-            level=None,
-            power_kw=-rig.level_kw[rig.level],
-            forced=True,
-            reason=reason,
-        )
+        return None if not runs or waiting else _stop(rig, reason, ordered=ordered)
 
     def _within_reach(
-        self, raises: list[PlannedCommand], now: datetime
+        self, raises: list[PlannedCommand], cap_kw: float, now: datetime
     ) -> tuple[list[PlannedCommand], datetime | None]:
         """Return what may be raised now, a packet within the envelope, and when the next may.
 
@@ -217,7 +249,7 @@ class Reconciler:
             return [], None
         if self._packet_at is not None and now < self._packet_at:
             return [], self._packet_at
-        headroom_kw = self._model.params.rig_cap_kw - self.potential_kw()
+        headroom_kw = cap_kw - self.potential_kw()
         packet: list[PlannedCommand] = []
         for planned in raises:
             if len(packet) == self._settings.start_packet_rigs:
@@ -233,3 +265,26 @@ class Reconciler:
             return [], now + timedelta(seconds=self._settings.check_s)
         self._packet_at = now + timedelta(seconds=self._settings.start_packet_pause_s)
         return packet, self._packet_at if len(packet) < len(raises) else None
+
+
+def _stop(rig: RigStatus, reason: str, *, ordered: bool) -> PlannedCommand:
+    return PlannedCommand(
+        rig=rig,
+        command=Command.STOP,
+        level=None,
+        power_kw=-rig.level_kw[rig.level],
+        forced=True,
+        reason=reason,
+        ordered=ordered,
+    )
+
+
+def in_words(commands: Sequence[PlannedCommand]) -> str:
+    """Return commands as one would tell them to a person; empty for none."""
+    words = []
+    for command in Command:
+        rigs = [planned.rig.rig_id for planned in commands if planned.command is command]
+        if rigs:
+            more = f" and {len(rigs) - 3} more" if len(rigs) > 3 else ""
+            words.append(f"{command} {len(rigs)}: {', '.join(rigs[:3])}{more}")
+    return "; ".join(words)

@@ -12,6 +12,8 @@ from gridhash.serving.decide import Decision
 from gridhash.serving.drivers.protocol import Command, CommandResult, RigDriver
 from gridhash.serving.findings import Finding
 from gridhash.serving.journal import Journal, JournalError, Row
+from gridhash.serving.lease import Lease
+from gridhash.serving.lease_record import LOST, RELEASED, record_lease, require_newest
 from gridhash.serving.reconcile import PlannedCommand
 from gridhash.serving.site_state import SiteSnapshot
 from gridhash.serving.snapshot import RigReading
@@ -75,15 +77,24 @@ class Recorder:
         decision: Decision,
         commands: Sequence[PlannedCommand],
         now: datetime,
+        *,
+        lease: Lease | None = None,
     ) -> list[tuple[PlannedCommand, int]]:
         """Commit what was found, decided and intended; return the commands that may be sent.
 
         If the journal cannot be written only stops may be sent: load may fall without a record,
         never rise. They are then written to the log.
+
+        Raises
+        ------
+        LeaseLost
+            If a newer lease than `lease` is in the journal; then nothing was committed.
         """
         decision_id, self.decision_lost = self._decision_id, False
         try:
             with self._journal.transaction():
+                if lease is not None and commands:
+                    require_newest(self._journal, lease.token)
                 self._journal.append_all(rows)
                 if snapshot is not None:
                     self._decision_id = self._append_decision(snapshot, decision)
@@ -114,6 +125,25 @@ class Recorder:
                 "uptime_s": reading.uptime_s,
                 "not_numbers": " ".join(reading.not_numbers),
             },
+        )
+
+    def lease_ended(self, lease: Lease, at: datetime) -> None:
+        """Commit that the lease is given back, or was lost; say so in the log if that fails."""
+        try:
+            self.lease_event(lease, RELEASED if lease.held else LOST, at)
+        except JournalError as err:
+            log.critical("%s", err)
+
+    def lease_event(self, lease: Lease, event: str, at: datetime) -> None:
+        """Commit what became of the lease.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be written.
+        """
+        record_lease(
+            self._journal, self.run_id, at, token=lease.token, holder=lease.holder, event=event
         )
 
     def finding_rows(self, findings: Iterable[Finding]) -> list[Row]:

@@ -64,6 +64,8 @@ class RigStatus:
         self.lockout = lockout
         self.hold_until: datetime | None = None
         self.n_starts = 0
+        self.enabled = True
+        """Whether we may command it: not while the site is disarmed, or beyond a canary stage."""
         self.counted = False
         """Whether the last decision was made with this rig at command."""
         self.reference_kw: float | None = None
@@ -97,7 +99,8 @@ class RigStatus:
     def takes_commands(self, now: datetime) -> bool:
         """Whether the rig can be used for a setpoint now."""
         return (
-            self.measured
+            self.enabled
+            and self.measured
             and not self.flag
             and not self.lockout
             and (self.next_try_at is None or now >= self.next_try_at)
@@ -225,6 +228,16 @@ class RigStatus:
             text = f"{self.n_failures} commands in a row had no effect: out of use, 0 kW claimed"
             findings.append(self._alarm(now, Alarm.DISOBEYS, text))
         return findings
+
+    def cleared(self) -> None:
+        """End the lockout and forget failures: a person takes the rig back into use."""
+        self.lockout, self.flag, self.n_failures, self.next_try_at = "", "", 0, None
+
+    def stood_still(self, by: timedelta) -> None:
+        """Give a command under way the time in which nobody looked."""
+        if self.pending is not None:
+            deadline_at = self.pending.deadline_at + by
+            self.pending = self._last_pending = replace(self.pending, deadline_at=deadline_at)
 
     def clock_set(self, by: timedelta) -> None:
         """Move every instant that the rig waits for, or counts from, with the host's clock."""

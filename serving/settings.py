@@ -34,6 +34,8 @@ class ControllerSettings:
     start_packet_rigs: int = 16
     """Rigs started at once; stops are never staggered."""
     start_packet_pause_s: float = 5.0
+    paused_after_s: float = 15.0
+    """Delay of a tick from which the controller counts as having stood still."""
     policy_deadline_s: float = 2.0
     """Wall time in which the policy must answer."""
     clock_skew_alarm_s: float = 120.0

@@ -40,6 +40,8 @@ from gridhash.envs.program_parameters import ProgramParameters, compile_programs
 from gridhash.envs.scenario import Scenario
 from gridhash.envs.state import FleetState, empty_state, summarise
 from gridhash.errors import ConfigError, DataError
+from gridhash.serving.authority import Authority, Order
+from gridhash.serving.input_age import Fallback, InputAge, Rung
 from gridhash.time_grid import require_aware
 
 NOT_KNOWN_YET = [
@@ -197,6 +199,11 @@ class SiteSnapshot:
     """None while no price is known."""
     groups: tuple[GroupState, ...]
     uncontrolled_kw: float
+    orders: tuple[Order, ...] = ()
+    """In force now: stops, limits of the plant, obligations, holds."""
+    inputs: tuple[InputAge, ...] = ()
+    fallback: Fallback | None = None
+    """What stands in for the policy; None asks it, or keeps the last setpoint without a market."""
 
     def __post_init__(self) -> None:
         """Reject an instant that is none."""
@@ -240,6 +247,9 @@ class SiteSnapshot:
                 market=_decode_market(raw["market"]),
                 groups=tuple(_decode_group(group) for group in raw["groups"]),
                 uncontrolled_kw=float.fromhex(raw["uncontrolled_kw"]),
+                orders=tuple(_decode_order(order) for order in raw.get("orders", ())),
+                inputs=tuple(_decode_age(age) for age in raw.get("inputs", ())),
+                fallback=_decode_fallback(raw.get("fallback")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as err:
             raise DataError(f"not a snapshot of this version: {err!r}") from err
@@ -288,7 +298,55 @@ def _encode_snapshot(snapshot: SiteSnapshot) -> dict[str, Any]:
             for group in snapshot.groups
         ],
         "uncontrolled_kw": float(snapshot.uncontrolled_kw).hex(),
+        "orders": [
+            {
+                "authority": order.authority,
+                "reason": order.reason,
+                "group": order.group,
+                "at_least_kw": float(order.at_least_kw).hex(),
+                "at_most_kw": float(order.at_most_kw).hex(),
+            }
+            for order in snapshot.orders
+        ],
+        "inputs": [
+            {
+                "name": age.name,
+                "age_s": None if age.age_s is None else float(age.age_s).hex(),
+                "rung": age.rung,
+            }
+            for age in snapshot.inputs
+        ],
+        "fallback": None
+        if snapshot.fallback is None
+        else {
+            "rung": snapshot.fallback.rung,
+            "power_kw": exact(snapshot.fallback.power_kw),
+            "reason": snapshot.fallback.reason,
+        },
     }
+
+
+def _decode_order(raw: dict[str, Any]) -> Order:
+    return Order(
+        authority=Authority(raw["authority"]),
+        reason=str(raw["reason"]),
+        group=raw["group"],
+        at_least_kw=float.fromhex(raw["at_least_kw"]),
+        at_most_kw=float.fromhex(raw["at_most_kw"]),
+    )
+
+
+def _decode_age(raw: dict[str, Any]) -> InputAge:
+    age_s = None if raw["age_s"] is None else float.fromhex(raw["age_s"])
+    return InputAge(name=str(raw["name"]), age_s=age_s, rung=Rung(raw["rung"]))
+
+
+def _decode_fallback(raw: dict[str, Any] | None) -> Fallback | None:
+    if raw is None:
+        return None
+    return Fallback(
+        rung=Rung(raw["rung"]), power_kw=from_exact(raw["power_kw"]), reason=str(raw["reason"])
+    )
 
 
 def _decode_market(raw: dict[str, Any] | None) -> MarketRow | None:

@@ -14,8 +14,9 @@ from gridhash.serving.rig_status import RigStatus
 class Mode(StrEnum):
     """Whether rigs are commanded."""
 
-    SHADOW = "shadow"
-    LIVE = "live"
+    SHADOW = "shadow"  # decides and records
+    ADVISORY = "advisory"  # says besides what a person should command
+    LIVE = "live"  # commands, once it is armed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,19 @@ class Timetable:
         self._rigs = rigs
         self._settings = settings
         self._last_tick: tuple[datetime, float] | None = None
+        self._meant_s: float | None = None
+
+    def notice_pause(self, monotonic_s: float) -> float:
+        """Return for how long nobody looked [s]: the process was stopped, or its host stood still.
+
+        Commands under way are given that time; 0 for a tick that comes about when it was meant.
+        """
+        late_s = 0.0 if self._meant_s is None else monotonic_s - self._meant_s
+        if late_s < self._settings.paused_after_s:
+            return 0.0
+        for rig in self._rigs.values():
+            rig.stood_still(timedelta(seconds=late_s))
+        return late_s
 
     def notice_clock(self, now: datetime, monotonic_s: float) -> timedelta:
         """Move every instant with a clock that was set since the last call; return by how much."""
@@ -72,8 +85,13 @@ class Timetable:
         step_s = self._interval_s
         return datetime.fromtimestamp((now.timestamp() // step_s + 1) * step_s, UTC)
 
-    def next_at(self, now: datetime, others: Iterable[datetime | None]) -> datetime:
-        """Return when to tick again; `others` are instants at which something else is due."""
+    def next_at(
+        self, now: datetime, others: Iterable[datetime | None], monotonic_s: float
+    ) -> datetime:
+        """Return when to tick again after a tick that began at `now` and has ended.
+
+        `others` are instants at which something else is due.
+        """
         pending = [rig.pending for rig in self._rigs.values() if rig.pending is not None]
         if pending and self._read_at is not None:
             within = timedelta(seconds=self._settings.supervision_s)
@@ -81,4 +99,8 @@ class Timetable:
         times = [self.dispatch_at, self._read_at, *others]
         times += [at for own in pending for at in (own.check_at, own.deadline_at)]
         times += [rig.contact.probe_at for rig in self._rigs.values()]
-        return max(min(at for at in times if at is not None), now + SHORTEST_STEP)
+        next_at = max(min(at for at in times if at is not None), now + SHORTEST_STEP)
+        if self._last_tick is not None:
+            due_s = self._last_tick[1] + (next_at - now).total_seconds()
+            self._meant_s = max(due_s, monotonic_s)  # a tick over slow rigs takes its time
+        return next_at

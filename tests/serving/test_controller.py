@@ -1,242 +1,32 @@
 import asyncio
 import json
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import count, pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from gridhash.agents.policy import Observations
-from gridhash.config import SiteConfig, load_site
-from gridhash.data.trace import Trace
-from gridhash.envs.action import ActionKind
+from gridhash.config import SiteConfig
 from gridhash.envs.parameters import Floats
-from gridhash.envs.scenario import Scenario, build_scenario
-from gridhash.errors import RigUnreachable, ServingError
+from gridhash.envs.scenario import Scenario
+from gridhash.errors import ServingError
 from gridhash.serving.clock import SimulatedClock
 from gridhash.serving.controller import Controller
-from gridhash.serving.drivers.protocol import Command, CommandResult, Outcome, RigIdentity
+from gridhash.serving.drivers.protocol import Command, Outcome
 from gridhash.serving.findings import Alarm
 from gridhash.serving.journal import Journal
 from gridhash.serving.replay import replay
 from gridhash.serving.settings import ControllerSettings
-from gridhash.serving.simulated_run import run_simulated
 from gridhash.serving.site_status import Mode
-from gridhash.serving.snapshot import RigReading
-
-START = datetime(2024, 4, 2, tzinfo=UTC)
-RIG_W, STANDBY_W, BOOT_S = 8064.0, 20.0, 30.0
-RIG_KW = RIG_W / 1000.0
-
-
-@dataclass
-class MemoryRig:
-    """A rig without a wire: implements the driver protocol, obeys at once after 5 s."""
-
-    rig_id: str
-    clock: SimulatedClock
-    running: bool = True
-    outcome: Outcome = Outcome.PENDING
-    obeys: bool = True
-    reachable: bool = True
-    power_factor: float = 1.0
-    chip_temp_c: float = 60.0
-    blind: bool = False
-    before_command: Callable[[str, Command], None] | None = None
-    address: str = "127.0.0.1"
-    identity: RigIdentity | None = None
-    commands: list[tuple[datetime, Command]] = field(default_factory=list)
-    _due: tuple[datetime, bool] | None = None
-    _booted_at: datetime = START - timedelta(days=1)
-
-    async def identify(self) -> RigIdentity:
-        raise RigUnreachable("a rig in memory has no identity")
-
-    async def read(self) -> RigReading:
-        await asyncio.sleep(0)
-        if not self.reachable:
-            raise RigUnreachable(f"{self.rig_id} does not answer")
-        now = self.clock.now()
-        self._catch_up(now)
-        power_w = RIG_W * self.power_factor if self.running else STANDBY_W
-        return RigReading(
-            rig_id=self.rig_id,
-            read_at=now,
-            power_w=None if self.blind else power_w,
-            chip_temp_c=self.chip_temp_c if self.running else None,
-            inlet_temp_c=40.0,
-            uptime_s=(now - self._booted_at).total_seconds(),
-        )
-
-    async def stop(self, *, forced: bool = False) -> CommandResult:
-        return await self._command(Command.STOP, 0.0)
-
-    async def resume(self) -> CommandResult:
-        return await self._command(Command.RESUME, BOOT_S)
-
-    async def set_work_level(self, level: int) -> CommandResult:
-        return await self._command(Command.SET_WORK_LEVEL, 0.0)
-
-    async def set_power_kw(self, power_kw: float) -> CommandResult:
-        return await self._command(Command.SET_POWER, 0.0)
-
-    async def set_preset(self, name: str) -> CommandResult:
-        return await self._command(Command.SET_PRESET, 0.0)
-
-    def restart_by_hand(self) -> None:
-        self.running, self._due = True, None
-        self._booted_at = self.clock.now()
-
-    async def _command(self, command: Command, delay_s: float) -> CommandResult:
-        await asyncio.sleep(0)
-        now = self.clock.now()
-        if self.before_command is not None:
-            self.before_command(self.rig_id, command)
-        outcome = self.outcome if self.reachable else Outcome.UNREACHABLE
-        effective_at = now + timedelta(seconds=5.0)
-        if outcome.may_have_reached_rig:
-            self.commands.append((now, command))
-            if self.obeys:
-                self._due = effective_at + timedelta(seconds=delay_s), command is Command.RESUME
-        return CommandResult(
-            rig_id=self.rig_id,
-            command=command,
-            outcome=outcome,
-            sent_at=now,
-            effective_at=effective_at if outcome.may_have_reached_rig else None,
-            detail="in memory",
-        )
-
-    def _catch_up(self, now: datetime) -> None:
-        if self._due is not None and now >= self._due[0]:
-            self.running, self._due = self._due[1], None
-
-
-class Schedule:
-    """A policy that wants a share of full power, by hours since the first decision."""
-
-    name = "schedule"
-    action_kind = ActionKind.POWER
-
-    def __init__(
-        self, clock: SimulatedClock, *shares: tuple[float, float | tuple[float, float]]
-    ) -> None:
-        self.clock = clock
-        self.shares = shares
-
-    def act(self, observation: Observations) -> Floats:
-        hours = (self.clock.now() - START).total_seconds() / 3600.0
-        share = [own for from_h, own in self.shares if hours >= from_h][-1]
-        return np.broadcast_to(np.asarray(share, dtype=float), (len(observation), 2)).copy()
-
-
-@dataclass
-class Bench:
-    """A site of two groups of four rigs in memory, and its controller."""
-
-    site: SiteConfig
-    clock: SimulatedClock
-    rigs: dict[str, MemoryRig]
-    journal: Journal
-    controller: Controller
-
-    def play(self, hours: float, *events: tuple[float, Callable[[], None]]) -> None:
-        """Run until `hours` after the start; each event happens at its hour."""
-        waiting = sorted(events, key=lambda event: event[0])
-
-        def after_tick(_: Controller) -> None:
-            while waiting and self.clock.now() >= START + timedelta(hours=waiting[0][0]):
-                waiting.pop(0)[1]()
-
-        until = START + timedelta(hours=hours)
-        asyncio.run(run_simulated(self.controller, self.clock, until, after_tick=after_tick))
-
-    def alarms(self, kind: Alarm) -> list[str]:
-        frame = self.journal.frame("alarms", self.controller.run_id)
-        return list(frame[frame.kind == kind].rig_id)
-
-    def claimed_kwh(self, rig_id: str) -> float:
-        frame = self.journal.frame("claims", self.controller.run_id)
-        return float(frame[frame.rig_id == rig_id].reduced_kwh.sum())
-
-    def n_running(self) -> int:
-        return sum(rig.running for rig in self.rigs.values())
-
-
-@pytest.fixture(scope="module")
-def site() -> SiteConfig:
-    pilot = load_site("japan_pilot")
-    groups = tuple(group.model_copy(update={"n_rigs": 4}) for group in pilot.groups[:2])
-    limits = pilot.limits.model_copy(update={"contract_power_kw": 250.0})
-    return pilot.model_copy(update={"groups": groups, "limits": limits})
-
-
-@pytest.fixture(scope="module")
-def scenario(site: SiteConfig) -> Scenario:
-    starts = pd.date_range(START - timedelta(days=1), periods=96, freq="30min", unit="s")
-    trace = Trace.from_prices(
-        starts,
-        np.full(96, 10.0),
-        published_at=starts.normalize() - pd.Timedelta(hours=12),
-        period_s=1800,
-        currency="JPY",
-        area="kyushu",
-        source="test",
-    )
-    return build_scenario(site, trace)
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Return a folder in memory where there is one: every commit waits for the disk."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with TemporaryDirectory(dir=memory) as name:
-        yield Path(name)
-
-
-@pytest.fixture
-def bench_of(folder: Path, site: SiteConfig, scenario: Scenario) -> Callable[..., Bench]:
-    def build(
-        *shares: tuple[float, float],
-        mode: Mode = Mode.LIVE,
-        contract_power_kw: float | None = None,
-        settings: ControllerSettings | None = None,
-        running: bool = True,
-        journal: Journal | None = None,
-    ) -> Bench:
-        own = site
-        if contract_power_kw is not None:
-            limits = site.limits.model_copy(update={"contract_power_kw": contract_power_kw})
-            own = site.model_copy(update={"limits": limits})
-        clock = SimulatedClock(START)
-        names = [f"{group.name}-{k}" for group in own.groups for k in range(4)]
-        rigs = {name: MemoryRig(name, clock, running=running) for name in names}
-        journal = journal or Journal(folder / "journal.sqlite")
-        controller = Controller(
-            own,
-            scenario,
-            Schedule(clock, *shares),
-            {
-                group.name: [rig for rig in rigs.values() if rig.rig_id.startswith(group.name)]
-                for group in own.groups
-            },
-            clock,
-            journal,
-            mode=mode,
-            settings=settings or ControllerSettings(settled_supervision_s=60.0),
-        )
-        return Bench(own, clock, rigs, journal, controller)
-
-    return build
-
-
-Build = Callable[..., Bench]
+from tests.serving.bench import (
+    RIG_KW,
+    START,
+    Bench,
+    Build,
+    Schedule,
+)
 
 
 def test_rigs_follow_the_setpoint_and_every_command_is_verified(bench_of: Build) -> None:
@@ -381,7 +171,7 @@ def test_a_rig_restarted_by_hand_is_shown_and_stopped_again_only_after_its_minim
 
 
 def test_a_rig_that_a_person_keeps_starting_is_commanded_at_most_once_per_dispatch(
-    bench_of: Build, site: SiteConfig
+    bench_of: Build, small_site: SiteConfig
 ) -> None:
     bench = bench_of((0.0, 1.0), (0.5, 0.0))
     rig = bench.rigs["loop_a-0"]
@@ -394,7 +184,7 @@ def test_a_rig_that_a_person_keeps_starting_is_commanded_at_most_once_per_dispat
     assert bench.alarms(Alarm.EXTERNAL_CHANGE)
     at = [when for when, _ in rig.commands]
     gaps = [later - earlier for earlier, later in pairwise(at)]
-    assert all(gap >= timedelta(seconds=site.dispatch_interval_s) for gap in gaps)
+    assert all(gap >= timedelta(seconds=small_site.dispatch_interval_s) for gap in gaps)
 
 
 def test_minimum_down_time_holds_against_a_policy_that_flaps(bench_of: Build) -> None:
@@ -678,15 +468,21 @@ def test_a_policy_that_fails_raises_one_alarm_and_the_rule_decides(bench_of: Bui
     assert set(bench.journal.frame("decisions").authority) == {"fallback rule"}
 
 
-def test_beyond_the_last_price_the_setpoint_is_held(bench_of: Build) -> None:
-    rare = ControllerSettings(settled_supervision_s=1800.0)
+def test_beyond_the_last_price_it_stands_in_for_two_hours_and_then_the_safe_profile_holds(
+    bench_of: Build,
+) -> None:
+    rare = ControllerSettings(settled_supervision_s=1800.0, paused_after_s=3600.0)
     bench = bench_of((0.0, 1.0), (23.0, 0.5), settings=rare)
-    bench.play(24.5)
+    bench.play(26.5)
     decisions = bench.journal.frame("decisions")
-    late = decisions[decisions["at"] >= pd.Timestamp(START + timedelta(hours=24))]
-    assert set(late.authority) == {"hold"}
+    hours = (decisions["at"] - pd.Timestamp(START)).dt.total_seconds() / 3600.0
+    rungs = decisions.text.map(lambda text: json.loads(text)["rung"])
+    assert set(rungs[hours < 24.0]) == {"fresh"}
+    assert set(rungs[(hours >= 24.0) & (hours <= 26.0)]) == {"last good"}
+    assert set(rungs[hours > 26.0]) == {"safe profile"}
+    assert set(decisions.authority[hours > 26.0]) == {"fallback rule"}
     assert len(bench.alarms(Alarm.NO_PRICE)) == 1
-    assert bench.n_running() == 4
+    assert bench.n_running() == 0
 
 
 def test_a_run_can_be_replayed_to_the_bit(bench_of: Build) -> None:
@@ -736,14 +532,14 @@ def test_a_site_on_which_no_rig_answers_is_refused(bench_of: Build) -> None:
 
 
 def test_the_wrong_number_of_rigs_is_refused(
-    bench_of: Build, site: SiteConfig, scenario: Scenario
+    bench_of: Build, small_site: SiteConfig, flat_scenario: Scenario
 ) -> None:
     bench = bench_of((0.0, 1.0))
     drivers = {
         group.name: [rig for rig in bench.rigs.values() if rig.rig_id.startswith(group.name)]
-        for group in site.groups
+        for group in small_site.groups
     }
     few = {**drivers, "loop_a": drivers["loop_a"][:3]}
     for wrong, why in ((few, "4 rigs in the site file, and 3"), ({}, "drivers are given for")):
         with pytest.raises(ServingError, match=why):
-            Controller(site, scenario, None, wrong, bench.clock, bench.journal)
+            Controller(small_site, flat_scenario, None, wrong, bench.clock, bench.journal)

@@ -17,7 +17,8 @@ from gridhash.envs.observation import table_hash
 from gridhash.envs.parameters import Floats
 from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.errors import DataError, ServingError
-from gridhash.serving.decide import LEVEL_RULE, Authority, Decision, decide
+from gridhash.serving.authority import Authority
+from gridhash.serving.decide import LEVEL_RULE, Decision, decide
 from gridhash.serving.journal import Journal
 from gridhash.serving.replay import replay
 from gridhash.serving.site_state import GroupState, SiteModel, SiteSnapshot, market_row_at
@@ -195,7 +196,7 @@ def test_without_a_price_the_last_setpoint_stays_within_the_limits(
     snapshot = replace(at_rest(scenario), market=None)
     asked = Told(raises)
     decision = decide(snapshot, model, asked)
-    assert decision.authority is Authority.HOLD
+    assert decision.authority is Authority.FALLBACK
     assert decision.setpoint_kw == tuple(group.setpoint_kw for group in snapshot.groups)
     capped = decide(replace(snapshot, uncontrolled_kw=4000.0), model, asked)
     assert sum(capped.setpoint_kw) == pytest.approx(capped.rig_cap_kw)

@@ -1,0 +1,34 @@
+"""Where a controller finds what the market has published, at any instant."""
+
+from datetime import datetime
+from typing import Protocol
+
+from gridhash.envs.scenario import Scenario
+from gridhash.serving.obligations import Refused
+from gridhash.serving.site_state import MarketRow, market_row_at
+
+
+class MarketSource(Protocol):
+    """Tells what is known of the market, and looks for what is new."""
+
+    def row_at(self, instant: datetime) -> MarketRow | None:
+        """Return what was published for the period that holds an instant; None if nothing was."""
+
+    async def refresh(self, now: datetime) -> list[Refused]:
+        """Look for newer data; return what was found and is not fit for use, with the reason."""
+
+
+class FixedMarket:
+    """The market of a scenario that was read once."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        """Know what the scenario knows."""
+        self._scenario = scenario
+
+    def row_at(self, instant: datetime) -> MarketRow | None:
+        """Return the row that holds an instant; None outside the data."""
+        return market_row_at(self._scenario, instant)
+
+    async def refresh(self, now: datetime) -> list[Refused]:
+        """Find nothing: what was read stays."""
+        return []
