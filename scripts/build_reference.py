@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reference_day_decisions import day_actions_of, day_decision_lines
+from reference_drivers import driver_lines
 from reference_metrics import metric_lines, schema_text
 from reference_parameters import blocks_of, keys_table, paragraphs, summary, table, walk
 from reference_rules import rule_lines
@@ -382,6 +383,7 @@ def pages() -> dict[str, str]:
         "processes.md": processes_page(),
         "metrics.md": page("Metrics", *metric_lines()),
         "rules.md": page("Rules", *rule_lines()),
+        "drivers.md": page("Drivers", *driver_lines()),
         "results.schema.json": schema_text(),
     }
 
@@ -390,8 +392,7 @@ def main() -> int:
     """Write the pages."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, text in pages().items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
-        print(FOLDER / name)
+        print((FOLDER / name).write_text(text, encoding="utf-8"), FOLDER / name)
     return 0
 
 

@@ -1,4 +1,8 @@
-"""The CSV file that says which rigs a site has: ``rig_id,group,address[,port]``.
+"""The CSV file that says which rigs a site has, and how each is spoken to.
+
+``rig_id,group,address`` and, where they are needed, ``port``, ``firmware`` (``avalon`` if the
+column is missing; ``auto`` to find out), ``credentials`` (``env:NAME`` or ``file:PATH``, never a
+password), ``allow_default_credentials`` (``yes``) and ``mac`` (of the rig that belongs there).
 
 Lines that begin with ``#`` are comments. Addresses are IPv4, loopback or private: a rig never
 belongs on a public address, and a name that resolves elsewhere tomorrow is no address.
@@ -16,10 +20,26 @@ from pathlib import Path
 from gridhash.config import SiteConfig
 from gridhash.errors import ServingError
 from gridhash.serving.clock import Clock
-from gridhash.serving.drivers.avalon_pyasic import AVALON_PORT, AvalonPyasicDriver
+from gridhash.serving.drivers.capabilities import FirmwareName
+from gridhash.serving.drivers.credentials import Credentials, CredentialsError, read_credentials
+from gridhash.serving.drivers.driver import FirmwareDriver
+from gridhash.serving.drivers.firmware import mac_text
+from gridhash.serving.drivers.registry import AUTO, KINDS, driver_for
 
-COLUMNS = ("rig_id", "group", "address", "port")
+COLUMNS = (
+    "rig_id",
+    "group",
+    "address",
+    "port",
+    "firmware",
+    "credentials",
+    "allow_default_credentials",
+    "mac",
+)
 REQUIRED = COLUMNS[:3]
+WRITTEN = (*COLUMNS[:5], "allow_default_credentials")
+"""Columns of a list of simulated rigs, which have no secrets."""
+YES, NO = "yes", "no"
 LONGEST_RIG_ID = 64
 LOOPBACK = IPv4Network("127.0.0.0/8")
 ALLOWED = (
@@ -43,7 +63,14 @@ class ListedRig:
     rig_id: str
     group: str
     address: str
-    port: int = AVALON_PORT
+    port: int | None = None
+    """None for the firmware's own."""
+    firmware: FirmwareName | None = FirmwareName.AVALON
+    """None to find out."""
+    credentials: Credentials | None = None
+    allow_default_credentials: bool = False
+    mac: str | None = None
+    """Of the rig that belongs at the address; None if nobody wrote it down."""
     row: int = 0
     """Line of the file, counted from 1."""
 
@@ -94,10 +121,10 @@ def read_rig_list(path: Path) -> list[ListedRig]:
 def write_rig_list(path: Path, rigs: Iterable[ListedRig]) -> None:
     """Write the list of simulated rigs, whole or not at all; see `check_may_write`."""
     check_may_write(path)
-    rows = [",".join((rig.rig_id, rig.group, rig.address, str(rig.port))) for rig in rigs]
+    rows = [",".join(_cells(rig)) for rig in rigs]
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        scratch.write_text("\n".join([SIMULATED_MARK, ",".join(COLUMNS), *rows]) + "\n", "utf-8")
+        scratch.write_text("\n".join([SIMULATED_MARK, ",".join(WRITTEN), *rows]) + "\n", "utf-8")
         os.replace(scratch, path)
     except OSError as err:
         scratch.unlink(missing_ok=True)
@@ -156,7 +183,7 @@ def site_of_rigs(site: SiteConfig, rigs: Sequence[ListedRig], path: Path) -> Sit
 
 def drivers_of(
     rigs: Sequence[ListedRig], site: SiteConfig, clock: Clock
-) -> dict[str, list[AvalonPyasicDriver]]:
+) -> dict[str, list[FirmwareDriver]]:
     """Return the drivers of each group, in the order of the list; nothing is sent.
 
     Raises
@@ -166,7 +193,16 @@ def drivers_of(
     """
     return {
         group.name: [
-            AvalonPyasicDriver(rig.rig_id, rig.address, clock, port=rig.port)
+            driver_for(
+                rig.rig_id,
+                rig.address,
+                clock,
+                firmware=rig.firmware,
+                port=rig.port,
+                credentials=rig.credentials,
+                allow_default_credentials=rig.allow_default_credentials,
+                mac=rig.mac,
+            )
             for rig in rigs
             if rig.group == group.name
         ]
@@ -175,7 +211,18 @@ def drivers_of(
 
 
 def _header() -> str:
-    return f"{','.join(REQUIRED)}[,port]"
+    return f"{','.join(REQUIRED)}[,{','.join(COLUMNS[3:])}]"
+
+
+def _cells(rig: ListedRig) -> tuple[str, ...]:
+    return (
+        rig.rig_id,
+        rig.group,
+        rig.address,
+        "" if rig.port is None else str(rig.port),
+        AUTO if rig.firmware is None else str(rig.firmware),
+        YES if rig.allow_default_credentials else "",
+    )
 
 
 def _check_header(path: Path, names: list[str]) -> None:
@@ -220,26 +267,54 @@ def _rig(path: Path, row: int, names: list[str], values: list[str]) -> ListedRig
             f"{address} is neither loopback nor private (10.x, 172.16–31.x, 192.168.x): rigs are "
             "never spoken to over a public network; correct the address",
         )
-    port = given.get("port") or str(AVALON_PORT)
-    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
-        raise fail("port", f"{port[:20]!r} is no port, 1 … 65535; leave it out for {AVALON_PORT}")
+    port = given.get("port")
+    if port and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+        raise fail(
+            "port", f"{port[:20]!r} is no port, 1 … 65535; leave it out for the firmware's own"
+        )
+    firmware = given.get("firmware") or str(FirmwareName.AVALON)
+    if firmware not in (AUTO, *FirmwareName):
+        raise fail(
+            "firmware",
+            f"no driver is called {firmware[:40]!r}; there are {AUTO}, {', '.join(FirmwareName)}",
+        )
+    allow = given.get("allow_default_credentials") or NO
+    if allow not in {YES, NO}:
+        raise fail("allow_default_credentials", f"write {YES} or {NO}, not {allow[:20]!r}")
+    mac = given.get("mac")
+    if mac and mac_text(mac) is None:
+        raise fail("mac", f"{mac[:40]!r} is no MAC; write it like E0:E1:A9:3E:2C:7D")
+    try:
+        reference = given.get("credentials")
+        own = read_credentials(reference, folder=path.parent) if reference else None
+    except CredentialsError as err:
+        raise fail("credentials", str(err)) from None
     return ListedRig(
-        rig_id=rig_id, group=given["group"], address=str(address), port=int(port), row=row
+        rig_id=rig_id,
+        group=given["group"],
+        address=str(address),
+        port=int(port) if port else None,
+        firmware=None if firmware == AUTO else FirmwareName(firmware),
+        credentials=own,
+        allow_default_credentials=allow == YES,
+        mac=mac_text(mac) if mac else None,
+        row=row,
     )
 
 
 def _check_unique(path: Path, rigs: Sequence[ListedRig]) -> None:
     by_id: dict[str, int] = {}
-    by_place: dict[tuple[str, int], int] = {}
+    by_place: dict[tuple[str, int | None], int] = {}
     for rig in rigs:
         if (first := by_id.setdefault(rig.rig_id, rig.row)) != rig.row:
             raise RigListError(
                 f"{path}, row {rig.row}, column rig_id: {rig.rig_id!r} is already in row {first}; "
                 "each rig has one row"
             )
-        place = (rig.address, rig.port)
+        own_port = None if rig.firmware is None else KINDS[rig.firmware].port
+        place = (rig.address, rig.port or own_port)
         if (first := by_place.setdefault(place, rig.row)) != rig.row:
             raise RigListError(
-                f"{path}, row {rig.row}, column address: {rig.address}:{rig.port} is already in "
-                f"row {first}; correct one of them"
+                f"{path}, row {rig.row}, column address: {place[0]}:{place[1] or AUTO} is already "
+                f"in row {first}; correct one of them"
             )

@@ -54,6 +54,7 @@ class Avalon:
     """Speaks to an Avalon. Implements `Firmware`."""
 
     name = FirmwareName.AVALON
+    credentials = None
 
     def __init__(self, place: Place, *, command_delay_s: int = COMMAND_DELAY_S) -> None:
         """Prepare to speak; nothing is sent.

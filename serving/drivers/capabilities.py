@@ -85,7 +85,9 @@ def _figure(figure: str, mark: Mark, source: str) -> FigureSource:
 
 
 _ANY_STANDBY = _figure("standby_w", "assumed", "unknown: taken from the site file's group")
-_HYDRO_STANDBY = _figure("standby_w", "assumed", "pumps and control board of a soft-off hydro rig")
+_AVALON_STANDBY = _figure(
+    "standby_w", "assumed", "control board alone, as in the rig files; no capture"
+)
 _S21_STANDBY = _figure("standby_w", "assumed", "sleep keeps fans and control alive")
 _SURVIVAL_UNKNOWN = _figure("sleep_survives_reboot", "assumed", "unknown until commissioned")
 
@@ -225,7 +227,7 @@ CAPABILITIES = (
                 "soft-off as on other Avalon A-series; no public capture of a hydro A1566HA",
             ),
             _figure("sleep_survives_reboot", "assumed", "unknown until commissioned"),
-            _HYDRO_STANDBY,
+            _AVALON_STANDBY,
         ),
     ),
     Capability(
@@ -239,7 +241,7 @@ CAPABILITIES = (
                 "soft-off of Avalon A-series: Canaan API manual, asic-rs on a live A1466",
             ),
             _figure("sleep_survives_reboot", "assumed", "unknown until commissioned"),
-            _HYDRO_STANDBY,
+            _AVALON_STANDBY,
         ),
     ),
     _s21_hydro(_BRAIINS, "Antminer S21"),

@@ -19,7 +19,7 @@ from gridhash.errors import RigUnreachable, ServingError
 from gridhash.serving.clock import Clock
 from gridhash.serving.drivers.breaker import CircuitBreaker
 from gridhash.serving.drivers.capabilities import Capability, capability_of
-from gridhash.serving.drivers.credentials import Credentials, is_default
+from gridhash.serving.drivers.credentials import is_default
 from gridhash.serving.drivers.firmware import Firmware, Found, Order, Who
 from gridhash.serving.drivers.protocol import (
     Command,
@@ -61,7 +61,6 @@ class FirmwareDriver:
         clock: Clock,
         *,
         deadline_s: float = DEADLINE_S,
-        credentials: Credentials | None = None,
         allow_default_credentials: bool = False,
         commissioned_levels: tuple[int, ...] = (),
         expected_mac: str | None = None,
@@ -74,8 +73,8 @@ class FirmwareDriver:
         ----------
         deadline_s
             For a reading, and for each half of a command, in wall time.
-        credentials
-            What the firmware was given, so that it is kept out of every message.
+        allow_default_credentials
+            Whether the password that the firmware is sold with may be used.
         commissioned_levels
             Work levels that a commissioning record of this site unlocks.
         expected_mac
@@ -87,7 +86,6 @@ class FirmwareDriver:
         self._firmware = firmware
         self._clock = clock
         self._deadline_s = deadline_s
-        self._credentials = credentials
         self._allow_default_credentials = allow_default_credentials
         self._commissioned_levels = commissioned_levels
         self._expected = Who(mac=expected_mac)
@@ -286,8 +284,8 @@ class FirmwareDriver:
             )
 
     def _uses_default(self) -> bool:
-        own = self._credentials
-        return own is not None and is_default(own, self._firmware.name)
+        own, name = self._firmware.credentials, self._firmware.name
+        return own is not None and name is not None and is_default(own, name)
 
     def _known(self) -> Who:
         identity = self._identity
@@ -296,16 +294,18 @@ class FirmwareDriver:
         return Who(mac=identity.mac or self._expected.mac, serial=identity.serial)
 
     def _identity_from(self, found: Found) -> RigIdentity:
-        capability = capability_of(found.model, self._firmware.name)
+        name = self._firmware.name
+        assert name is not None
+        capability = capability_of(found.model, name)
         notes = [found.note] if found.note else []
         if self._uses_default():
-            notes.append(f"its password is the one that {self._firmware.name} is sold with")
+            notes.append(f"its password is the one that {name} is sold with")
         if found.who.mac is None and found.who.serial is None:
             notes.append("it tells neither MAC nor serial number: a re-used address goes unnoticed")
         return RigIdentity(
             rig_id=self.rig_id,
             address=self.address,
-            port=self._place.port,
+            port=found.port or self._place.port,
             mac=found.who.mac,
             model=found.model,
             firmware=found.version,
@@ -349,7 +349,7 @@ class FirmwareDriver:
                 self.breaker.failed()
 
     def _without_secrets(self, text: str) -> str:
-        own = self._credentials
+        own = self._firmware.credentials
         return text if own is None else text.replace(own.secret(), "***")
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gridhash.serving.drivers.capabilities import FirmwareName
+from gridhash.serving.drivers.credentials import Credentials
 from gridhash.serving.drivers.protocol import Command, Outcome, Preset
 from gridhash.serving.snapshot import RigReading
 
@@ -55,6 +56,8 @@ class Found:
     max_power_w: float | None = None
     known_to_library: bool = True
     note: str = ""
+    port: int | None = None
+    """Where it answered, if that had to be found out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +89,12 @@ class Firmware(Protocol):
     """
 
     @property
-    def name(self) -> FirmwareName:
-        """Which firmware."""
+    def name(self) -> FirmwareName | None:
+        """Which firmware; None while nobody has found out."""
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """What it was given to log on with; None for firmware that asks for none."""
 
     def delay_s(self, command: Command) -> float:
         """Return after what time the rig is told to obey [s]; 0 for at once."""

@@ -35,7 +35,7 @@ def test_rows_become_rigs_with_their_line_and_the_usual_port(tmp_path: Path) -> 
     )
 
     assert read_rig_list(path) == [
-        ListedRig(rig_id="r1", group="loop_a", address="10.0.0.1", port=4028, row=3),
+        ListedRig(rig_id="r1", group="loop_a", address="10.0.0.1", row=3),
         ListedRig(rig_id="r2", group="loop_b", address="127.0.0.9", port=4029, row=5),
     ]
 
