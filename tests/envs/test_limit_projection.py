@@ -88,6 +88,9 @@ def sites(draw: st.DrawFn, base: SiteParameters) -> Drawn:
         state.setpoint_kw[0, g] = draw(count) * full_kw[g]
     summarise_sites(state, params, np.array([0]))
     wanted_kw = np.array([draw(st.one_of(count, st.floats(-0.2, 1.2))) for _ in full_kw]) * full_kw
+    if draw(st.integers(0, 2)) == 0:  # what rigs can do, so that much of it is feasible
+        low_kw, high_kw = feasible_ranges(state, params, np.array([0]))[0].T
+        wanted_kw = np.clip(wanted_kw, low_kw, high_kw)
     rig_cap_kw = draw(cap_share) * float(full_kw.sum())
     if draw(st.integers(0, 3)) == 0:
         rig_cap_kw = draw(share) * float(
