@@ -6,6 +6,7 @@ from functools import partial
 
 from gridhash.serving.clock import Clock
 from gridhash.serving.drivers.concurrency import command_rigs
+from gridhash.serving.drivers.load import restarts_to_change_load, set_load
 from gridhash.serving.drivers.protocol import Command, CommandResult, RigDriver
 from gridhash.serving.findings import Finding
 from gridhash.serving.lease import Lease
@@ -58,7 +59,11 @@ class CommandSender:
 
     def _pending(self, planned: PlannedCommand, intent_id: int, now: datetime) -> Pending:
         rig = planned.rig
-        boot_s = rig.group.boot_s if planned.command is Command.RESUME else 0.0
+        boots = planned.command is Command.RESUME or (
+            planned.command is Command.SET_WORK_LEVEL
+            and restarts_to_change_load(self._drivers[rig.rig_id])
+        )
+        boot_s = rig.group.boot_s if boots else 0.0
         within = timedelta(seconds=self._settings.verify_within_s + boot_s)
         return Pending(
             intent_id=intent_id,
@@ -76,4 +81,4 @@ class CommandSender:
         if planned.command is Command.RESUME:
             return driver.resume
         assert planned.level is not None
-        return partial(driver.set_work_level, planned.level)
+        return partial(set_load, driver, planned.level, planned.rig.level_kw[planned.level])

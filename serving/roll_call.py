@@ -33,7 +33,7 @@ class RigFate:
     fate: Fate
     identity: RigIdentity | None
     detail: str
-    """Why the rig was not identified; empty if it was."""
+    """Why the rig was not identified, or that its password is the one it was sold with."""
 
     @property
     def model(self) -> str:
@@ -118,4 +118,5 @@ async def _fate(group: str, driver: RigDriver) -> RigFate:
         return fate(Fate.OTHER_MACHINE, None, str(err))
     if not identity.capability.on_off:
         return fate(Fate.UNKNOWN_MODEL, identity, identity.capability.source)
-    return fate(Fate.IDENTIFIED, identity, "")
+    flagged = f"{driver.rig_id}: {identity.library_note}" if identity.default_credentials else ""
+    return fate(Fate.IDENTIFIED, identity, flagged)

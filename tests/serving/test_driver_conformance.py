@@ -22,7 +22,8 @@ from gridhash.serving.drivers.capabilities import FirmwareName
 from gridhash.serving.drivers.concurrency import command_rigs, read_rigs
 from gridhash.serving.drivers.credentials import DEFAULTS, Credentials
 from gridhash.serving.drivers.driver import FirmwareDriver
-from gridhash.serving.drivers.protocol import CommandResult, Outcome, RigDriver, Why
+from gridhash.serving.drivers.load import set_load
+from gridhash.serving.drivers.protocol import Command, CommandResult, Outcome, RigDriver, Why
 from gridhash.serving.drivers.registry import KINDS, driver_for
 from gridhash.serving.drivers.wire import OtherRig
 from gridhash.serving.simulated_fleet import SimulatedFleet
@@ -483,6 +484,23 @@ def test_half_power_is_set_and_seen_where_the_firmware_takes_watts(
             beyond = await bench.driver.set_power_kw(power_kw)
             assert beyond.outcome is Outcome.REFUSED, power_kw
         assert Fate.OBEYED not in bench.changes()[tried:]
+
+    on_bench(under_test, base_address, scenario)
+
+
+@one_of_each
+def test_a_level_of_the_site_is_set_in_the_way_that_the_firmware_takes(
+    under_test: UnderTest, base_address: str
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.driver.identify()
+        result = await set_load(bench.driver, 0, HALF_KW)
+
+        if under_test.power_outcome is None:
+            assert (result.outcome, result.command) == (Outcome.UNSUPPORTED, Command.SET_WORK_LEVEL)
+        else:
+            assert (result.outcome, result.command) == (under_test.power_outcome, Command.SET_POWER)
+            assert bench.changes() == [Fate.OBEYED]
 
     on_bench(under_test, base_address, scenario)
 
