@@ -43,6 +43,7 @@ from gridhash.serving.site_status import Mode, SiteStatus
 from gridhash.serving.snapshot import RigReading
 from gridhash.serving.standing_orders import StandingOrders
 from gridhash.serving.timetable import Timetable
+from gridhash.serving.validation import check_reading
 
 
 class Controller:
@@ -278,6 +279,8 @@ class Controller:
         hold_until = self._timetable.dispatch_after(now)
         for rig_id, reading in readings.items():
             rig = self.rigs[rig_id]
+            if reading is not None:
+                reading = check_reading(reading, rig.reading, rig.level_kw[-1])
             findings += rig.see(reading, now, hold_until)
             if reading is not None:
                 rows.append(self._recorder.reading_row(reading))

@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Protocol
 
 from gridhash.envs.scenario import Scenario
-from gridhash.serving.obligations import Refused
 from gridhash.serving.site_state import MarketRow, market_row_at
+from gridhash.serving.validation import Refused
 
 
 class MarketSource(Protocol):

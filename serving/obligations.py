@@ -7,7 +7,6 @@ with the reason and changes nothing.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
@@ -17,6 +16,7 @@ from gridhash.config import SiteConfig
 from gridhash.envs.parameters import SiteParameters
 from gridhash.serving.authority import Authority, Order
 from gridhash.serving.state_folder import Record
+from gridhash.serving.validation import Reason, Refused
 
 MAX_ORDERS = 1000
 """Orders that are remembered at once, cancelled ones included."""
@@ -75,14 +75,6 @@ class SiteOrder(Record):
         return f"{self.program} {self.order_id}: {' and '.join(bounds) or 'cancelled'}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Refused:
-    """What was not taken, and why."""
-
-    what: str
-    why: str
-
-
 def parse_order(content: bytes) -> SiteOrder | Refused:
     """Return the order in a JSON text, or why it is none."""
     try:
@@ -118,7 +110,8 @@ class ObligationBook:
             if known is not None and order.newness <= known.newness:
                 continue
             if why := self._fault(order, now, is_known=known is not None):
-                refused.append(Refused(what=order.order_id, why=why))
+                reason, words = why
+                refused.append(Refused(what=order.order_id, why=words, reason=reason))
                 continue
             self._orders[order.order_id] = changed[order.order_id] = order
         return list(changed.values()), refused
@@ -168,16 +161,18 @@ class ObligationBook:
         for order_id in over:
             del self._orders[order_id]
 
-    def _fault(self, order: SiteOrder, now: datetime, *, is_known: bool) -> str:
+    def _fault(
+        self, order: SiteOrder, now: datetime, *, is_known: bool
+    ) -> tuple[Reason, str] | None:
         if order.issued_at > now + AHEAD:
-            return f"issued at {order.issued_at:%Y-%m-%d %H:%M:%S %z}, which is to come"
+            text = f"issued at {order.issued_at:%Y-%m-%d %H:%M:%S %z}, which is to come"
+            return Reason.TO_COME, text
         if order.end <= now:
-            return f"it ended at {order.end:%Y-%m-%d %H:%M:%S %z}"
+            return Reason.STALE, f"it ended at {order.end:%Y-%m-%d %H:%M:%S %z}"
         highest_kw = max(order.at_most_kw or 0.0, order.at_least_kw or 0.0)
         if highest_kw > ABOVE_CONTRACT * self._contract_kw:
-            return (
-                f"{highest_kw:g} kW where the contract is {self._contract_kw:g} kW: give kW, not W"
-            )
+            text = f"{highest_kw:g} kW where the contract is {self._contract_kw:g} kW"
+            return Reason.UNIT, f"{text}: give kW, not W"
         if not is_known and len(self._orders) >= MAX_ORDERS:
-            return f"{MAX_ORDERS} orders are open already"
-        return ""
+            return Reason.OUT_OF_RANGE, f"{MAX_ORDERS} orders are open already"
+        return None

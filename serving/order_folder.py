@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from gridhash.errors import ServingError
-from gridhash.serving.obligations import Refused, SiteOrder, parse_order
+from gridhash.serving.obligations import SiteOrder, parse_order
 from gridhash.serving.state_folder import read_small
+from gridhash.serving.validation import Refused
 
 FILES_PER_POLL = 500
 """Files read in one poll; the others come in the next, the newest first."""

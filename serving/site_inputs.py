@@ -17,7 +17,6 @@ from gridhash.serving.input_age import InputAge, Rung, input_age
 from gridhash.serving.ladder import StandIn
 from gridhash.serving.lease import Lease
 from gridhash.serving.market_source import MarketSource
-from gridhash.serving.obligations import Refused
 from gridhash.serving.order_folder import OrderSource, Polled
 from gridhash.serving.permissives import Plant
 from gridhash.serving.request_desk import RequestDesk
@@ -25,6 +24,7 @@ from gridhash.serving.rig_status import RigStatus
 from gridhash.serving.site_alarms import AlarmKey
 from gridhash.serving.standing_orders import StandingOrders
 from gridhash.serving.stop_all import read_stop_all
+from gridhash.serving.validation import Refused
 
 POLL_S = 5.0
 POLL_WITHIN_S = 5.0

@@ -13,12 +13,12 @@ from gridhash.serving.authority import Authority
 from gridhash.serving.obligations import (
     MAX_ORDERS,
     ObligationBook,
-    Refused,
     SiteOrder,
     parse_order,
 )
 from gridhash.serving.order_folder import FILES_PER_POLL, OrderFolder
 from gridhash.serving.site_state import SiteModel
+from gridhash.serving.validation import Refused
 
 NOW = datetime(2024, 4, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
