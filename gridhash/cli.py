@@ -170,26 +170,53 @@ def train(
 @app.command("simulate-rigs")
 def simulate_rigs(
     site: Site = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="What the rigs are: A1566HA, A1566 (Avalon), M63S (WhatsMiner V3), S21-Braiins, "
+            "S21-LuxOS. Watts are those of the site.",
+            show_default="an Avalon that fits the site",
+        ),
+    ] = None,
     count: Annotated[int, typer.Option("--count", min=1, max=2000, help="Rigs in all.")] = 24,
+    faults: Annotated[
+        Path | None, typer.Option("--faults", help="Campaign of faults (TOML; docs/simulation.md).")
+    ] = None,
     address: Annotated[
         str, typer.Option("--address", help="First loopback address; each rig takes the next.")
     ] = "127.40.0.1",
     port: Annotated[
-        int, typer.Option("--port", min=1, max=65535, help="TCP port of every rig.")
-    ] = 4028,
+        int | None,
+        typer.Option(
+            "--port", min=1, max=65535, help="Port for commands.", show_default="the firmware's own"
+        ),
+    ] = None,
     rig_list: Annotated[
         Path | None,
         typer.Option("--rig-list", help="Write the CSV that `gridhash serve --rigs` reads."),
     ] = None,
+    log: Annotated[
+        Path | None, typer.Option("--log", help="Write what truly happens, as JSON lines.")
+    ] = None,
 ) -> None:
-    """Run simulated Avalon rigs that speak the real protocol, until Ctrl-C.
+    """Run simulated rigs that speak their firmware's real protocol, until Ctrl-C.
 
     Without --site they are those of japan_pilot. Every rig starts warm and hashing. Nothing is
     mined.
     """
-    from gridhash.serving.stand_alone import run_simulated_rigs
+    from gridhash.serving.stand_alone import FleetRequest, run_simulated_rigs
 
-    run_simulated_rigs(site or "japan_pilot", count, address, port, screen, rig_list)
+    request = FleetRequest(
+        count=count,
+        address=address,
+        port=port,
+        model=model,
+        faults=faults,
+        rig_list=rig_list,
+        log=log,
+    )
+    run_simulated_rigs(site or "japan_pilot", request, screen)
 
 
 @app.command()

@@ -36,7 +36,7 @@ class FaultSchedule:
     """Makes and mends the faults of a campaign while entered: ``async with schedule:``.
 
     The campaign starts when the schedule is entered. Other faults of a rig, given before, stay and
-    come back when the campaign's end.
+    come back when the campaign's own end.
     """
 
     def __init__(
@@ -100,6 +100,11 @@ class FaultSchedule:
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
+
+    def check(self) -> None:
+        """Raise what broke the campaign off, if something did."""
+        if self._task is not None and self._task.done() and not self._task.cancelled():
+            self._task.result()
 
     def _moments_of(self, fault: Fault, rigs: list[str]) -> list[Moment]:
         begin, end = self._ends_of(fault, rigs)

@@ -4,6 +4,7 @@ Every address of 127.0.0.0/8 answers on Linux; other systems need an alias for e
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from ipaddress import IPv4Address
@@ -28,6 +29,21 @@ from gridhash.serving.simulated_model import (
 )
 from gridhash.serving.simulated_rig import SimulatedRig
 from gridhash.serving.simulated_whatsminer import Whatsminer4028, WhatsminerV3Wire
+
+FILES_PER_RIG = 6
+"""Listeners and connections that a rig may have open at once."""
+
+
+def allow_open_files(count: int) -> None:
+    """Raise this process's soft limit of open files to a count, as far as its hard limit goes."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft not in (resource.RLIM_INFINITY, hard) and soft < count:
+        wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def wires_of(rig: SimulatedRig) -> list[RigWire]:
@@ -172,6 +188,7 @@ class SimulatedFleet:
 
     async def __aenter__(self) -> Self:
         """Listen at every address, or at none if one is taken."""
+        allow_open_files(FILES_PER_RIG * len(self.rigs))
         try:
             for rig in self.rigs.values():
                 rig.chip_temp_c()  # compiles the relation before a driver's deadline runs

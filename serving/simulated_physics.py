@@ -16,6 +16,20 @@ from gridhash.envs.thermal import chip_temp_after
 from gridhash.units import SECONDS_PER_HOUR, W_PER_KW
 
 
+def power_after_w(start_w: float, target_w: float, lag_s: float, elapsed_s: float) -> float:
+    """Return a power on its way from `start_w` to `target_w` with a first-order lag [W]."""
+    left = math.exp(-elapsed_s / lag_s) if lag_s > 0.0 else 0.0
+    return target_w + (start_w - target_w) * left
+
+
+def energy_after_kwh(start_w: float, target_w: float, lag_s: float, elapsed_s: float) -> float:
+    """Return the energy that `power_after_w` draws in the elapsed time [kWh]."""
+    joules = target_w * elapsed_s
+    if lag_s > 0.0:
+        joules += (start_w - target_w) * lag_s * -math.expm1(-elapsed_s / lag_s)
+    return joules / W_PER_KW / SECONDS_PER_HOUR
+
+
 @dataclass(frozen=True, kw_only=True)
 class RigSegment:
     """One rig from `start_at` until something changes: power decays towards its target."""
@@ -59,15 +73,13 @@ class RigSegment:
 
     def power_w(self, at: datetime) -> float:
         """Return the power at an instant of the segment [W]."""
-        return self.target_w + self._gap_w() * self._gap_left(self._elapsed_s(at))
+        return power_after_w(self.start_w, self.target_w, self.lag_s, self._elapsed_s(at))
 
     def energy_kwh(self, at: datetime) -> float:
         """Return the energy drawn until an instant [kWh]."""
-        elapsed_s = self._elapsed_s(at)
-        joules = self.target_w * elapsed_s
-        if self.lag_s > 0.0:
-            joules += self._gap_w() * self.lag_s * -math.expm1(-elapsed_s / self.lag_s)
-        return self.energy_start_kwh + joules / W_PER_KW / SECONDS_PER_HOUR
+        return self.energy_start_kwh + energy_after_kwh(
+            self.start_w, self.target_w, self.lag_s, self._elapsed_s(at)
+        )
 
     def work_th(self, at: datetime) -> float:
         """Return the hashes computed until an instant [TH]."""
@@ -118,12 +130,6 @@ class RigSegment:
             raise ValueError(f"{at} lies before the segment that starts at {self.start_at}")
         return elapsed_s
 
-    def _gap_w(self) -> float:
-        return self.start_w - self.target_w
-
-    def _gap_left(self, elapsed_s: float) -> float:
-        return math.exp(-elapsed_s / self.lag_s) if self.lag_s > 0.0 else 0.0
-
     def _lag_heating_k(self, elapsed_s: float) -> float:
         """Return the solution of C dT/dt = gap exp(-t/lag) - T/R with T(0) = 0 [K]."""
         if self.lag_s <= 0.0:
@@ -131,7 +137,7 @@ class RigSegment:
         capacity_kj_per_k = self.cooling.rig_heat_capacity_kj_per_k
         chip_rate = 1.0 / (self.cooling.chip_to_coolant_k_per_kw * capacity_kj_per_k)
         lag_rate = 1.0 / self.lag_s
-        scale = self._gap_w() / W_PER_KW / capacity_kj_per_k
+        scale = (self.start_w - self.target_w) / W_PER_KW / capacity_kj_per_k
         # (exp(-lag t) - exp(-chip t)) / (chip - lag), from the slower of the two so that neither a
         # long time overflows nor equal rates are trouble.
         slower = min(chip_rate, lag_rate)

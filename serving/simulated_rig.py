@@ -72,6 +72,7 @@ class SimulatedRig:
         self.mismatch = mismatch or RigMismatch()
         self._faults = RigFaults()
         self.commands: list[ReceivedCommand] = []
+        self.n_changes = 0
         self.random = random.Random(f"{seed}:{rig_id}")
         self.work_level = len(group.load_levels) - 1
         self.led_on = False
@@ -221,6 +222,7 @@ class SimulatedRig:
                 )
             )
         if change is not None:
+            self.n_changes += 1
             self._log.note("command", text=text, change=change, fate=fate, replied=replied)
 
     def stop(self) -> None:

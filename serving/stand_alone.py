@@ -1,6 +1,8 @@
 """`gridhash simulate-rigs`: simulated rigs on real time, to try a controller on."""
 
 import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
@@ -13,44 +15,74 @@ from rich.text import Text
 from gridhash.config import SiteConfig, load_site
 from gridhash.errors import ServingError
 from gridhash.serving.clock import Clock, RealClock
+from gridhash.serving.drivers.capabilities import FirmwareName
 from gridhash.serving.rig_list import LOOPBACK, ListedRig, check_may_write, write_rig_list
+from gridhash.serving.simulated_campaign import Campaign, load_campaign
+from gridhash.serving.simulated_faults import FaultSchedule
 from gridhash.serving.simulated_fleet import SimulatedFleet, share_among_groups
-from gridhash.serving.simulated_model import AIR_1566, HYDRO_1566HA, WorkState
+from gridhash.serving.simulated_log import WorldLog
+from gridhash.serving.simulated_model import (
+    AIR_1566,
+    BRAIINS_S21,
+    HYDRO_1566HA,
+    LUXOS_S21,
+    WHATSMINER_M63S,
+    RigModel,
+    WorkState,
+)
 from gridhash.serving.stop_signal import StopSignal
 
 STATUS_S = 1.0
+REMEMBER_S = 3600.0
+"""What rigs that run alone remember: longer than any average that they report."""
+
+MODELS = {
+    "A1566HA": HYDRO_1566HA,
+    "A1566": AIR_1566,
+    "M63S": WHATSMINER_M63S,
+    "S21-Braiins": BRAIINS_S21,
+    "S21-LuxOS": LUXOS_S21,
+}
+"""What rigs can be, by the name that a command takes; watts are those of the site's groups."""
 
 
-def run_simulated_rigs(
-    site: str,
-    count: int,
-    address: str,
-    port: int,
-    console: Console,
-    rig_list: Path | None = None,
-) -> None:
-    """Run `count` rigs of a site from `address` on until Ctrl-C or SIGTERM.
+@dataclass(frozen=True, kw_only=True)
+class FleetRequest:
+    """Which rigs to simulate, where, and what goes wrong with them."""
+
+    count: int
+    address: str = "127.40.0.1"
+    """Of the first rig; each takes the next."""
+    port: int | None = None
+    """In place of the firmware's port for commands."""
+    model: str | None = None
+    """One of `MODELS`; None for an Avalon that fits the site's cooling."""
+    faults: Path | None = None
+    rig_list: Path | None = None
+    log: Path | None = None
+
+
+def run_simulated_rigs(site: str, request: FleetRequest, console: Console) -> None:
+    """Run simulated rigs of a site until Ctrl-C or SIGTERM.
 
     Raises
     ------
     ConfigError
-        If there is no such site.
+        If there is no such site, or the campaign of faults is wrong.
     ServingError
-        If the addresses are not loopback, one is taken, or `rig_list` cannot be written.
+        If the addresses are not loopback, one is taken, there is no such model, or the rig list
+        or the log cannot be written.
     KeyboardInterrupt
         After an orderly end by Ctrl-C.
     """
-    if asyncio.run(run_fleet_alone(load_site(site), count, address, port, console, rig_list)):
+    if asyncio.run(run_fleet_alone(load_site(site), request, console)):
         raise KeyboardInterrupt
 
 
 async def run_fleet_alone(
     site: SiteConfig,
-    count: int,
-    address: str,
-    port: int,
+    request: FleetRequest,
     console: Console,
-    rig_list: Path | None = None,
     *,
     clock: Clock | None = None,
     stop: StopSignal | None = None,
@@ -59,36 +91,72 @@ async def run_fleet_alone(
 
     Raises
     ------
-    ServingError
+    ConfigError, ServingError
         See `run_simulated_rigs`.
     """
     clock = clock or RealClock()
-    fleet = make_fleet(site, count, address, port, clock)
-    listed = listed_rigs(fleet)
-    if rig_list is not None:
-        check_may_write(rig_list)
-    with stop or StopSignal() as stop:
-        async with fleet:
-            if rig_list is not None:
-                write_rig_list(rig_list, listed)
-            console.print(places(site, listed))
-            if rig_list is not None:
-                console.print(Text(f"rig list  {rig_list}  (for gridhash serve --rigs)"))
-            await _watch(fleet, clock, stop, console)
-        console.print(f"the {len(fleet.rigs)} simulated rigs are gone")
-        return stop.interrupted
+    campaign = load_campaign(request.faults) if request.faults is not None else None
+    if request.rig_list is not None:
+        check_may_write(request.rig_list)
+    _schedule(make_fleet(site, request, clock), campaign, clock, request)
+    # What is wrong has shown before a file is begun.
+    async with AsyncExitStack() as open_until_end:
+        log = None
+        if request.log is not None:
+            log = open_until_end.enter_context(WorldLog(request.log, clock.now()))
+        fleet = make_fleet(site, request, clock, log=log, remember_s=REMEMBER_S)
+        schedule = _schedule(fleet, campaign, clock, request)
+        stop = open_until_end.enter_context(stop or StopSignal())
+        try:
+            await open_until_end.enter_async_context(fleet)
+        except ServingError:
+            if log is not None:  # of a world that did not begin
+                log.path.unlink()
+            raise
+        listed = listed_rigs(fleet)
+        if request.rig_list is not None:
+            write_rig_list(request.rig_list, listed)
+        console.print(places(site, fleet))
+        for words, path in (
+            ("rig list  {}  (for gridhash serve --rigs)", request.rig_list),
+            ("faults    {}", request.faults),
+            ("log       {}  (of what truly happens)", request.log),
+        ):
+            if path is not None:
+                console.print(Text(words.format(path)), soft_wrap=True)
+        if schedule is not None:
+            await open_until_end.enter_async_context(schedule)
+        await _watch(fleet, schedule, log, clock, stop, console)
+    console.print(f"the {len(fleet.rigs)} simulated rigs are gone")
+    return stop.interrupted
+
+
+def _schedule(
+    fleet: SimulatedFleet, campaign: Campaign | None, clock: Clock, request: FleetRequest
+) -> FaultSchedule | None:
+    if campaign is None:
+        return None
+    return FaultSchedule(fleet, campaign, clock, origin=str(request.faults))
 
 
 def make_fleet(
-    site: SiteConfig, count: int, address: str, port: int, clock: Clock
+    site: SiteConfig,
+    request: FleetRequest,
+    clock: Clock,
+    *,
+    log: WorldLog | None = None,
+    remember_s: float | None = None,
 ) -> SimulatedFleet:
     """Return the rigs, spread over the site's groups by size; nothing listens yet.
+
+    What `log` and `remember_s` are, `SimulatedRig` says.
 
     Raises
     ------
     ServingError
-        If an address would not be loopback, or a group would have no rig.
+        If an address would not be loopback, a group would have no rig, or there is no such model.
     """
+    count, address = request.count, request.address
     try:
         first = IPv4Address(address)
     except AddressValueError as err:
@@ -106,63 +174,90 @@ def make_fleet(
     groups = [
         group.model_copy(update={"load_levels": site.levels_of(group)}) for group in site.groups
     ]
-    is_air = all(group.cooling.kind == "air" for group in groups)
     return SimulatedFleet.of_groups(
         groups,
         clock,
         count=count,
         base_address=address,
-        port=port,
-        model=AIR_1566 if is_air else HYDRO_1566HA,
+        port=request.port,
+        model=_model(site, request.model),
+        log=log,
+        remember_s=remember_s,
     )
 
 
+def _model(site: SiteConfig, name: str | None) -> RigModel:
+    if name is None:
+        is_air = all(group.cooling.kind == "air" for group in site.groups)
+        return AIR_1566 if is_air else HYDRO_1566HA
+    by_name = {known.casefold(): model for known, model in MODELS.items()}
+    if name.casefold() not in by_name:
+        raise ServingError(f"no simulated rig is a {name!r}; choose one of {', '.join(MODELS)}")
+    return by_name[name.casefold()]
+
+
 def listed_rigs(fleet: SimulatedFleet) -> list[ListedRig]:
-    """Return the fleet as rows of a rig list."""
+    """Return the fleet as rows of a rig list; simulated rigs have the passwords of the factory."""
     return [
         ListedRig(
-            rig_id=rig.rig_id, group=rig.group.name, address=rig.address, port=fleet.port_of(rig)
+            rig_id=rig.rig_id,
+            group=rig.group.name,
+            address=rig.address,
+            port=fleet.port_of(rig),
+            firmware=FirmwareName(rig.model.protocol),
+            allow_default_credentials=rig.model.password != "",
         )
         for rig in fleet.rigs.values()
     ]
 
 
-def places(site: SiteConfig, rigs: list[ListedRig]) -> Table:
-    """Return where the rigs of each group listen."""
-    table = Table(title=f"simulated rigs of {site.name}", title_justify="left")
-    for name in ("group", "model of the site", "rigs", "first", "last", "port"):
+def places(site: SiteConfig, fleet: SimulatedFleet) -> Table:
+    """Return where the rigs of each group listen, and what they say they are."""
+    model = next(iter(fleet.rigs.values())).model
+    title = f"simulated rigs of {site.name}, each a {model.product} ({model.protocol})"
+    table = Table(title=Text(title), title_justify="left")
+    for name in ("group", "power of", "rigs", "first", "last", "port"):
         table.add_column(name, justify="right" if name in ("rigs", "port") else "left")
     for group in site.groups:
-        own = [rig for rig in rigs if rig.group == group.name]
+        own = [rig for rig in fleet.rigs.values() if rig.group.name == group.name]
         table.add_row(
             Text(group.name),
             Text(f"{group.rig_model}, {group.rig_power_w:,.0f} W"),
             str(len(own)),
             own[0].address,
             own[-1].address,
-            str(own[0].port),
+            str(fleet.port_of(own[0])),
         )
     return table
 
 
-async def _watch(fleet: SimulatedFleet, clock: Clock, stop: StopSignal, console: Console) -> None:
+async def _watch(
+    fleet: SimulatedFleet,
+    schedule: FaultSchedule | None,
+    log: WorldLog | None,
+    clock: Clock,
+    stop: StopSignal,
+    console: Console,
+) -> None:
     """Show power and traffic until it is to end; without a terminal only what changes."""
-    n_commands = 0
-    shown: tuple[int, int] | None = None
+    shown: tuple[int, int, int] | None = None
     with Status("", console=console, spinner="dots") as status:
         while not stop.requested:
-            for rig in fleet.rigs.values():
-                n_commands += sum(command.text.startswith("ascset") for command in rig.commands)
-                rig.commands.clear()  # nobody looks at them here, and a day brings many
             running = sum(rig.state is WorkState.WORK for rig in fleet.rigs.values())
+            n_changes = sum(rig.n_changes for rig in fleet.rigs.values())
+            n_faulty = schedule.n_active if schedule is not None else 0
             words = (
                 f"{clock.now():%H:%M:%S} UTC  {fleet.true_power_kw():,.1f} kW truly drawn, "
-                f"{running} of {len(fleet.rigs)} rigs hash, {fleet.n_connections} connections, "
-                f"{n_commands} commands (Ctrl-C ends)"
+                f"{running} of {len(fleet.rigs)} rigs hash, {n_faulty} have a fault, "
+                f"{fleet.n_connections} connections, {n_changes} commands (Ctrl-C ends)"
             )
             if console.is_terminal:
                 status.update(Text(words))
-            elif shown != (running, n_commands):
+            elif shown != (running, n_changes, n_faulty):
                 console.print(Text(words), soft_wrap=True)
-            shown = (running, n_commands)
+            shown = (running, n_changes, n_faulty)
+            if log is not None:
+                log.flush()
+            if schedule is not None:
+                schedule.check()
             await stop.sleep_until(clock, clock.now() + timedelta(seconds=STATUS_S))

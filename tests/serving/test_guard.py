@@ -27,7 +27,7 @@ from gridhash.serving.heartbeat import Heartbeat, write_heartbeat
 from gridhash.serving.rig_list import write_rig_list
 from gridhash.serving.simulated_fleet import SimulatedFleet
 from gridhash.serving.simulated_model import RigFaults, WorkState
-from gridhash.serving.stand_alone import listed_rigs, make_fleet
+from gridhash.serving.stand_alone import FleetRequest, listed_rigs, make_fleet
 
 SITE = load_site("europe_sample")
 Make = Callable[..., Heartbeat]
@@ -40,7 +40,7 @@ def clock() -> SimulatedClock:
 
 @pytest.fixture
 def fleet(base_address: str, tmp_path: Path, clock: SimulatedClock) -> SimulatedFleet:
-    fleet = make_fleet(SITE, 8, base_address, 4028, clock)
+    fleet = make_fleet(SITE, FleetRequest(count=8, address=base_address), clock)
     write_rig_list(tmp_path / "rigs.csv", listed_rigs(fleet))
     return fleet
 

@@ -22,7 +22,7 @@ from gridhash.serving.service import Service, prepare, run_service
 from gridhash.serving.simulated_fleet import SimulatedFleet
 from gridhash.serving.simulated_model import RigFaults
 from gridhash.serving.site_status import Mode
-from gridhash.serving.stand_alone import listed_rigs, make_fleet
+from gridhash.serving.stand_alone import FleetRequest, listed_rigs, make_fleet
 from gridhash.serving.stop_signal import StopSignal
 
 SITE = load_site("europe_sample")
@@ -34,7 +34,7 @@ Prepare = Callable[..., Service]
 
 @pytest.fixture
 def fleet(base_address: str) -> SimulatedFleet:
-    return make_fleet(SITE, 4, base_address, 4028, RealClock())
+    return make_fleet(SITE, FleetRequest(count=4, address=base_address), RealClock())
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -17,6 +17,7 @@ from gridhash.serving.clock import SimulatedClock
 from gridhash.serving.simulated_campaign import (
     STEADY,
     Campaign,
+    Fault,
     SteadyFault,
     load_campaign,
     rigs_of_faults,
@@ -110,6 +111,18 @@ def test_a_wrong_file_is_refused_with_file_key_and_value(
 def test_a_missing_file_says_what_to_give(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no campaign .*none\.toml: give the path"):
         load_campaign(tmp_path / "none.toml")
+
+
+def test_the_document_has_a_row_for_every_kind() -> None:
+    text = (Path(__file__).parents[2] / "docs/simulation.md").read_text()
+    kinds = [
+        kind
+        for block in get_args(Fault)
+        for kind in get_args(block.model_fields["kind"].annotation)
+    ]
+
+    assert len(kinds) == 18
+    assert [kind for kind in kinds if f"`{kind}`" not in text.split("| `kind` |")[1]] == []
 
 
 # Whom it meets

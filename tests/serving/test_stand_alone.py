@@ -9,18 +9,20 @@ import pytest
 from rich.console import Console
 
 from gridhash.config import load_site
-from gridhash.errors import PortInUse, ServingError
+from gridhash.errors import ConfigError, PortInUse, ServingError
 from gridhash.serving.clock import RealClock
 from gridhash.serving.rig_list import drivers_of, read_rig_list, site_of_rigs
+from gridhash.serving.simulated_log import read_world_log
 from gridhash.serving.simulated_model import AIR_1566
-from gridhash.serving.stand_alone import make_fleet, run_fleet_alone
+from gridhash.serving.stand_alone import MODELS, FleetRequest, make_fleet, run_fleet_alone
 from gridhash.serving.stop_signal import StopSignal
 
 SITE = load_site("europe_sample")
 
 
-def test_the_written_list_leads_the_real_driver_to_every_rig(
-    tmp_path: Path, base_address: str
+@pytest.mark.parametrize("model", MODELS)
+def test_the_written_list_leads_the_real_driver_to_every_rig_of_every_firmware(
+    tmp_path: Path, base_address: str, model: str
 ) -> None:
     path = tmp_path / "rigs.csv"
     console = Console(file=io.StringIO(), width=100)
@@ -28,7 +30,12 @@ def test_the_written_list_leads_the_real_driver_to_every_rig(
     async def main() -> list[float | None]:
         stop = StopSignal()
         rigs = asyncio.create_task(
-            run_fleet_alone(SITE, 5, base_address, 4028, console, path, stop=stop)
+            run_fleet_alone(
+                SITE,
+                FleetRequest(count=5, address=base_address, model=model, rig_list=path),
+                console,
+                stop=stop,
+            )
         )
         while not path.exists():
             await asyncio.sleep(0.01)
@@ -49,15 +56,22 @@ def test_the_written_list_leads_the_real_driver_to_every_rig(
         socket.create_connection((base_address, 4028), timeout=5)
 
 
-def test_a_taken_port_is_an_error_and_leaves_no_list(tmp_path: Path, base_address: str) -> None:
+def test_a_taken_port_is_an_error_and_leaves_no_file(tmp_path: Path, base_address: str) -> None:
     path = tmp_path / "rigs.csv"
     with socket.socket() as other:
         other.bind((base_address, 0))
         other.listen()
         port = other.getsockname()[1]
 
+        request = FleetRequest(
+            count=4,
+            address=base_address,
+            port=port,
+            rig_list=path,
+            log=tmp_path / "world.jsonl",
+        )
         with pytest.raises(PortInUse, match=f"{base_address}:{port} is taken"):
-            asyncio.run(run_fleet_alone(SITE, 4, base_address, port, Console(quiet=True), path))
+            asyncio.run(run_fleet_alone(SITE, request, Console(quiet=True)))
 
     assert list(tmp_path.iterdir()) == []
 
@@ -73,14 +87,60 @@ def test_a_taken_port_is_an_error_and_leaves_no_list(tmp_path: Path, base_addres
 )
 def test_impossible_places_are_refused(address: str, count: int, message: str) -> None:
     with pytest.raises(ServingError, match=message):
-        make_fleet(SITE, count, address, 4028, RealClock())
+        make_fleet(SITE, FleetRequest(count=count, address=address), RealClock())
 
 
-def test_air_cooled_sites_get_air_cooled_rigs_at_the_levels_of_the_site(base_address: str) -> None:
-    air = make_fleet(load_site("texas_air"), 4, base_address, 4028, RealClock())
-    levels = make_fleet(
-        SITE.model_copy(update={"use_work_levels": True}), 4, base_address, 4028, RealClock()
-    )
+def test_air_cooled_sites_get_air_cooled_rigs_at_the_levels_of_the_site() -> None:
+    request = FleetRequest(count=4)
+    air = make_fleet(load_site("texas_air"), request, RealClock())
+    levels = make_fleet(SITE.model_copy(update={"use_work_levels": True}), request, RealClock())
 
     assert {rig.model for rig in air.rigs.values()} == {AIR_1566}
     assert all(rig.takes_levels for rig in levels.rigs.values())
+
+
+@pytest.mark.parametrize("name", [*MODELS, "s21-luxos"])
+def test_every_model_can_be_had_by_its_name(name: str) -> None:
+    fleet = make_fleet(SITE, FleetRequest(count=4, model=name), RealClock())
+
+    assert len({rig.model for rig in fleet.rigs.values()}) == 1
+
+
+def test_an_unknown_model_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(ServingError, match="no simulated rig is a 'A9000'; choose one of A1566HA"):
+        make_fleet(SITE, FleetRequest(count=4, model="A9000"), RealClock())
+
+
+def test_faults_are_shown_and_what_truly_happens_is_logged(
+    tmp_path: Path, base_address: str
+) -> None:
+    faults, log = tmp_path / "campaign.toml", tmp_path / "world.jsonl"
+    faults.write_text('[[fault]]\nkind = "refuse"\ncount = 2\n')
+    console = Console(file=io.StringIO(), width=100)
+
+    async def main() -> None:
+        stop = StopSignal()
+        request = FleetRequest(count=4, address=base_address, faults=faults, log=log)
+        rigs = asyncio.create_task(run_fleet_alone(SITE, request, console, stop=stop))
+        while "have a fault" not in console.file.getvalue():  # type: ignore[attr-defined]
+            await asyncio.sleep(0.01)
+        stop.request()
+        await rigs
+
+    asyncio.run(main())
+
+    assert "2 have a fault" in console.file.getvalue()  # type: ignore[attr-defined]
+    kinds = [line["kind"] for line in read_world_log(log)]
+    assert (kinds[0], kinds.count("rig"), kinds.count("fault")) == ("world", 4, 2)
+
+
+def test_a_wrong_campaign_is_an_error_before_anything_is_written(
+    tmp_path: Path, base_address: str
+) -> None:
+    faults, log = tmp_path / "campaign.toml", tmp_path / "world.jsonl"
+    faults.write_text('[[fault]]\nkind = "refuse"\ncount = 5\n')
+    request = FleetRequest(count=4, address=base_address, faults=faults, log=log)
+
+    with pytest.raises(ConfigError, match=r"campaign\.toml: fault 1 .refuse.: 5 rigs are to be"):
+        asyncio.run(run_fleet_alone(SITE, request, Console(quiet=True)))
+    assert not log.exists()
