@@ -54,7 +54,19 @@ app.command()(cli_explain.explain)
 app.command()(cli_evaluate.evaluate)
 app.command()(cli_evaluate.compare)
 app.command()(cli_tune.tune)
-app.command()(cli_operator.guard)
+for command in (
+    cli_operator.guard,
+    cli_operator.status,
+    cli_operator.hold,
+    cli_operator.release,
+    cli_operator.arm,
+    cli_operator.disarm,
+    cli_operator.stop_all,
+    cli_operator.lock_out,
+    cli_operator.clear,
+    cli_operator.doctor,
+):
+    app.command()(command)
 EXTRA_OF = {
     "torch": "train",
     "stable_baselines3": "train",

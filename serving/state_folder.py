@@ -39,6 +39,11 @@ class StateFolder:
         return self.path / JOURNAL
 
     @property
+    def served(self) -> Path:
+        """Which site and rigs are served here; see `served`."""
+        return self.path / "served.json"
+
+    @property
     def lease(self) -> Path:
         """Who may command; see `lease`."""
         return self.path / "lease.json"
@@ -57,6 +62,11 @@ class StateFolder:
     def stop_all(self) -> Path:
         """There while everything shall stand; see `stop_all`."""
         return self.path / "stop-all.json"
+
+    @property
+    def stop_all_record(self) -> Path:
+        """What `gridhash stop-all` did itself."""
+        return self.path / "stop-all.jsonl"
 
     @property
     def guard_notice(self) -> Path:

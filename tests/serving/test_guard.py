@@ -120,7 +120,7 @@ def test_a_profile_with_power_keeps_the_efficient_rigs_and_counts_the_unreachabl
 def test_a_second_guard_on_the_folder_is_refused(tmp_path: Path, fleet: SimulatedFleet) -> None:
     first = guard_of(tmp_path, RealClock())
 
-    with pytest.raises(ServingError, match="another guard runs on this folder"):
+    with pytest.raises(ServingError, match="another process writes to it"):
         guard_of(tmp_path, RealClock())
 
     first.record.close()
@@ -154,7 +154,7 @@ def test_memory_survives_a_torn_line_and_a_full_disk_stops_no_guard(
     again.record.close()
 
     spilt: list[str] = []
-    monkeypatch.setattr("gridhash.serving.guard_record.spill", spilt.append)
+    monkeypatch.setattr("gridhash.serving.line_record.spill", spilt.append)
     record = GuardRecord(tmp_path / "missing" / "guard.jsonl")
     record.write(clock.now(), "stop", rig="a")
     assert any('"rig": "a"' in line for line in spilt)
