@@ -240,6 +240,21 @@ def serve(
         bool | None,
         typer.Option("--live/--shadow", help="Command rigs, or only decide and record: say which."),
     ] = None,
+    advisory: Annotated[
+        bool, typer.Option("--advisory", help="Say what a person should command; command nothing.")
+    ] = False,
+    armed_by: Annotated[
+        str,
+        typer.Option(
+            "--armed-by", help="With --live: who arms the site now; else `gridhash arm` does."
+        ),
+    ] = "",
+    operation: Annotated[
+        Path | None,
+        typer.Option(
+            "--operation", help="TOML: schedule, safe profile, orders, permissives, racks, guards."
+        ),
+    ] = None,
     journal: Annotated[
         Path, typer.Option("--journal", help="SQLite file that records everything.")
     ] = Path("runs/serve/journal.sqlite"),
@@ -266,20 +281,30 @@ def serve(
 ) -> None:
     """Drive rigs with a frozen policy: decide, command, verify by watts, record.
 
-    The prices must reach from yesterday to now or later; where they end, the site holds its last
-    setpoint. Ctrl-C ends in order and leaves the rigs as they are.
+    The prices must reach from yesterday to now or later. A trace of the store is read anew when it
+    changes; where prices end, the last stands in for two hours, then the schedule and the safe
+    profile of --operation. A live site commands nothing until a person arms it, then a few rigs
+    first, and all only after each stage was verified by watts. Ctrl-C ends in order and leaves the
+    rigs as they are.
     """
     from gridhash.serving.service import serve_site
+    from gridhash.serving.site_status import Mode
 
-    if live is None:
-        raise typer.BadParameter("say --shadow (decide and record only) or --live (command rigs)")
+    if (live is None) != advisory:
+        raise typer.BadParameter(
+            "say one of --shadow (decide and record only), --advisory (say what to command) and "
+            "--live (command rigs)"
+        )
+    mode = Mode.ADVISORY if advisory else Mode.LIVE if live else Mode.SHADOW
     serve_site(
         request_of(site=site, prices=prices, area=area),
         bundle=bundle,
         key=key,
         rigs=rigs,
         journal=journal,
-        live=live,
+        mode=mode,
+        armed_by=armed_by,
+        operation=operation,
         accept_unproven=accept_unproven,
         hours=hours,
         console=screen,

@@ -124,9 +124,9 @@ class Arming:
             else:
                 self.stage = Stage(int(row["text"].split(":")[0]))
 
-    def arm(self, person: str, now: datetime) -> list[Finding]:
-        """Command the rigs of the first stage."""
-        self.person, self.stage = person, Stage.RIGS
+    def arm(self, person: str, now: datetime, *, all_at_once: bool = False) -> list[Finding]:
+        """Command the rigs of the first stage, or all where they are simulated."""
+        self.person, self.stage = person, Stage.ALL if all_at_once else Stage.RIGS
         self._begin(now)
         return [AlarmRaised(at=now, kind=Alarm.ARMED, text=f"by {person}"), self._staged(now)]
 

@@ -252,6 +252,12 @@ class Controller:
             if self._links.lease is not None:
                 self._recorder.lease_ended(self._links.lease, self._clock.now())
 
+    def arm(self, person: str, *, all_at_once: bool = False) -> None:
+        """Command rigs from the next tick on, a few first; nothing if the site is armed already."""
+        if not self.arming.person:
+            now = self._clock.now()
+            self._record(self.arming.arm(person, now, all_at_once=all_at_once))
+
     def lock_out(self, rig_id: str, *, person: str, reason: str) -> None:
         """Stop a rig at the next tick and never start it until a named person clears it."""
         self._check_name(rig_id, self.rigs)

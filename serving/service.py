@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,14 +19,21 @@ from gridhash.config import SiteConfig
 from gridhash.envs.open_scenario import ScenarioRequest, open_scenario
 from gridhash.envs.scenario import build_scenario
 from gridhash.errors import BundleError, ServingError
+from gridhash.serving.canary import Arming
 from gridhash.serving.clock import Clock, RealClock
 from gridhash.serving.controller import Controller
 from gridhash.serving.journal import Journal
+from gridhash.serving.lease import Lease
 from gridhash.serving.market_now import MarketNow, market_now
+from gridhash.serving.market_source import MarketSource
+from gridhash.serving.operation import OperationConfig, load_operation
 from gridhash.serving.rig_list import ListedRig, drivers_of, read_rig_list, site_of_rigs
 from gridhash.serving.roll_call import call_roll, check_roll
+from gridhash.serving.sd_notify import sd_notify
+from gridhash.serving.service_links import links_of, live_market
 from gridhash.serving.service_screen import ServiceScreen, banner, roll, summary
 from gridhash.serving.settings import ControllerSettings
+from gridhash.serving.site_inputs import SiteLinks
 from gridhash.serving.site_status import Mode
 from gridhash.serving.stop_signal import StopSignal
 
@@ -48,6 +57,18 @@ class Service:
     journal: Path
     unproven: str = ""
     """Why the policy is not deployable; empty if it is."""
+    armed_by: str = ""
+    """Who arms the site at its start; empty leaves that to `gridhash arm`."""
+    operation: OperationConfig = field(default_factory=OperationConfig)
+    operation_folder: Path = Path()
+    """Where relative paths of the operation file begin."""
+    live_market: MarketSource | None = None
+    """Follows the store; None where prices were read once."""
+
+    @property
+    def all_loopback(self) -> bool:
+        """Whether all rigs are at addresses of this machine, where only simulated ones listen."""
+        return all(rig.is_loopback for rig in self.rigs)
 
     @property
     def note(self) -> str:
@@ -67,11 +88,13 @@ def serve_site(
     key: Path,
     rigs: Path,
     journal: Path,
-    live: bool,
+    mode: Mode,
     hours: float | None,
     console: Console,
     replay_from: str | None = None,
     accept_unproven: bool = False,
+    armed_by: str = "",
+    operation: Path | None = None,
 ) -> None:
     """Check everything, then run the site until `hours` have passed, Ctrl-C or SIGTERM.
 
@@ -99,10 +122,12 @@ def serve_site(
         key=key,
         rigs=rigs,
         journal=journal,
-        mode=Mode.LIVE if live else Mode.SHADOW,
+        mode=mode,
         clock=clock,
         replay_from=replay_from,
         accept_unproven=accept_unproven,
+        armed_by=armed_by,
+        operation=operation,
     )
     if asyncio.run(run_service(service, clock, hours=hours, console=console)):
         raise KeyboardInterrupt
@@ -119,6 +144,8 @@ def prepare(
     clock: Clock,
     replay_from: str | None = None,
     accept_unproven: bool = False,
+    armed_by: str = "",
+    operation: Path | None = None,
 ) -> Service:
     """Read and check bundle, rig list and prices; nothing is sent or written.
 
@@ -127,6 +154,8 @@ def prepare(
     GridhashError
         See `serve_site`.
     """
+    if armed_by and (mode is not Mode.LIVE or not armed_by.strip() or not armed_by.isprintable()):
+        raise ServingError("--armed-by gives the name of the person who arms a site with --live")
     scenario = open_scenario(request)
     listed = read_rig_list(rigs)
     site = site_of_rigs(scenario.site, listed, rigs)
@@ -158,7 +187,16 @@ def prepare(
         mode=mode,
         journal=journal,
         unproven=unproven,
+        armed_by=armed_by.strip(),
+        operation=operation_of(operation, site, {rig.rig_id for rig in listed}),
+        operation_folder=Path() if operation is None else operation.parent,
+        live_market=live_market(request.prices, site, market),
     )
+
+
+def operation_of(path: Path | None, site: SiteConfig, rig_ids: set[str]) -> OperationConfig:
+    """Return the operation file, or how a site is operated without one."""
+    return OperationConfig() if path is None else load_operation(path, site, rig_ids)
 
 
 def why_unproven(manifest: Manifest) -> str:
@@ -205,27 +243,70 @@ async def run_service(
         is_new = not service.journal.exists()
         service.journal.parent.mkdir(parents=True, exist_ok=True)
         with Journal(service.journal) as journal:
-            controller = Controller(
-                service.site,
-                service.market.scenario,
-                service.policy,
-                drivers,
-                clock,
-                journal,
-                mode=service.mode,
-                settings=settings,
-                bundle_hash=service.bundle_hash,
-                note=service.note,
-            )
+            links = SiteLinks()
             try:
+                links = links_of(
+                    service.operation,
+                    service.operation_folder,
+                    journal,
+                    mode=service.mode,
+                    clock=clock,
+                    market=service.live_market,
+                )
+                controller = Controller(
+                    service.site,
+                    service.market.scenario,
+                    service.policy,
+                    drivers,
+                    clock,
+                    journal,
+                    mode=service.mode,
+                    settings=settings,
+                    arming=Arming(service.mode, racks=service.operation.rack_of),
+                    links=links,
+                    bundle_hash=service.bundle_hash,
+                    note=service.note,
+                )
                 await controller.start()
             except ServingError:
+                if links.lease is not None:
+                    links.lease.release()
                 journal.close()
                 if is_new:
                     _remove(service.journal)
                 raise
-            await _run(service, controller, journal, clock, hours=hours, console=console, stop=stop)
+            async with kept(links.lease) as check_lease:
+                await _run(
+                    service,
+                    controller,
+                    journal,
+                    clock,
+                    check_lease,
+                    hours=hours,
+                    console=console,
+                    stop=stop,
+                )
         return stop.interrupted
+
+
+@asynccontextmanager
+async def kept(lease: Lease | None) -> AsyncIterator[Callable[[], None]]:
+    """Renew a lease while the body runs, and give it back; the body asks whether it is lost.
+
+    What is yielded raises `LeaseLost` once another controller took the lease over.
+    """
+    keeper = None if lease is None else asyncio.create_task(lease.keep())
+
+    def check() -> None:
+        if keeper is not None and keeper.done():
+            keeper.result()
+
+    try:
+        yield check
+    finally:
+        if lease is not None and keeper is not None:
+            keeper.cancel()
+            lease.release()
 
 
 async def _run(
@@ -233,6 +314,7 @@ async def _run(
     controller: Controller,
     journal: Journal,
     clock: Clock,
+    check_lease: Callable[[], None],
     *,
     hours: float | None,
     console: Console,
@@ -249,16 +331,23 @@ async def _run(
             now=began_at,
             changes=service.site_changes,
             unproven=service.unproven,
-            all_loopback=all(rig.is_loopback for rig in service.rigs),
+            all_loopback=service.all_loopback,
         )
     )
+    if service.armed_by:
+        # What is at loopback addresses is simulated: there is nothing to try on a few first.
+        controller.arm(service.armed_by, all_at_once=service.all_loopback)
+    sd_notify("READY=1")
     try:
         with ServiceScreen(console, controller, service.market, journal) as screen:
             while not stop.requested and (until is None or clock.now() < until):
+                check_lease()
                 next_at = await controller.tick()
+                sd_notify("WATCHDOG=1")
                 screen.show()
                 await stop.sleep_until(clock, next_at if until is None else min(next_at, until))
     finally:
+        sd_notify("STOPPING=1")
         await controller.finish()
         console.print(summary(controller, journal, began_at=began_at))
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from gridhash.agents.bundle_manifest import Manifest
 from gridhash.serving.controller import Controller
+from gridhash.serving.decide import Decision
 from gridhash.serving.journal import Journal
 from gridhash.serving.market_now import MarketNow
 from gridhash.serving.roll_call import Fate, RigFate
@@ -25,6 +26,7 @@ ROOM_FOR_ECHO = 3
 """Columns in which the terminal may echo ^C without breaking the line."""
 MODE_WORDS = {
     Mode.SHADOW: "SHADOW: decides and records, commands no rig",
+    Mode.ADVISORY: "ADVISORY: says what to command, commands no rig",
     Mode.LIVE: "LIVE: commands rigs",
 }
 FATE_STYLE = {
@@ -139,7 +141,7 @@ class ServiceScreen:
     def _panel(self) -> Panel:
         status, decision = self._controller.status(), self._controller.decision
         pairs: list[tuple[str, RenderableType]] = [
-            ("mode", Text(MODE_WORDS[status.mode], style="bold")),
+            ("mode", Text(self._mode_words(), style="bold")),
             ("market", self._market_words(status.at)),
             ("setpoint", f"{status.setpoint_kw:,.1f} kW of at most {status.cap_kw:,.1f} kW"),
             ("commanded", self._commanded_words()),
@@ -154,6 +156,9 @@ class ServiceScreen:
         if decision is not None:
             words = f"{decision.at:%H:%M:%S} UTC by {decision.authority}: {decision.reason}"
             pairs.append(("decision", words))
+            pairs += self._by_group(decision)
+        if self._controller.advice:
+            pairs.append(("advice", self._controller.advice))
         pairs.append(("alarms", self._alarms()))
         title = f"{status.at:%Y-%m-%d %H:%M:%S} UTC"
         return Panel(
@@ -163,6 +168,20 @@ class ServiceScreen:
             subtitle="Ctrl-C ends in order",
             width=max(self._console.width - ROOM_FOR_ECHO, 40),
         )
+
+    def _mode_words(self) -> str:
+        arming = self._controller.arming.words
+        return MODE_WORDS[self._controller.mode] + (f" ({arming})" if arming else "")
+
+    def _by_group(self, decision: Decision) -> list[tuple[str, RenderableType]]:
+        """Return each group's setpoint and who had the last word on it."""
+        names = [group.name for group in self._controller.site.groups]
+        return [
+            (name, f"{kw:,.1f} kW by {authority}")
+            for name, kw, authority in zip(
+                names, decision.setpoint_kw, decision.decided_by, strict=True
+            )
+        ]
 
     def _market_words(self, at: datetime) -> Text:
         scenario = self._market.scenario
@@ -178,8 +197,8 @@ class ServiceScreen:
         )
 
     def _commanded_words(self) -> str:
-        if self._controller.mode is Mode.SHADOW:
-            return "nothing: shadow"
+        if self._controller.mode is not Mode.LIVE:
+            return f"nothing: {self._controller.arming.words or self._controller.mode}"
         now = self._controller.status().at
         views = [(rig, rig.view(now)) for rig in self._controller.rigs.values()]
         running = [rig.level_kw[view.level] for rig, view in views if view.level is not None]
@@ -245,7 +264,7 @@ def summary(controller: Controller, journal: Journal, *, began_at: datetime) -> 
 
 
 def _parting_words(controller: Controller) -> str:
-    if controller.mode is Mode.SHADOW:
+    if controller.arming.permitted is not Mode.LIVE:
         return "none was commanded"
     status = controller.status()
     words = (

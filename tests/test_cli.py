@@ -29,6 +29,7 @@ from gridhash.config import SiteConfig, load_site, preset_names
 from gridhash.envs.action import ActionKind
 from gridhash.envs.observation import observation_table
 from gridhash.serving.journal import Journal
+from gridhash.serving.lease_record import lease_violations
 
 SITE = load_site("europe_sample")
 COMMANDS = ("sites", "train", "tune", "evaluate", "compare", "simulate-rigs", "serve", "demo")
@@ -563,6 +564,55 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], what
         time.sleep(0.1)
 
 
+def n_verified(journal: Path) -> int:
+    return n_rows(journal, "verifications WHERE verdict = 'verified'")
+
+
+def n_rows(journal: Path, what: str) -> int:
+    if not journal.exists():
+        return 0
+    with Journal(journal, read_only=True) as opened:
+        return int(opened.rows(f"SELECT count(*) FROM {what}")[0][0])
+
+
+def test_a_killed_controller_is_followed_by_one_that_goes_on_where_it_was(
+    start: Callable[..., subprocess.Popen[str]],
+    tmp_path: Path,
+    key: SigningKey,
+    public_key: Path,
+) -> None:
+    address = f"127.15.{os.getpid() % 250}.1"
+    bundle, rig_list = write_rule(tmp_path, key), tmp_path / "rigs.csv"
+    journal = tmp_path / "runs/journal.sqlite"
+    rigs = start("simulate-rigs", "--count", 4, "--address", address, "--rig-list", rig_list)
+    wait_for(rig_list.exists, rigs, "the rig list")
+    options = (
+        *("serve", "--live", "--bundle", bundle, "--key", public_key, "--rigs", rig_list),
+        *("--accept-unproven", "--replay-from", DEAR, "--journal", journal),
+    )
+    first = start(*options, "--armed-by", "Aoki")
+    wait_for(lambda: n_verified(journal) == 4, first, "the verification of four stops")
+
+    rival = start(*options)
+    _, refusal = rival.communicate(timeout=60)
+    first.kill()
+    first.wait(30)
+    again = start(*options)
+    wait_for(lambda: n_rows(journal, "supervisions WHERE run_id = 2") >= 2, again, "two ticks")
+    again.send_signal(signal.SIGTERM)
+    out, err = again.communicate(timeout=30)
+
+    assert rival.returncode == 2
+    assert "commands this site (lease 1" in refusal
+    assert (again.returncode, err) == (0, "")
+    assert "LIVE" in out
+    assert n_rows(journal, "intents") == 4
+    assert n_rows(journal, "alarms WHERE kind = 'armed'") == 1
+    assert n_rows(journal, "leases WHERE token = 2") == 2
+    with Journal(journal, read_only=True) as opened:
+        assert lease_violations(opened) == []
+
+
 def test_serve_drives_simulated_rigs_until_ctrl_c(
     start: Callable[..., subprocess.Popen[str]],
     tmp_path: Path,
@@ -578,16 +628,9 @@ def test_serve_drives_simulated_rigs_until_ctrl_c(
     serve = start(
         *("serve", "--live", "--bundle", bundle, "--key", public_key, "--rigs", rig_list),
         *("--accept-unproven", "--replay-from", DEAR, "--journal", journal),
+        *("--armed-by", "Aoki"),
     )
-
-    def n_verified() -> int:
-        if not journal.exists():
-            return 0
-        with Journal(journal, read_only=True) as opened:
-            sql = "SELECT count(*) FROM verifications WHERE verdict = 'verified'"
-            return int(opened.rows(sql)[0][0])
-
-    wait_for(lambda: n_verified() == 4, serve, "the verification of four stops")
+    wait_for(lambda: n_verified(journal) == 4, serve, "the verification of four stops")
     serve.send_signal(signal.SIGINT)
     out, err = serve.communicate(timeout=30)
     rigs.send_signal(signal.SIGINT)

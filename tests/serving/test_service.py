@@ -3,7 +3,7 @@
 import asyncio
 import io
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,11 @@ from gridhash.agents.bundle_manifest import DataSpan, Gain, Provenance, RuleSpec
 from gridhash.agents.signing import generate_key, read_key
 from gridhash.config import load_site
 from gridhash.envs.open_scenario import ScenarioRequest
-from gridhash.errors import BundleError, DataError, ServingError
+from gridhash.errors import BundleError, ConfigError, DataError, ServingError
 from gridhash.serving.clock import RealClock
+from gridhash.serving.heartbeat import read_heartbeat
 from gridhash.serving.journal import Journal
+from gridhash.serving.requests import Request, RequestKind, RequestSpool, new_request_id
 from gridhash.serving.rig_list import write_rig_list
 from gridhash.serving.service import Service, prepare, run_service
 from gridhash.serving.simulated_fleet import SimulatedFleet
@@ -59,6 +61,8 @@ def prepared(tmp_path: Path, fleet: SimulatedFleet) -> Prepare:
         replay_from: str | None = DEAR,
         accept_unproven: bool = True,
         bundle: Path = bundle,
+        armed_by: str | None = None,
+        operation: Path | None = None,
     ) -> Service:
         return prepare(
             ScenarioRequest(),
@@ -70,6 +74,8 @@ def prepared(tmp_path: Path, fleet: SimulatedFleet) -> Prepare:
             clock=RealClock(),
             replay_from=replay_from,
             accept_unproven=accept_unproven,
+            armed_by=("Aoki" if mode is Mode.LIVE else "") if armed_by is None else armed_by,
+            operation=operation,
         )
 
     return make
@@ -163,6 +169,113 @@ def test_live_stops_dear_rigs_verifies_them_and_leaves_them_standing(
     assert "LIVE: commands rigs" in shown
     assert "left as they are: 0 run, 4 stand, 0 unknown" in shown
     assert "4 (verified 4)" in shown
+
+
+def test_a_live_site_commands_nothing_until_a_person_arms_it(
+    prepared: Prepare, fleet: SimulatedFleet
+) -> None:
+    service = prepared(mode=Mode.LIVE, armed_by="")
+    console, text = text_console()
+    stop = StopSignal()
+
+    async def main() -> int:
+        async with fleet:
+            task = asyncio.create_task(
+                run_service(service, RealClock(), hours=None, console=console, stop=stop)
+            )
+            while not service.journal.exists() or not decided():
+                await asyncio.sleep(0.2)
+            before = n_ascset(fleet)
+            spool = RequestSpool(service.journal.parent / "requests")
+            now = datetime.now(UTC)
+            request = Request(
+                request_id=new_request_id(),
+                kind=RequestKind.ARM,
+                person="Aoki",
+                reason="first run",
+                at=now,
+                expires_at=now + timedelta(minutes=1),
+            )
+            spool.submit(request)
+            while n_ascset(fleet) < 3:
+                assert not task.done()
+                await asyncio.sleep(0.2)
+            stop.request()
+            await task
+            answer = spool.answer_of(request.request_id)
+            assert answer is not None
+            assert answer.accepted
+            return before
+
+    def decided() -> bool:
+        with Journal(service.journal, read_only=True) as journal:
+            return journal.count("decisions") > 0
+
+    assert asyncio.run(asyncio.wait_for(main(), 60)) == 0
+    # A few rigs first.
+    assert n_ascset(fleet) == 3
+    heartbeat = read_heartbeat(service.journal.parent / "heartbeat.json")
+    assert heartbeat is not None
+    assert (heartbeat.mode, heartbeat.lease_token) == ("live", 1)
+    assert "stage" in text.getvalue()
+
+
+def test_who_arms_a_site_has_a_name_and_a_live_site(prepared: Prepare) -> None:
+    for mode, name in ((Mode.SHADOW, "Aoki"), (Mode.LIVE, " \n")):
+        with pytest.raises(ServingError, match="--armed-by gives the name"):
+            prepared(mode=mode, armed_by=name)
+
+
+OPERATION = """
+orders = "orders"
+[stand_in]
+safe_share = 0.25
+[[stand_in.schedule]]
+start = 06:00:00
+share = 0.5
+[[permissives]]
+sensor = "leak"
+high = 0.5
+latches = true
+[racks]
+A = ["loop_a-001"]
+"""
+
+
+def test_an_operation_file_is_held_against_its_site(prepared: Prepare, tmp_path: Path) -> None:
+    path = tmp_path / "operation.toml"
+    path.write_text(OPERATION)
+    operation = prepared(operation=path).operation
+    assert operation.to_stand_in().share_at(time(12)) == 0.5
+    assert [own.latches for own in operation.to_permissives()] == [True]
+    assert operation.rack_of == {"loop_a-001": "A"}
+    for old, new, why in (
+        ('"loop_a-001"', '"x"', "racks.A: the rig list has no rig x"),
+        ("high = 0.5", 'groups = ["z"]', "permissive leak: the site has no group z"),
+        ("share = 0.5", "share = 50", "share"),
+        ("high = 0.5", "low = 3.0\nhigh = 1.0", "3.0 to 1.0 is no range"),
+        ("[racks]", "[rakcs]", "rakcs"),
+    ):
+        path.write_text(OPERATION.replace(old, new))
+        with pytest.raises(ConfigError, match=why):
+            prepared(operation=path)
+
+
+def test_permissives_that_nobody_reads_let_nothing_start(
+    prepared: Prepare, fleet: SimulatedFleet, tmp_path: Path
+) -> None:
+    path = tmp_path / "operation.toml"
+    path.write_text('[[permissives]]\nsensor = "flow"\nlow = 20.0\n')
+    service = prepared(operation=path)
+    console, text = text_console()
+
+    async def main() -> None:
+        async with fleet:
+            await run_service(service, RealClock(), hours=1 / 3600, console=console)
+
+    asyncio.run(main())
+    assert "no reader of the plant is configured" in text.getvalue()
+    assert "plant allows no start, site: flow is missing" in text.getvalue()
 
 
 def test_no_answer_leaves_nothing_behind(prepared: Prepare) -> None:

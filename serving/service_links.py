@@ -1,0 +1,108 @@
+"""What a served site is connected to: its state folder, its guards, orders, plant and prices."""
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from gridhash.config import SiteConfig
+from gridhash.data.store.store import Store
+from gridhash.errors import ServingError
+from gridhash.serving.clock import Clock
+from gridhash.serving.guard_link import read_link_key
+from gridhash.serving.guard_service import parse_guard_address
+from gridhash.serving.heartbeat_push import HeartbeatPusher, HeartbeatSender
+from gridhash.serving.journal import Journal
+from gridhash.serving.lease import Lease
+from gridhash.serving.lease_record import newest_token
+from gridhash.serving.live_market import StoreMarket
+from gridhash.serving.market_now import MarketNow
+from gridhash.serving.market_source import MarketSource
+from gridhash.serving.operation import OperationConfig
+from gridhash.serving.order_folder import OrderFolder
+from gridhash.serving.permissives import Plant, PlantReader, PlantUnreachable, PlantValue
+from gridhash.serving.request_desk import RequestDesk
+from gridhash.serving.requests import RequestSpool
+from gridhash.serving.site_inputs import SiteLinks
+from gridhash.serving.site_status import Mode
+from gridhash.serving.state_folder import StateFolder
+
+
+class NoReader:
+    """Stands for a plant that nobody reads: its permissives are missing, so nothing starts."""
+
+    async def read(self) -> Mapping[str, PlantValue]:
+        """Read nothing.
+
+        Raises
+        ------
+        PlantUnreachable
+            Always.
+        """
+        raise PlantUnreachable("no reader of the plant is configured")
+
+
+def links_of(
+    operation: OperationConfig,
+    origin: Path,
+    journal: Journal,
+    *,
+    mode: Mode,
+    clock: Clock,
+    plant: PlantReader | None = None,
+    market: MarketSource | None = None,
+) -> SiteLinks:
+    """Return the links of a site whose state folder is that of its journal; takes the lease.
+
+    Parameters
+    ----------
+    origin
+        Folder that relative paths of the operation file begin at.
+    mode
+        Live takes the lease; who commands nothing needs none.
+
+    Raises
+    ------
+    ServingError
+        If a folder or key cannot be used.
+    LeaseHeld
+        If another controller commands the site.
+    """
+    folder = StateFolder(journal.path.parent)
+    name = f"{socket.gethostname()}:{folder.path.resolve()}"[:128]
+    pushers = [
+        HeartbeatPusher(parse_guard_address(guard.address), read_link_key(origin / guard.key))
+        for guard in operation.guards
+    ]
+    permissives = operation.to_permissives()
+    orders = None
+    if operation.orders is not None:
+        path = origin / operation.orders
+        if not path.is_dir():
+            raise ServingError(f"there is no folder {path} for orders: create it")
+        orders = OrderFolder(path)
+    lease = None
+    if mode is Mode.LIVE:
+        lease = Lease(folder.lease, holder=f"{socket.gethostname()} process {os.getpid()}")
+        lease.acquire(clock.now(), above=newest_token(journal))
+    return SiteLinks(
+        requests=RequestDesk(RequestSpool(folder.requests), journal),
+        stop_all=folder.stop_all,
+        lease=lease,
+        heart=HeartbeatSender(folder, pushers),
+        controller_name=name,
+        plant=Plant(plant or NoReader(), permissives) if permissives else None,
+        orders=orders,
+        market=market,
+        stand_in=operation.to_stand_in(),
+    )
+
+
+def live_market(prices: str | None, site: SiteConfig, market: MarketNow) -> MarketSource | None:
+    """Return a market that follows a trace of the store; None where the prices are a file's."""
+    if prices is None or market.is_replay or Path(prices).exists():
+        return None
+    store = Store()
+    if prices not in store.trace_names():
+        return None
+    return StoreMarket.of(store, prices, site, market.scenario)
