@@ -19,6 +19,7 @@ from gridhash.errors import GridhashError, ServingError
 from gridhash.serving.guard_link import TO_CONTROLLER, GuardFrame, read_frame, read_link_key
 from gridhash.serving.heartbeat_push import GuardAddress
 from gridhash.serving.journal import Journal
+from gridhash.serving.private_file import others_may_read
 from gridhash.serving.roll_call import Fate, RigFate
 from gridhash.serving.site_meter import SiteMeter
 from gridhash.serving.site_view import Severity, SiteView
@@ -230,7 +231,7 @@ def check_secrets(paths: Iterable[Path]) -> Iterator[Check]:
                 remedy="correct the path, or make the file",
             )
             continue
-        private = not mode & 0o077
+        private = not others_may_read(path, mode)
         yield Check(
             name="secret",
             grade=Grade.OK if private else Grade.FAIL,

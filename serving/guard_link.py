@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 import hmac
 import os
-import stat
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +19,7 @@ from pydantic import Field, ValidationError
 from gridhash.errors import ServingError
 from gridhash.serving.guard_notice import GuardNotice
 from gridhash.serving.heartbeat import Heartbeat
+from gridhash.serving.private_file import others_may_read
 from gridhash.serving.state_folder import MAX_FILE_BYTES, Record
 
 KEY_BYTES = 32
@@ -67,7 +67,7 @@ def read_link_key(path: Path) -> bytes:
             text = file.read(4096).decode("ascii", "replace").strip()
     except OSError as err:
         raise LinkError(f"{path}: the heartbeat key cannot be read: {err.strerror}") from err
-    if stat.S_IMODE(mode) & 0o077:
+    if others_may_read(path, mode):
         raise LinkError(f"{path}: others than its owner may read the heartbeat key: chmod 600 it")
     try:
         key = bytes.fromhex(text)

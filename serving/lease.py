@@ -246,7 +246,7 @@ class Lease:
     def _locked(self) -> Iterator[int]:
         """Open the file for one process alone."""
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o640)
         except OSError as err:
             raise LeaseError(f"{self._path}: cannot be opened: {err.strerror}") from err
         try:

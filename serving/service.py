@@ -30,11 +30,13 @@ from gridhash.serving.operation import OperationConfig, load_operation
 from gridhash.serving.rig_list import ListedRig, drivers_of, read_rig_list, site_of_rigs
 from gridhash.serving.roll_call import call_roll, check_roll
 from gridhash.serving.sd_notify import sd_notify
+from gridhash.serving.served import write_served
 from gridhash.serving.service_links import links_of, live_market
 from gridhash.serving.service_screen import ServiceScreen, banner, roll, summary
 from gridhash.serving.settings import ControllerSettings
 from gridhash.serving.site_inputs import SiteLinks
 from gridhash.serving.site_status import Mode
+from gridhash.serving.state_folder import StateFolder
 from gridhash.serving.stop_signal import StopSignal
 
 LONGEST_RUN_H = 24.0 * 366.0
@@ -53,6 +55,8 @@ class Service:
     site_changes: tuple[str, ...]
     market: MarketNow
     rigs: tuple[ListedRig, ...]
+    rig_list: Path
+    """Where they were read."""
     mode: Mode
     journal: Path
     unproven: str = ""
@@ -184,6 +188,7 @@ def prepare(
         site_changes=site_changes(manifest, scenario.site),
         market=market,
         rigs=tuple(listed),
+        rig_list=rigs,
         mode=mode,
         journal=journal,
         unproven=unproven,
@@ -249,7 +254,6 @@ async def run_service(
                     service.operation,
                     service.operation_folder,
                     journal,
-                    mode=service.mode,
                     clock=clock,
                     market=service.live_market,
                 )
@@ -268,6 +272,7 @@ async def run_service(
                     note=service.note,
                 )
                 await controller.start()
+                write_served(StateFolder(service.journal.parent), service.site, service.rig_list)
             except ServingError:
                 if links.lease is not None:
                     links.lease.release()

@@ -24,7 +24,6 @@ from gridhash.serving.permissives import Plant, PlantReader, PlantUnreachable, P
 from gridhash.serving.request_desk import RequestDesk
 from gridhash.serving.requests import RequestSpool
 from gridhash.serving.site_inputs import SiteLinks
-from gridhash.serving.site_status import Mode
 from gridhash.serving.state_folder import StateFolder
 
 
@@ -47,19 +46,18 @@ def links_of(
     origin: Path,
     journal: Journal,
     *,
-    mode: Mode,
     clock: Clock,
     plant: PlantReader | None = None,
     market: MarketSource | None = None,
 ) -> SiteLinks:
     """Return the links of a site whose state folder is that of its journal; takes the lease.
 
+    Every controller does, in whatever mode: heartbeat, requests and guards are there once.
+
     Parameters
     ----------
     origin
         Folder that relative paths of the operation file begin at.
-    mode
-        Live takes the lease; who commands nothing needs none.
 
     Raises
     ------
@@ -81,10 +79,8 @@ def links_of(
         if not path.is_dir():
             raise ServingError(f"there is no folder {path} for orders: create it")
         orders = OrderFolder(path)
-    lease = None
-    if mode is Mode.LIVE:
-        lease = Lease(folder.lease, holder=f"{socket.gethostname()} process {os.getpid()}")
-        lease.acquire(clock.now(), above=newest_token(journal))
+    lease = Lease(folder.lease, holder=f"{socket.gethostname()} process {os.getpid()}")
+    lease.acquire(clock.now(), above=newest_token(journal))
     return SiteLinks(
         requests=RequestDesk(RequestSpool(folder.requests), journal),
         stop_all=folder.stop_all,

@@ -16,9 +16,9 @@ from gridhash.errors import ServingError
 from gridhash.serving.drivers.capabilities import FirmwareName
 from gridhash.serving.drivers.protocol import Why
 from gridhash.serving.drivers.wire import Place, RefusedByRig
+from gridhash.serving.private_file import others_may_read
 
 LONGEST_FILE = 4096
-OTHERS_MAY_READ = 0o077
 
 
 class CredentialsError(ServingError):
@@ -83,7 +83,7 @@ def read_credentials(
 
 def _private_text(path: Path) -> str:
     try:
-        if path.stat().st_mode & OTHERS_MAY_READ:
+        if others_may_read(path, path.stat().st_mode):
             raise CredentialsError(f"{path} may be read by others: chmod 600 {path}")
         with path.open(encoding="utf-8") as file:
             return file.read(LONGEST_FILE)
