@@ -35,7 +35,8 @@ from gridhash.units import W_PER_KW
 log = logging.getLogger(__name__)
 
 DEADLINE_S = 5.0
-SAME_POWER_FRAC = 1e-6
+SAME_POWER_FRAC = 1e-3
+"""A preset whose power is this close is taken for the power asked for: firmware rounds to watts."""
 
 
 class BreakerOpen(RigUnreachable):

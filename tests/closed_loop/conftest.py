@@ -16,12 +16,13 @@ from gridhash.data.trace import Trace
 from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.serving.clock import SimulatedClock
 from gridhash.serving.controller import Controller
-from gridhash.serving.drivers.avalon_pyasic import AvalonPyasicDriver
+from gridhash.serving.drivers.capabilities import FirmwareName
+from gridhash.serving.drivers.registry import driver_for
 from gridhash.serving.journal import Journal
 from gridhash.serving.settings import ControllerSettings
 from gridhash.serving.simulated_fleet import SimulatedFleet
 from gridhash.serving.simulated_loops import SimulatedLoops, outdoor_of
-from gridhash.serving.simulated_model import RigFaults, RigMismatch
+from gridhash.serving.simulated_model import HYDRO_1566HA, RigFaults, RigMismatch, RigModel
 from gridhash.serving.simulated_run import run_simulated
 from gridhash.serving.site_status import Mode
 
@@ -110,6 +111,7 @@ def play(site: SiteConfig, scenario: Scenario, memory_folder: Path) -> Iterator[
         faults: Mapping[str, RigFaults] | None = None,
         mismatch: RigMismatch | None = None,
         work_levels: bool = False,
+        model: RigModel = HYDRO_1566HA,
     ) -> Played:
         own, groups = site, site.groups
         levels: tuple[int, ...] = ()
@@ -124,13 +126,25 @@ def play(site: SiteConfig, scenario: Scenario, memory_folder: Path) -> Iterator[
         base_address = f"127.{128 + pid % 64}.{pid // 64 % 256}.{1 + 30 * len(journals)}"
         clock = SimulatedClock(START)
         fleet = SimulatedFleet.of_groups(
-            groups, clock, base_address=base_address, faults=faults, mismatch=mismatch
+            groups,
+            clock,
+            base_address=base_address,
+            model=model,
+            faults=faults,
+            mismatch=mismatch,
         )
         journal = Journal(memory_folder / f"journal-{len(journals)}.sqlite")
         journals.append(journal)
         drivers = {
             group.name: [
-                AvalonPyasicDriver(rig.rig_id, rig.address, clock, commissioned_levels=levels)
+                driver_for(
+                    rig.rig_id,
+                    rig.address,
+                    clock,
+                    firmware=FirmwareName(model.protocol),
+                    allow_default_credentials=True,
+                    commissioned_levels=levels if model is HYDRO_1566HA else (),
+                )
                 for rig in fleet.rigs.values()
                 if rig.group.name == group.name
             ]

@@ -476,7 +476,7 @@ def test_half_power_is_set_and_seen_where_the_firmware_takes_watts(
         assert reading.power_w == pytest.approx(HALF_KW * 1e3, rel=0.01)
         if under_test.model.preset_loads:
             assert reading.preset is not None
-        else:
+        elif under_test.firmware is not FirmwareName.BRAIINS:
             assert reading.power_target_w == pytest.approx(HALF_KW * 1e3, rel=0.002)
 
         tried = len(bench.changes())
