@@ -1,6 +1,7 @@
 """The `gridhash scenarios` command: which there are, and what one of them holds."""
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -65,10 +66,10 @@ def scenarios(
                 "--picture draws one scenario: name it, without --json "
                 "(gridhash scenarios JapanPilot --picture day.png)"
             )
-        _draw(load_scenario_config(name), picture, day)
+        _draw(load_scenario_config(_without_id(name)), picture, day)
         return
     if name is not None:
-        config = load_scenario_config(name)
+        config = load_scenario_config(_without_id(name))
         if json_:
             _print_json(config.model_dump(mode="json", exclude_none=True))
         else:
@@ -79,6 +80,12 @@ def scenarios(
         _print_json([summary(config) for config in configs])
         return
     _list(configs)
+
+
+def _without_id(name: str) -> str:
+    """Return the name in an id of Gymnasium, or `name` as it is."""
+    found = re.fullmatch(r"gridhash/(\w+)-v0", name)
+    return found[1] if found else name
 
 
 def _list(configs: "Sequence[ScenarioConfig]") -> None:
@@ -159,12 +166,16 @@ def series_of(text: str) -> str:
 
 
 def _show(config: "ScenarioConfig") -> None:
+    from gridhash.config_scenario import scenario_names
+
     site, episode, spans = config.site, config.episode, config.spans
-    screen.print(Text(f"{config.env_id}  {config.title}", style="bold"))
+    # A file's scenario and one on real series have no id of their own.
+    name = config.env_id if config.name in scenario_names() else config.name
+    screen.print(Text(f"{name}  {config.title}", style="bold"))
     screen.print(config.description, markup=False, highlight=False)
     table = Table("", "", box=None, show_header=False, pad_edge=False)
     settings = {
-        "site": f"{site.name}: {site.n_rigs} rigs in {len(site.groups)} groups, "
+        "site": f"{site.description}: {site.n_rigs} rigs in {len(site.groups)} groups, "
         f"{site.max_rig_kw:,.0f} kW",
         "market": f"{market_of(config)}, {site.currency}, "
         f"{site.market.settlement_period_s / MINUTE_S:g} min",

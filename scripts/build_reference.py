@@ -27,6 +27,7 @@ from gridhash.envs.feature import Feature
 from gridhash.envs.ledger import LEDGER
 from gridhash.envs.observation import horizon_periods, observation_table
 from gridhash.envs.settlement_record import RECORD_TABLE, SITE_TABLE
+from gridhash.envs.spaces import FLAT_LEVELS
 from gridhash.rig_models import RigModel, load_rig, rig_names
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
@@ -176,6 +177,14 @@ def action_page() -> str:
         (f"`{name}`", bounds, meaning.replace("``", "`"))
         for name, (bounds, meaning) in action_kinds().items()
     ]
+    kinds.append(
+        (
+            f"`{FLAT_LEVELS}`",
+            "one number, 0 … combinations of levels - 1",
+            "the levels of all groups at once, numbered by `gridhash.envs.levels`: a `Discrete` "
+            "space.",
+        )
+    )
     rows = []
     for name in scenario_names():
         config = load_scenario_config(name)

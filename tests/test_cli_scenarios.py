@@ -26,6 +26,19 @@ def test_the_table_keeps_to_the_width_of_the_screen(
     assert max(len(line) for line in shown if "発" not in line) <= width
 
 
+def test_a_scenario_is_shown_by_name_or_id_under_what_it_can_be_made_by() -> None:
+    shown = {
+        name: CliRunner().invoke(app, ["scenarios", name]).stdout
+        for name in ("RealTimeNem", "gridhash/RealTimeNem-v0", "RealTimeNem@real")
+    }
+    by_name = shown["RealTimeNem"]
+    assert by_name.startswith("gridhash/RealTimeNem-v0 ")
+    assert shown["gridhash/RealTimeNem-v0"] == by_name
+    assert shown["RealTimeNem@real"].startswith("RealTimeNem@real "), "it has no id"
+    assert "NEM, Victoria" in by_name
+    assert "texas_air" not in by_name.partition("Figures and their sources")[0]
+
+
 def test_a_picture_of_a_day_is_drawn_by_the_command(tmp_path: Path) -> None:
     path = tmp_path / "day.png"
     arguments = ["scenarios", "SpotJapan", "--picture", str(path), "--day", "2026-02-04"]
