@@ -231,8 +231,8 @@ class GuardWatch:
             return _Power(power_kw, self._max_site_kw, "the meter shows")
         if self.heartbeat is None or self.silence_s > self.settings.heartbeat_limit_s:
             return None
-        limit_kw = min(self._max_site_kw, self.heartbeat.cap_kw)
-        return _Power(self.heartbeat.measured_kw, limit_kw, "the rigs say")
+        # Not held to the controller's own cap: that may fall faster than rigs obey.
+        return _Power(self.heartbeat.measured_kw, self._max_site_kw, "the rigs say")
 
     def _overload(self) -> str:
         """Return in words that the site draws too much for too long; nothing if it does not."""

@@ -226,9 +226,17 @@ def test_silence_while_trimmed_is_the_safe_profile(bench: Bench) -> None:
     assert bench.watch.cap_kw() == 0.0
 
 
-def test_without_a_meter_the_rigs_own_sum_is_held_to_the_controllers_cap(bench: Bench) -> None:
-    assert bench.run(40, measured_kw=1000.0, cap_kw=900.0) == [W, F]
-    assert "the rigs say 1000 kW" in bench.watch.reason
+def test_without_a_meter_the_rigs_own_sum_is_held_to_the_sites_limit(bench: Bench) -> None:
+    assert bench.run(40, measured_kw=4600.0) == [W, F]
+    assert "the rigs say 4600 kW" in bench.watch.reason
+
+
+def test_a_controllers_own_cap_that_falls_to_nothing_is_no_overload(bench: Bench) -> None:
+    bench.run(10)
+    bench.run(61, beating=False)
+    stands: dict[str, Any] = {"setpoint_kw": {}, "measured_kw": 0.5, "cap_kw": 0.0}
+
+    assert bench.run(200, acknowledged={"guard": 1}, **stands) == [F, H, W]
 
 
 @given(
