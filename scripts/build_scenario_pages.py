@@ -125,6 +125,8 @@ gridhash train JapanPilot@real
 gridhash evaluate JapanPilot@real
 ```
 
+In Python `gymnasium.make("gridhash/JapanPilot-v0", scenario_name="JapanPilot@real")` makes it.
+
 ## Judging a model of one's own
 
 Any model that was trained on `env`, here by Stable-Baselines3, is played over the test span beside
