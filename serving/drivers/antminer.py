@@ -41,6 +41,9 @@ class Antminer:
         self._place = place
         self.credentials = credentials
         self._mode_before_sleep = NORMAL
+        own = None if credentials is None else credentials.for_account("root")
+        # Kept, because it remembers the rig's challenge and so asks once instead of twice.
+        self._auth = None if own is None else httpx.DigestAuth(own.username, own.secret())
 
     def delay_s(self, command: Command) -> float:
         """Return 0: commands act at once."""
@@ -122,9 +125,7 @@ class Antminer:
         return info
 
     async def _ask(self, page: str, send: Any = None) -> Any:
-        own = None if self.credentials is None else self.credentials.for_account("root")
-        auth = None if own is None else httpx.DigestAuth(own.username, own.secret())
-        return await ask_web(self._place, f"/cgi-bin/{page}.cgi", send=send, auth=auth)
+        return await ask_web(self._place, f"/cgi-bin/{page}.cgi", send=send, auth=self._auth)
 
 
 def _who(info: Telemetry) -> Who:

@@ -53,7 +53,6 @@ class Auto:
 
     async def identify(self) -> Found:
         """Find out which firmware answers, anew each time, and what it says."""
-        self._found = None
         places = list(dict.fromkeys(place for place, _ in self._candidates))
         opened = await asyncio.gather(*(self._opens(place) for place in places))
         open_places = {place for place, opens in zip(places, opened, strict=True) if opens}

@@ -5,6 +5,7 @@ power target; here one connection serves a whole exchange, and a target is appli
 These messages cost a millisecond or two each, so a reading leaves the power target out.
 """
 
+import struct
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
@@ -41,6 +42,17 @@ REFUSALS = {
 }
 """Statuses that mean that nothing was done; any other leaves that open."""
 
+MALFORMED = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+)
+"""What reading a message of wrong bytes raises: when it is parsed, or when it is looked at."""
+
 
 class Braiins:
     """Speaks to a rig with Braiins OS+. Implements `Firmware`."""
@@ -72,20 +84,23 @@ class Braiins:
             constraints = await self._call(
                 v1.ConfigurationServiceStub(channel).get_constraints, v1.GetConstraintsRequest()
             )
-        power = constraints.tuner_constraints.power_target
-        model = details.miner_identity.miner_model or details.miner_identity.name
-        return Found(
-            who=_who(details),
-            model=model or "unnamed",
-            version=details.bos_version.current or None,
-            min_power_w=float(power.min.watt) or None,
-            max_power_w=float(power.max.watt) or None,
-        )
+        with _typed_failures(self._place):
+            power = constraints.tuner_constraints.power_target
+            model = details.miner_identity.miner_model or details.miner_identity.name
+            return Found(
+                who=_who(details),
+                model=str(model or "unnamed"),
+                version=str(details.bos_version.current) or None,
+                min_power_w=float(power.min.watt) or None,
+                max_power_w=float(power.max.watt) or None,
+            )
 
     async def log_on(self) -> Who:
         """Ask for marks, with a token that the rig takes."""
         async with self._channel() as channel:
-            return _who(await self._details(channel))
+            details = await self._details(channel)
+        with _typed_failures(self._place):
+            return _who(details)
 
     async def send(self, order: Order, who: Who) -> Ack:
         """Pause, resume, or set a power target."""
@@ -104,7 +119,8 @@ class Braiins:
             )
             performance = v1.PerformanceServiceStub(channel)
             reply = await self._call(performance.set_power_target, request)
-        set_w = reply.power_target.watt
+        with _typed_failures(self._place):
+            set_w = int(reply.power_target.watt)
         return Ack(
             outcome=Outcome.APPLIED if set_w == asked_w else Outcome.PENDING,
             detail=f"power target {set_w} W, asked for {asked_w} W",
@@ -124,25 +140,29 @@ class Braiins:
             cooling = await self._call(
                 v1.CoolingServiceStub(channel).get_cooling_state, v1.GetCoolingStateRequest()
             )
+        with _typed_failures(self._place):
+            return self._reading(at, details, stats, cooling), _who(details)
+
+    def _reading(self, at: datetime, details: Any, stats: Any, cooling: Any) -> RigReading:
+        statuses = self._v1.MinerStatus
         fields = Telemetry({})
         # Asked before it is looked at, which would make it up: 0 W is not the same as no power.
         told = stats.power_stats.is_set("approximated_consumption")
         power = stats.power_stats.approximated_consumption
         rate = stats.miner_stats.real_hashrate.last_5_s.gigahash_per_second
         hottest = cooling.highest_temperature.temperature.degree_c
-        paused = details.status in {v1.MinerStatus.PAUSED, v1.MinerStatus.SUSPENDED}
-        reading = RigReading(
+        paused = details.status in (statuses.PAUSED, statuses.SUSPENDED)
+        return RigReading(
             rig_id=self._place.rig_id,
             read_at=at,
             power_w=float(power.watt) if told else None,
             hashrate_ths=scaled(fields.finite("last_5_s", rate), GHS_PER_THS),
             chip_temp_c=fields.finite("highest_temperature", hottest) or None,
-            working=details.status == v1.MinerStatus.NORMAL,
+            working=details.status == statuses.NORMAL,
             soft_off=paused,
             uptime_s=float(details.system_uptime_s),
             not_numbers=tuple(fields.not_numbers),
         )
-        return reading, _who(details)
 
     @asynccontextmanager
     async def _channel(self) -> AsyncIterator[Channel]:
@@ -180,7 +200,8 @@ class Braiins:
                 await stream.recv_initial_metadata()
                 reply = await stream.recv_message()
                 headers: Any = stream.initial_metadata or {}
-        told = headers.get("authorization") or ("" if reply is None else reply.token)
+        with _typed_failures(self._place):
+            told = headers.get("authorization") or ("" if reply is None else reply.token)
         self._token = str(told)
         if not self._token:
             raise RefusedByRig(f"{self._place} gave no token", Why.CREDENTIALS)
@@ -208,11 +229,12 @@ def _typed_failures(place: Place) -> Iterator[None]:
         if err.status in REFUSALS:
             raise RefusedByRig(f"refused by {text}", REFUSALS[err.status]) from err
         raise NoReply(f"no usable answer of {text}") from err
-    except (StreamTerminatedError, ProtocolError, OSError, ValueError) as err:
+    except (StreamTerminatedError, ProtocolError, OSError, *MALFORMED) as err:
         raise NoReply(f"{place} broke off ({type(err).__name__} {err})") from err
 
 
 def _who(details: Any) -> Who:
     return Who(
-        mac=mac_text(details.mac_address), serial=details.serial_number or details.uid or None
+        mac=mac_text(details.mac_address),
+        serial=str(details.serial_number or details.uid or "") or None,
     )

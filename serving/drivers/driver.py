@@ -367,9 +367,10 @@ def _within_limits(order: Order, identity: RigIdentity) -> Order:
     if not identity.capability.continuous_power:
         return _preset_below(order, identity)
     least_w, most_w = identity.min_power_w or 0.0, identity.max_power_w or math.inf
-    if order.power_w < least_w:
-        raise _out_of_range(f"{order.power_w:g} W is below its least power of {least_w:g} W")
-    return replace(order, power_w=min(order.power_w, most_w))
+    power_w = min(order.power_w, most_w)
+    if power_w < least_w:
+        raise _out_of_range(f"{power_w:g} W is below its least power of {least_w:g} W")
+    return replace(order, power_w=power_w)
 
 
 def _preset_below(order: Order, identity: RigIdentity) -> Order:

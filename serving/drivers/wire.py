@@ -173,7 +173,8 @@ async def ask_web(
                 body = await _body(place, response)
         except httpx.ConnectError as err:
             raise RigUnreachable(f"nothing answers at {place} ({err})") from err
-        except httpx.HTTPError as err:
+        except (httpx.HTTPError, ValueError, LookupError, NotImplementedError) as err:
+            # The last three come of a digest challenge that httpx does not understand.
             raise NoReply(f"{place} broke off ({type(err).__name__} {err})") from err
     if response.is_success:
         return parse_json(place, body) if body.strip() else {}

@@ -748,9 +748,12 @@ def test_auto_finds_out_which_firmware_a_rig_has(
         b"HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 500 No\r\nContent-Length: 4\r\n\r\nroot",
         b'{"STATUS":"S","code":0,"msg":' + b"[" * 5000,
+        b"HTTP/1.1 401 No\r\nWWW-Authenticate: Digest realm=x, nonce=y, algorithm=Z\r\n\r\n",
+        b'HTTP/1.1 401 No\r\nWWW-Authenticate: Digest realm=x, nonce=y, qop="auth-int"\r\n\r\n',
+        b"HTTP/1.1 401 No\r\nWWW-Authenticate: Digest\r\n\r\n",
         b"\x00\x00\x12\x04\x00\x00\x00\x00\x00garbage",
     ],
-    ids=range(17),
+    ids=range(20),
 )
 def test_whatever_answers_is_no_more_than_a_rig_that_gives_no_usable_answer(
     firmware: FirmwareName, reply: bytes, base_address: str
