@@ -7,6 +7,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
+from datetime import datetime
 from ipaddress import IPv4Address
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +30,7 @@ from gridhash.serving.simulated_model import (
 )
 from gridhash.serving.simulated_rig import SimulatedRig
 from gridhash.serving.simulated_whatsminer import Whatsminer4028, WhatsminerV3Wire
+from gridhash.units import W_PER_KW
 
 FILES_PER_RIG = 6
 """Listeners and connections that a rig may have open at once."""
@@ -239,13 +241,13 @@ class SimulatedFleet:
             if listening:
                 await self._listen(moved)
 
-    def true_power_kw(self) -> float:
-        """Return the power that all rigs truly draw now [kW]."""
-        return sum(rig.true_power_w() for rig in self.rigs.values()) / 1000.0
+    def true_power_kw(self, at: datetime | None = None) -> float:
+        """Return the power that all rigs truly draw, now or at a past instant [kW]."""
+        return sum(rig.true_power_w(at) for rig in self.rigs.values()) / W_PER_KW
 
-    def energy_kwh(self) -> float:
-        """Return the energy that all rigs truly drew so far [kWh]."""
-        return sum(rig.energy_kwh() for rig in self.rigs.values())
+    def energy_kwh(self, until: datetime | None = None) -> float:
+        """Return the energy that all rigs truly drew, so far or until a past instant [kWh]."""
+        return sum(rig.energy_kwh(until) for rig in self.rigs.values())
 
     async def _listen(self, rig: SimulatedRig) -> None:
         doors = self._doors.setdefault(rig.rig_id, [])
