@@ -175,15 +175,19 @@ class FirmwareDriver:
             Order(command=Command.SET_PRESET, preset=name), lambda capability: capability.presets
         )
 
-    async def _identify(self) -> RigIdentity:
-        """Identify within a deadline that the caller has set."""
+    async def _identify(self, *, whoever: bool = False) -> RigIdentity:
+        """Identify within a deadline that the caller has set; remember the rig that belongs here.
+
+        With `whoever` another machine is described, and not remembered.
+        """
         identity = self._identity_from(await self._firmware.identify())
-        if self._expected.differs_from(Who(mac=identity.mac)):
+        if not self._expected.differs_from(Who(mac=identity.mac)):
+            self._identity = identity
+        elif not whoever:
             raise OtherRig(
                 f"{self._place} has MAC {identity.mac}, and {self._expected.mac} belongs there: "
                 "correct the address or the MAC in the rig list"
             )
-        self._identity = identity
         return identity
 
     async def _command(
@@ -199,7 +203,7 @@ class FirmwareDriver:
         self, order: Order, allowed: Callable[[Capability], bool], forced: bool
     ) -> CommandResult:
         try:
-            order, who = await self._prepare(order, allowed)
+            order, who = await self._prepare(order, allowed, forced)
         except _NotSent as err:
             return self._result(order, err.outcome, f"not sent: {err}", why=err.why)
         try:
@@ -211,12 +215,12 @@ class FirmwareDriver:
             await self._log_off()
 
     async def _prepare(
-        self, order: Order, allowed: Callable[[Capability], bool]
+        self, order: Order, allowed: Callable[[Capability], bool], forced: bool
     ) -> tuple[Order, Who]:
         """Return the order within its limits and who answers, or raise why it is not sent."""
         try:
             async with self._answered(ask_breaker=order.command is not Command.STOP):
-                identity = self._identity or await self._identify()
+                identity = self._identity or await self._identify(whoever=forced)
                 if not allowed(identity.capability):
                     text = identity.capability.source
                     raise _NotSent(Outcome.UNSUPPORTED, Why.NOT_IN_TABLE, text)

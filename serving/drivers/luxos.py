@@ -68,12 +68,7 @@ class LuxOs:
     async def log_on(self) -> Who:
         """Ask for marks and take the session, or open one."""
         who = _who(await self._config())
-        self._session = _session_of(await self._ask("session"))
-        self._opened = not self._session
-        if self._opened:
-            self._session = _session_of(await self._ask("logon"))
-        if not self._session:
-            raise RefusedByRig(f"{self._place} opened no session")
+        await self._open_session()
         return who
 
     async def send(self, order: Order, who: Who) -> Ack:
@@ -134,7 +129,29 @@ class LuxOs:
         return Telemetry(await self._ask("config"))
 
     async def _write(self, command: str, value: str) -> dict[str, Any]:
+        """Send what needs a session; once more if another client has just closed ours."""
+        try:
+            return await self._ask(command, f"{self._session},{value}")
+        except RefusedByRig as err:
+            if "session" not in str(err).casefold():
+                raise
+        await self._open_session()
         return await self._ask(command, f"{self._session},{value}")
+
+    async def _open_session(self) -> None:
+        """Take the session that is open, or open one.
+
+        Raises
+        ------
+        RefusedByRig
+            If the rig opens none.
+        """
+        self._session = _session_of(await self._ask("session"))
+        self._opened = not self._session
+        if self._opened:
+            self._session = _session_of(await self._ask("logon"))
+        if not self._session:
+            raise RefusedByRig(f"{self._place} opened no session")
 
     def _acknowledged(self, reply: dict[str, Any]) -> Ack:
         return Ack(

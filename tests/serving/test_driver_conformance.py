@@ -592,7 +592,7 @@ def changed(rig: SimulatedRig) -> bool:
 
 
 @one_of_each
-def test_a_rig_that_does_not_have_the_mac_of_the_list_is_never_commanded(
+def test_a_rig_without_the_mac_of_the_list_is_at_most_stopped_if_a_limit_demands_it(
     under_test: UnderTest, base_address: str
 ) -> None:
     async def scenario(bench: Bench) -> None:
@@ -601,6 +601,10 @@ def test_a_rig_that_does_not_have_the_mac_of_the_list_is_never_commanded(
         result = await bench.driver.resume()
         assert (result.outcome, result.why) == (Outcome.REFUSED, Why.OTHER_RIG)
         assert bench.changes() == []
+
+        assert (await bench.driver.stop(forced=True)).outcome is under_test.stop_outcome
+        assert (await bench.driver.resume()).why is Why.OTHER_RIG
+        assert bench.changes() == [Fate.OBEYED]
 
     on_bench(under_test, base_address, scenario, mac="E0:E1:A9:00:00:01")
 

@@ -109,6 +109,26 @@ def test_luxos_takes_the_session_of_another_client_and_leaves_it_open(base_addre
     on_rig(base_address, FirmwareName.LUXOS, LUXOS_S21, scenario)
 
 
+def test_luxos_logs_on_again_if_another_client_closes_the_session_in_between(
+    base_address: str,
+) -> None:
+    async def scenario(driver: FirmwareDriver, rig: SimulatedRig, fleet: SimulatedFleet) -> None:
+        wire: Any = fleet._wires["rig"][0]
+        tell = wire.change
+        closed: list[Any] = []
+
+        def close_once(command: str, parameter: str) -> Any:
+            if command == "curtail" and not closed:
+                closed.append(wire._end_session())
+            return tell(command, parameter)
+
+        wire.change = close_once
+        assert (await driver.stop()).outcome is Outcome.PENDING
+        assert told(rig)[-5:] == ["curtail", "session", "logon", "curtail", "logoff"]
+
+    on_rig(base_address, FirmwareName.LUXOS, LUXOS_S21, scenario)
+
+
 def test_luxos_closes_its_session_also_after_a_refusal(base_address: str) -> None:
     async def scenario(driver: FirmwareDriver, rig: SimulatedRig, fleet: SimulatedFleet) -> None:
         assert (await driver.stop()).outcome is Outcome.REFUSED
