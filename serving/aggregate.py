@@ -32,15 +32,15 @@ def group_state(
     for rig in rigs:
         if not rig.counted:
             continue
-        view = rig.view(now)
-        age = _age(view.since_s, params.interval_s)
+        level = rig.told_level
+        age = _age(0.0 if rig.pending else rig.since_s(now), params.interval_s)
         chip_c = chip_temp_of(rig, coolant_c)
-        counts, heats = (up, up_heat) if view.running else (down, down_heat)
+        counts, heats = (down, down_heat) if level is None else (up, up_heat)
         bucket = min(age, len(counts) - 1)
         counts[bucket] += 1.0
         heats[bucket] += chip_c
-        if view.level is not None:
-            powers.append(rig.level_kw[view.level])
+        if level is not None:
+            powers.append(rig.level_kw[level])
     return GroupState(
         name=group.name,
         up=tuple(up),
@@ -72,7 +72,8 @@ class TripLatch:
         """Take in the rigs' temperatures; return whether the group trips now."""
         cooling = self._group.cooling
         coolant_c = coolant_told(rigs)
-        chips_c = [chip_temp_of(rig, coolant_of(self._group, rigs)) for rig in rigs if rig.measured]
+        loop_c = cooling.coolant_setpoint_c if coolant_c is None else coolant_c
+        chips_c = [chip_temp_of(rig, loop_c) for rig in rigs if rig.measured]
         was_tripped = self.tripped
         if chips_c and max(chips_c) >= cooling.chip_trip_c:
             self.tripped = True

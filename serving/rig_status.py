@@ -128,16 +128,22 @@ class RigStatus:
         above_kw = self._running_kw - rated_kw
         return above_kw if above_kw > EXCESS_FRAC * rated_kw else 0.0
 
+    @property
+    def told_level(self) -> int | None:
+        """Level that the rig runs at once it has obeyed; None to stand."""
+        if self.pending is not None:
+            return self.pending.level
+        return self.level if self.running else None
+
     def view(self, now: datetime) -> RigView:
         """Return the rig as the allocator sees it: a command under way counts as obeyed."""
-        running = self.pending.running if self.pending else bool(self.running)
-        level = self.pending.level if self.pending else self.level
+        level = self.told_level
         since_s = 0.0 if self.pending else self.since_s(now)
         return RigView(
             rig_id=self.rig_id,
-            running=running,
+            running=level is not None,
             since_s=since_s,
-            level=level if running else None,
+            level=level,
             n_starts=self.n_starts,
             available=self.counted and self.takes_commands(now),
             efficiency_j_per_th=self._efficiency_j_per_th(),

@@ -139,11 +139,5 @@ class StandingOrders:
 
 def _running_kw(rigs: Sequence[RigStatus]) -> float:
     """Return the power of the rigs that run, or are told to, at their levels [kW]."""
-    powers_kw = []
-    for rig in rigs:
-        level = rig.level if rig.running else None
-        if rig.pending is not None:
-            level = rig.pending.level
-        if rig.counted and level is not None:
-            powers_kw.append(rig.level_kw[level])
-    return sum(powers_kw, 0.0)
+    levels = [(rig, rig.told_level) for rig in rigs if rig.counted]
+    return sum((rig.level_kw[level] for rig, level in levels if level is not None), 0.0)
