@@ -81,12 +81,12 @@ class StoreMarket:
             trace = self._load()
             known = None if self._scenario is None else self._scenario.trace
             refused = check_market(trace, known, self._site, now)
-            return refused or build_scenario(self._site, _newest(trace, now, self._site))
+            return refused or build_scenario(self._site, newest(trace, now, self._site))
         except (GridhashError, OSError) as err:
             return Refused(what="market", why=str(err), reason=Reason.UNREADABLE)
 
 
-def _newest(trace: Trace, now: datetime, site: SiteConfig) -> Trace:
+def newest(trace: Trace, now: datetime, site: SiteConfig) -> Trace:
     """Return the trace from some days ago on: a decision looks no further back."""
     local = pd.Timestamp(now).tz_convert(site.timezone).normalize()
     start = (local - timedelta(days=HISTORY_DAYS)).tz_convert("UTC")

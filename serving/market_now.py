@@ -54,7 +54,7 @@ def market_now(scenario: Scenario, now: datetime, *, replay_from: str | None) ->
     if replay_from is None:
         _check_covers(scenario, now, "now is")
         return MarketNow(scenario=scenario)
-    instant = _instant(replay_from, scenario)
+    instant = replay_instant(replay_from, scenario)
     _check_covers(scenario, instant, "--replay-from is")
     step_s = math.lcm(scenario.site.dispatch_interval_s, 60)
     shift = timedelta(seconds=(now - instant).total_seconds() // step_s * step_s)
@@ -81,7 +81,14 @@ def _check_covers(scenario: Scenario, instant: datetime, what: str) -> None:
     )
 
 
-def _instant(text: str, scenario: Scenario) -> datetime:
+def replay_instant(text: str, scenario: Scenario) -> datetime:
+    """Return the market time that a replay begins at; local at the site unless it says otherwise.
+
+    Raises
+    ------
+    ConfigError
+        If it is no time.
+    """
     try:
         instant = datetime.fromisoformat(text)
     except ValueError as err:

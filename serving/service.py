@@ -24,7 +24,8 @@ from gridhash.serving.clock import Clock, RealClock
 from gridhash.serving.controller import Controller
 from gridhash.serving.journal import Journal
 from gridhash.serving.lease import Lease
-from gridhash.serving.market_now import MarketNow, market_now
+from gridhash.serving.live_market import newest
+from gridhash.serving.market_now import MarketNow, market_now, replay_instant
 from gridhash.serving.market_source import MarketSource
 from gridhash.serving.operation import OperationConfig, load_operation
 from gridhash.serving.rig_list import ListedRig, drivers_of, read_rig_list, site_of_rigs
@@ -171,7 +172,10 @@ def prepare(
             "deployable, judge it on the site's data with `gridhash bundle promote`, run with "
             "--shadow, or command rigs all the same with --accept-unproven"
         )
-    market = market_now(build_scenario(site, scenario.trace), clock.now(), replay_from=replay_from)
+    # Years of prices that no decision looks back on are not kept in memory.
+    begins_at = replay_instant(replay_from, scenario) if replay_from else clock.now()
+    trace = newest(scenario.trace, begins_at, site)
+    market = market_now(build_scenario(site, trace), clock.now(), replay_from=replay_from)
     if mode is Mode.LIVE and market.is_replay:
         for rig in listed:
             if not rig.is_loopback:

@@ -213,15 +213,15 @@ class SiteSnapshot:
         """Return the kernel's state of one site at row 0 of `MarketRow.market_array`."""
         state = empty_state(params, 1)
         state.substep[0] = self.substep
+        # Each of these is a view that is made anew when it is asked for.
+        up, down, up_c, down_c = state.up, state.down, state.up_temp_c, state.down_temp_c
+        coolant_c, rig_kw, setpoint_kw = state.coolant_c, state.rig_kw, state.setpoint_kw
+        tripped = state.tripped
         for g, group in enumerate(self.groups):
-            state.up[0, g] = group.up
-            state.down[0, g] = group.down
-            state.up_temp_c[0, g] = group.up_temp_c
-            state.down_temp_c[0, g] = group.down_temp_c
-            state.coolant_c[0, g] = group.coolant_c
-            state.rig_kw[0, g] = group.rig_kw
-            state.setpoint_kw[0, g] = group.setpoint_kw
-            state.tripped[0, g] = float(group.tripped)
+            up[0, g], down[0, g] = group.up, group.down
+            up_c[0, g], down_c[0, g] = group.up_temp_c, group.down_temp_c
+            coolant_c[0, g], rig_kw[0, g] = group.coolant_c, group.rig_kw
+            setpoint_kw[0, g], tripped[0, g] = group.setpoint_kw, float(group.tripped)
             summarise(state, params, 0, g)
             hold_cold_starts(state, params, 0, g, NEVER_C)
         return state
