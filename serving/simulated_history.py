@@ -12,7 +12,7 @@ from gridhash.serving.simulated_model import Change, Fate
 from gridhash.serving.simulated_physics import energy_after_kwh, power_after_w
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LoggedPower:
     """How power went on from an instant."""
 
@@ -32,7 +32,7 @@ class LoggedPower:
         return energy_after_kwh(self.from_w, self.to_w, self.lag_s, elapsed_s)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LoggedCommand:
     """A change that a rig was told."""
 
@@ -114,7 +114,7 @@ def read_world(path: Path) -> WorldHistory:
     lines = read_world_log(path)
     start = next(lines)["at"]
     rigs: dict[str, LoggedRig] = {}
-    for line in sorted(lines, key=lambda line: line["at"]):
+    for line in lines:
         rig_id = line["rig"]
         if line["kind"] == "rig":
             rigs[rig_id] = _rig(line)
@@ -122,7 +122,18 @@ def read_world(path: Path) -> WorldHistory:
             _add(rigs[rig_id], line)
         else:
             raise ServingError(f"{path}: a line of {line['kind']} for {rig_id} without its rig")
+    for rig in rigs.values():
+        _sort(rig)
     return WorldHistory(start, rigs)
+
+
+def _sort(rig: LoggedRig) -> None:
+    """Put what a rig did in the order of time; what happened at one instant keeps its order."""
+    rig.power.sort(key=lambda part: part.at)
+    rig.commands.sort(key=lambda told: told.at)
+    for entries in (rig.addresses, rig.states, rig.by_hand, rig.faults):
+        entries.sort(key=lambda entry: entry[0])
+    rig.reboots.sort()
 
 
 def _rig(line: dict[str, Any]) -> LoggedRig:

@@ -177,7 +177,7 @@ class RigPast:
         """Return the mean over a window, or over what is remembered where that is shorter."""
         window_s = min(window_s, (until - self._segments[0].start_at).total_seconds())
         if window_s <= 0.0:
-            return self.value(until, lambda segment, _: segment.hashrate_ths)
+            return self._segments[0].hashrate_ths
         begin = until - timedelta(seconds=window_s)
         work_th = self.value(until, RigSegment.work_th) - self.value(begin, RigSegment.work_th)
         return work_th / window_s

@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from gridhash.config import load_site
 from gridhash.errors import ConfigError
 from gridhash.serving.clock import SimulatedClock
+from gridhash.serving.drivers.capabilities import FirmwareName
+from gridhash.serving.drivers.driver import FirmwareDriver
+from gridhash.serving.drivers.registry import driver_for
 from gridhash.serving.simulated_campaign import (
     STEADY,
     Campaign,
@@ -376,6 +379,72 @@ def test_stale_telemetry_stays_while_the_rigs_clock_and_the_rig_go_on(base_addre
         assert rig.telemetry().power_w == GROUP.standby_w
 
     play(base_address, scenario, {"kind": "stale", "rigs": [ONE], "from_s": 10, "until_s": 100})
+
+
+def drivers_of(fleet: SimulatedFleet, clock: SimulatedClock) -> dict[str, FirmwareDriver]:
+    return {
+        rig.rig_id: driver_for(
+            rig.rig_id,
+            rig.address,
+            clock,
+            firmware=FirmwareName(rig.model.protocol),
+            allow_default_credentials=True,
+        )
+        for rig in fleet.rigs.values()
+    }
+
+
+@pytest.mark.parametrize("model", PORTS, ids=lambda model: model.protocol)
+def test_a_rig_of_any_firmware_may_ignore_stops_alone(base_address: str, model: RigModel) -> None:
+    async def scenario(fleet: SimulatedFleet, clock: SimulatedClock) -> None:
+        drivers = drivers_of(fleet, clock)
+        results = [await driver.stop() for driver in drivers.values()]
+        await clock.advance(60.0)
+        assert all(result.outcome.may_have_reached_rig for result in results)
+        assert fleet.rigs[ONE].true_power_w() == FULL_W
+        assert fleet.rigs[TWO].true_power_w() == GROUP.standby_w
+        assert (await drivers[ONE].read()).power_w == FULL_W
+
+    play(base_address, scenario, {"kind": "ignore_stop", "rigs": [ONE]}, model=model)
+
+
+@pytest.mark.parametrize("model", PORTS, ids=lambda model: model.protocol)
+def test_a_rig_of_any_firmware_may_report_the_past(base_address: str, model: RigModel) -> None:
+    async def scenario(fleet: SimulatedFleet, clock: SimulatedClock) -> None:
+        drivers = drivers_of(fleet, clock)
+        for rig in fleet.rigs.values():
+            rig.stop()
+        await clock.advance(600.0)
+        stale, fresh = [await drivers[name].read() for name in (ONE, TWO)]
+        assert (stale.power_w, fresh.power_w) == (FULL_W, GROUP.standby_w)
+        assert stale.hashrate_ths == pytest.approx(480.0, rel=0.02)
+        assert fresh.hashrate_ths == pytest.approx(0.0, abs=1e-6)
+
+    play(base_address, scenario, {"kind": "stale", "rigs": [ONE]}, model=model)
+
+
+@pytest.mark.parametrize("model", PORTS, ids=lambda model: model.protocol)
+def test_rigs_of_any_firmware_swap_places_and_are_known_by_their_macs(
+    base_address: str, model: RigModel
+) -> None:
+    async def scenario(fleet: SimulatedFleet, clock: SimulatedClock) -> None:
+        drivers = drivers_of(fleet, clock)
+        before = {name: (await driver.identify()).mac for name, driver in drivers.items()}
+        await clock.advance(20.0)
+        again = drivers_of(fleet, clock)
+        after = {name: (await driver.identify()).mac for name, driver in again.items()}
+        assert after == before
+        assert {name: driver.address for name, driver in again.items()} == {
+            ONE: drivers[TWO].address,
+            TWO: drivers[ONE].address,
+        }
+
+    play(
+        base_address,
+        scenario,
+        {"kind": "swap_addresses", "rigs": [ONE, TWO], "from_s": 10},
+        model=model,
+    )
 
 
 def test_a_bad_campaign_meets_nobody(base_address: str) -> None:
