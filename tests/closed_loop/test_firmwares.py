@@ -55,3 +55,6 @@ def test_a_site_follows_its_setpoint_by_watts_or_presets_and_every_command_is_ve
     assert ("set_work_level", acknowledged) in outcomes
     assert n_half_hours == 1 or ("stop", "pending") in outcomes
     assert {row["verdict"] for row in told} == {"verified"}
+    assert {
+        (row["kind"], row["text"]) for row in played.journal.rows("SELECT * FROM alarms")
+    } == set()
