@@ -12,7 +12,7 @@ import csv
 import os
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from pathlib import Path
@@ -182,9 +182,18 @@ def site_of_rigs(site: SiteConfig, rigs: Sequence[ListedRig], path: Path) -> Sit
 
 
 def drivers_of(
-    rigs: Sequence[ListedRig], site: SiteConfig, clock: Clock
+    rigs: Sequence[ListedRig],
+    site: SiteConfig,
+    clock: Clock,
+    *,
+    macs: Mapping[str, str] | None = None,
 ) -> dict[str, list[FirmwareDriver]]:
     """Return the drivers of each group, in the order of the list; nothing is sent.
+
+    Parameters
+    ----------
+    macs
+        Of the rigs as they were last seen, by name; the list's own count more.
 
     Raises
     ------
@@ -201,7 +210,7 @@ def drivers_of(
                 port=rig.port,
                 credentials=rig.credentials,
                 allow_default_credentials=rig.allow_default_credentials,
-                mac=rig.mac,
+                mac=rig.mac or (macs or {}).get(rig.rig_id),
             )
             for rig in rigs
             if rig.group == group.name

@@ -23,6 +23,7 @@ from gridhash.serving.canary import Arming
 from gridhash.serving.clock import Clock, RealClock
 from gridhash.serving.controller import Controller
 from gridhash.serving.journal import Journal
+from gridhash.serving.known_rigs import known_macs
 from gridhash.serving.lease import Lease
 from gridhash.serving.live_market import newest
 from gridhash.serving.market_now import MarketNow, market_now, replay_instant
@@ -236,7 +237,8 @@ async def run_service(
     ServingError
         If no rig answers or the journal cannot be opened; then no journal is left behind.
     """
-    drivers = drivers_of(service.rigs, service.site, clock)
+    macs = known_macs(service.journal)
+    drivers = drivers_of(service.rigs, service.site, clock, macs=macs)
     with stop or StopSignal() as stop:
         console.print(f"identifying {len(service.rigs)} rigs …")
         placed = [(group, driver) for group, own in drivers.items() for driver in own]

@@ -186,7 +186,7 @@ class FirmwareDriver:
         elif not whoever:
             raise OtherRig(
                 f"{self._place} has MAC {identity.mac}, and {self._expected.mac} belongs there: "
-                "correct the address or the MAC in the rig list"
+                "correct the address, or write the MAC of the right rig into the rig list"
             )
         return identity
 
