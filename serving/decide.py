@@ -9,40 +9,25 @@ replaced in the same call by the level rule.
 
 import json
 import math
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, replace
 from datetime import datetime
-from threading import Thread
 
 import numpy as np
 
-from gridhash.agents.policy import Policy, check_action
+from gridhash.agents.policy import Policy
 from gridhash.envs.action import ActionKind, wanted_power
 from gridhash.envs.limits import feasible_range_kw, limit_setpoint
-from gridhash.envs.parameters import Floats, Floats32
+from gridhash.envs.parameters import Floats
 from gridhash.envs.state import FleetState
-from gridhash.errors import PolicyError
 from gridhash.serving.authority import Authority, Order, Settled, settle
 from gridhash.serving.input_age import Rung
+from gridhash.serving.policy_call import CALLER, LATE, Answer
 from gridhash.serving.site_state import SiteModel, SiteSnapshot, exact, hash_of
 
 LEVEL_RULE = "level rule"
 """Name of what decides when no policy does: zero shadow price through the merit order."""
 
 SAME_KW = 1e-9
-
-_CALLS: list[tuple[Policy, Thread]] = []
-"""Policies that were given up and the threads in which they may still work."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a policy said: an action, or why there is none."""
-
-    action: Floats | None
-    fault: str = ""
-    late: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,9 +197,9 @@ def _wish(
     market, rows = snapshot.market.market_array(), snapshot.market.feature_array()
     observation = model.observe(market, rows, state)
     if was_late:
-        answer = Answer(action=None, fault="is late", late=True)
+        answer = LATE
     elif policy is not None:
-        answer = ask(policy, observation, n_groups, deadline_s=policy_deadline_s)
+        answer = CALLER.ask(policy, observation, n_groups, policy_deadline_s)
     if policy is not None and answer.action is not None:
         authority, kind, action = Authority.POLICY, policy.action_kind, answer.action
     else:
@@ -295,41 +280,6 @@ def _decided_by(
 def policy_name(policy: Policy | None) -> str:
     """Return the name under which decisions are recorded."""
     return LEVEL_RULE if policy is None else policy.name
-
-
-def ask(
-    policy: Policy, observation: Floats32, n_groups: int, *, deadline_s: float | None = None
-) -> Answer:
-    """Return the policy's action for one site, checked; never raises.
-
-    The policy runs in a thread of its own, because only there it can be given up. A thread that
-    was given up keeps nobody from leaving, and its policy is not asked again until it has ended.
-    """
-    _CALLS[:] = [(own, thread) for own, thread in _CALLS if thread.is_alive()]
-    if any(own is policy for own, _ in _CALLS):
-        return Answer(action=None, fault="is late", late=True)
-    future: Future[Floats] = Future()
-
-    def answer(own: Floats32) -> None:
-        try:
-            future.set_result(policy.act(own))
-        except BaseException as err:  # noqa: BLE001  # handed to whoever asked
-            future.set_exception(err)
-
-    thread = Thread(target=answer, args=(observation.copy(),), name="policy", daemon=True)
-    thread.start()
-    try:
-        error = future.exception(timeout=deadline_s)
-    except FutureTimeout:
-        _CALLS.append((policy, thread))
-        return Answer(action=None, fault="is late", late=True)
-    if error is not None:
-        return Answer(action=None, fault=f"raised {type(error).__name__}: {error}")
-    try:
-        action = check_action(future.result(), n_sites=1, n_groups=n_groups)
-    except (PolicyError, TypeError, ValueError) as err:
-        return Answer(action=None, fault=f"gave no usable action ({err})")
-    return Answer(action=action[0].copy())
 
 
 def _price_in_words(snapshot: SiteSnapshot, model: SiteModel) -> str:

@@ -9,10 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from gridhash.errors import ServingError
 from gridhash.serving.findings import Alarm, AlarmRaised, Finding
-from gridhash.serving.heartbeat_push import HeartbeatSender
+from gridhash.serving.guard_notice import GuardNotice
+from gridhash.serving.heartbeat import Heartbeat
 from gridhash.serving.input_age import InputAge, Rung, input_age
 from gridhash.serving.ladder import StandIn
 from gridhash.serving.lease import Lease
@@ -31,6 +33,13 @@ POLL_WITHIN_S = 5.0
 """Wall time that a source of orders may take."""
 
 
+class Heart(Protocol):
+    """Carries heartbeats to guards; see `gridhash.serving.heartbeat_push.HeartbeatSender`."""
+
+    async def beat(self, heartbeat: Heartbeat) -> tuple[GuardNotice, ...]:
+        """Send one and return the last word of every guard; bounded in time, never raises."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SiteLinks:
     """What a controller is connected to; each of them may be missing."""
@@ -40,7 +49,7 @@ class SiteLinks:
     """File of the order that everything stands."""
     lease: Lease | None = None
     """Taken before `Controller.start`; without one, commands need none."""
-    heart: HeartbeatSender | None = None
+    heart: Heart | None = None
     controller_name: str = "controller"
     """Under which guards know the controller."""
     plant: Plant | None = None
