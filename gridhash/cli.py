@@ -211,6 +211,9 @@ def simulate_rigs(
     log: Annotated[
         Path | None, typer.Option("--log", help="Write what truly happens, as JSON lines.")
     ] = None,
+    meter: Annotated[
+        bool, typer.Option("--meter", help="Answer as site meter and plant too (Modbus TCP).")
+    ] = False,
 ) -> None:
     """Run simulated rigs that speak their firmware's real protocol, until Ctrl-C.
 
@@ -227,6 +230,7 @@ def simulate_rigs(
         faults=faults,
         rig_list=rig_list,
         log=log,
+        meter=meter,
     )
     run_simulated_rigs(site or "japan_pilot", request, screen)
 

@@ -1,6 +1,7 @@
 """A campaign of faults at work on a fleet, on the fleet's own clock, stepped or real."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -56,7 +57,7 @@ class FaultSchedule:
         self.met = rigs_of_faults(campaign, group_of, origin=origin)
         """Each fault with the rigs that it meets: the truth that a controller is to find."""
         self._own: dict[str, RigFaults] = {}
-        self._active: dict[str, list[Fault]] = {}
+        self._begun: list[tuple[Fault, list[str]]] = []
         self._moments = sorted(
             (moment for fault, rigs in self.met for moment in self._moments_of(fault, rigs)),
             key=lambda moment: moment.at_s,
@@ -66,7 +67,7 @@ class FaultSchedule:
     @property
     def n_active(self) -> int:
         """Rigs with a lasting fault of the campaign now."""
-        return sum(bool(faults) for faults in self._active.values())
+        return len({rig for _, rigs in self._begun for rig in rigs})
 
     def rigs_with(self, *kinds: str) -> set[str]:
         """Return the rigs that faults of some kinds meet at any time."""
@@ -106,44 +107,43 @@ class FaultSchedule:
         if self._task is not None and self._task.done() and not self._task.cancelled():
             self._task.result()
 
+    async def mend(self) -> None:
+        """End every fault of the campaign that has begun, once the schedule is left."""
+        for fault, rigs in reversed(self._begun.copy()):
+            await self._end(fault, rigs)
+
     def _moments_of(self, fault: Fault, rigs: list[str]) -> list[Moment]:
-        begin, end = self._ends_of(fault, rigs)
-        moments = [Moment(at_s=fault.from_s, act=begin)]
         if isinstance(fault, HandFault):
-            if fault.every_s is not None and fault.until_s is not None:
-                at_s = fault.from_s + fault.every_s
-                while at_s < fault.until_s:
-                    moments.append(Moment(at_s=at_s, act=begin))
-                    at_s += fault.every_s
-        elif fault.until_s is not None:
-            moments.append(Moment(at_s=fault.until_s, act=end))
+            act = partial(self._by_hand, fault, rigs)
+            return [Moment(at_s=at_s, act=act) for at_s in _times_of(fault)]
+        moments = [Moment(at_s=fault.from_s, act=partial(self._begin, fault, rigs))]
+        if fault.until_s is not None:
+            moments.append(Moment(at_s=fault.until_s, act=partial(self._end, fault, rigs)))
         return moments
 
-    def _ends_of(
-        self, fault: Fault, rigs: list[str]
-    ) -> tuple[Callable[[], Awaitable[None]], Callable[[], Awaitable[None]]]:
-        """Return what begins a fault and what ends it."""
-        if isinstance(fault, HandFault):
-            by_hand = partial(self._by_hand, fault, rigs)
-            return by_hand, by_hand
-        if isinstance(fault, SwapFault):
-            swap = partial(self._swap, rigs)
-            return swap, swap
-        return partial(self._set, fault, rigs, True), partial(self._set, fault, rigs, False)
+    async def _begin(self, fault: Fault, rigs: list[str]) -> None:
+        self._begun.append((fault, rigs))
+        if isinstance(fault, PowerFault):
+            for rig_id in rigs:
+                self._fleet.rigs[rig_id].lose_power()
+        await self._bring_about(fault, rigs)
 
-    async def _set(self, fault: Fault, rigs: list[str], begins: bool) -> None:
+    async def _end(self, fault: Fault, rigs: list[str]) -> None:
+        self._begun.remove((fault, rigs))
+        if isinstance(fault, PowerFault):
+            for rig_id in rigs:
+                self._fleet.rigs[rig_id].regain_power()
+        await self._bring_about(fault, rigs)
+
+    async def _bring_about(self, fault: Fault, rigs: list[str]) -> None:
+        if isinstance(fault, SwapFault):
+            await self._swap(rigs)
+            return
         for rig_id in rigs:
-            active = self._active.setdefault(rig_id, [])
-            if begins:
-                active.append(fault)
-            else:
-                active.remove(fault)
-            if isinstance(fault, PowerFault):
-                rig = self._fleet.rigs[rig_id]
-                (rig.lose_power if begins else rig.regain_power)()
             merged = self._own[rig_id]
-            for other in active:
-                merged = replace(merged, **other.sets())
+            for other, met in self._begun:
+                if rig_id in met:
+                    merged = replace(merged, **other.sets())
             await self._fleet.set_faults(rig_id, merged)
 
     async def _swap(self, rigs: list[str]) -> None:
@@ -154,6 +154,13 @@ class FaultSchedule:
         for rig_id in rigs:
             rig = self._fleet.rigs[rig_id]
             rig.change_by_hand(fault.change, _maker(rig, fault))
+
+
+def _times_of(fault: HandFault) -> list[float]:
+    if fault.every_s is None or fault.until_s is None:
+        return [fault.from_s]
+    n_times = math.ceil((fault.until_s - fault.from_s) / fault.every_s)
+    return [fault.from_s + index * fault.every_s for index in range(n_times)]
 
 
 def _maker(rig: SimulatedRig, fault: HandFault) -> Callable[[], None]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.status import Status
@@ -13,14 +15,15 @@ from rich.table import Table
 from rich.text import Text
 
 from gridhash.config import SiteConfig, load_site
-from gridhash.errors import ServingError
+from gridhash.errors import ConfigError, ServingError
 from gridhash.serving.clock import Clock, RealClock
 from gridhash.serving.drivers.capabilities import FirmwareName
 from gridhash.serving.rig_list import LOOPBACK, ListedRig, check_may_write, write_rig_list
-from gridhash.serving.simulated_campaign import Campaign, load_campaign
+from gridhash.serving.simulated_campaign import load_campaign
 from gridhash.serving.simulated_faults import FaultSchedule
 from gridhash.serving.simulated_fleet import SimulatedFleet, share_among_groups
 from gridhash.serving.simulated_log import WorldLog
+from gridhash.serving.simulated_meter import METER_PORT, SimulatedMeter
 from gridhash.serving.simulated_model import (
     AIR_1566,
     BRAIINS_S21,
@@ -60,6 +63,8 @@ class FleetRequest:
     faults: Path | None = None
     rig_list: Path | None = None
     log: Path | None = None
+    meter: bool = False
+    """Whether a site meter and a plant answer too, at `address` and the meter's own port."""
 
 
 def run_simulated_rigs(site: str, request: FleetRequest, console: Console) -> None:
@@ -95,17 +100,17 @@ async def run_fleet_alone(
         See `run_simulated_rigs`.
     """
     clock = clock or RealClock()
-    campaign = load_campaign(request.faults) if request.faults is not None else None
     if request.rig_list is not None:
         check_may_write(request.rig_list)
-    _schedule(make_fleet(site, request, clock), campaign, clock, request)
+    planned = make_fleet(site, request, clock)
+    if request.faults is not None:
+        schedule_of(request.faults, planned, clock)
     # What is wrong has shown before a file is begun.
     async with AsyncExitStack() as open_until_end:
         log = None
         if request.log is not None:
             log = open_until_end.enter_context(WorldLog(request.log, clock.now()))
         fleet = make_fleet(site, request, clock, log=log, remember_s=REMEMBER_S)
-        schedule = _schedule(fleet, campaign, clock, request)
         stop = open_until_end.enter_context(stop or StopSignal())
         try:
             await open_until_end.enter_async_context(fleet)
@@ -113,30 +118,81 @@ async def run_fleet_alone(
             if log is not None:  # of a world that did not begin
                 log.path.unlink()
             raise
-        listed = listed_rigs(fleet)
+        if request.meter:
+            meter = SimulatedMeter(fleet, clock, address=request.address)
+            await open_until_end.enter_async_context(meter)
         if request.rig_list is not None:
-            write_rig_list(request.rig_list, listed)
-        console.print(places(site, fleet))
-        for words, path in (
-            ("rig list  {}  (for gridhash serve --rigs)", request.rig_list),
-            ("faults    {}", request.faults),
-            ("log       {}  (of what truly happens)", request.log),
-        ):
-            if path is not None:
-                console.print(Text(words.format(path)), soft_wrap=True)
-        if schedule is not None:
-            await open_until_end.enter_async_context(schedule)
-        await _watch(fleet, schedule, log, clock, stop, console)
+            write_rig_list(request.rig_list, listed_rigs(fleet))
+        _announce(site, fleet, request, console)
+        campaign = None
+        if request.faults is not None:
+            campaign = LiveCampaign(request.faults, fleet, clock, console)
+            await open_until_end.enter_async_context(campaign)
+        await _watch(fleet, campaign, log, clock, stop, console)
     console.print(f"the {len(fleet.rigs)} simulated rigs are gone")
     return stop.interrupted
 
 
-def _schedule(
-    fleet: SimulatedFleet, campaign: Campaign | None, clock: Clock, request: FleetRequest
-) -> FaultSchedule | None:
-    if campaign is None:
-        return None
-    return FaultSchedule(fleet, campaign, clock, origin=str(request.faults))
+def schedule_of(path: Path, fleet: SimulatedFleet, clock: Clock) -> FaultSchedule:
+    """Return the schedule of a campaign's file.
+
+    Raises
+    ------
+    ConfigError
+        If the file is wrong, or asks for rigs that the fleet does not have.
+    """
+    return FaultSchedule(fleet, load_campaign(path), clock, origin=str(path))
+
+
+class LiveCampaign:
+    """A campaign that begins anew, the old one mended, whenever its file changes."""
+
+    def __init__(self, path: Path, fleet: SimulatedFleet, clock: Clock, console: Console) -> None:
+        """Read the file; see `schedule_of`."""
+        self._path = path
+        self._fleet = fleet
+        self._clock = clock
+        self._console = console
+        self._read_at = self._changed_at()
+        self.schedule = schedule_of(path, fleet, clock)
+
+    async def __aenter__(self) -> Self:
+        """Start the campaign."""
+        await self.schedule.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the campaign."""
+        await self.schedule.__aexit__(kind, error, trace)
+
+    async def look(self) -> None:
+        """Begin anew if the file has changed; a wrong file changes nothing and is named."""
+        self.schedule.check()
+        changed_at = self._changed_at()
+        if changed_at in {self._read_at, None}:
+            return
+        self._read_at = changed_at
+        try:
+            schedule = schedule_of(self._path, self._fleet, self._clock)
+        except ConfigError as err:
+            text = Text(f"{err}; the faults go on as they were", style="red")
+            self._console.print(text, soft_wrap=True)
+            return
+        await self.schedule.__aexit__(None, None, None)
+        await self.schedule.mend()
+        self.schedule = await schedule.__aenter__()
+        self._console.print(Text(f"{self._path} has changed: its campaign begins"), soft_wrap=True)
+
+    def _changed_at(self) -> float | None:
+        try:
+            return self._path.stat().st_mtime
+        except OSError:
+            return None
 
 
 def make_fleet(
@@ -231,9 +287,24 @@ def places(site: SiteConfig, fleet: SimulatedFleet) -> Table:
     return table
 
 
+def _announce(
+    site: SiteConfig, fleet: SimulatedFleet, request: FleetRequest, console: Console
+) -> None:
+    console.print(places(site, fleet))
+    meter = f"{request.address}:{METER_PORT}" if request.meter else None
+    for words, place in (
+        ("meter     {}  (Modbus TCP, with the plant's sensors)", meter),
+        ("rig list  {}  (for gridhash serve --rigs)", request.rig_list),
+        ("faults    {}  (begin anew when the file changes)", request.faults),
+        ("log       {}  (of what truly happens)", request.log),
+    ):
+        if place is not None:
+            console.print(Text(words.format(place)), soft_wrap=True)
+
+
 async def _watch(
     fleet: SimulatedFleet,
-    schedule: FaultSchedule | None,
+    campaign: LiveCampaign | None,
     log: WorldLog | None,
     clock: Clock,
     stop: StopSignal,
@@ -245,7 +316,7 @@ async def _watch(
         while not stop.requested:
             running = sum(rig.state is WorkState.WORK for rig in fleet.rigs.values())
             n_changes = sum(rig.n_changes for rig in fleet.rigs.values())
-            n_faulty = schedule.n_active if schedule is not None else 0
+            n_faulty = campaign.schedule.n_active if campaign is not None else 0
             words = (
                 f"{clock.now():%H:%M:%S} UTC  {fleet.true_power_kw():,.1f} kW truly drawn, "
                 f"{running} of {len(fleet.rigs)} rigs hash, {n_faulty} have a fault, "
@@ -258,6 +329,6 @@ async def _watch(
             shown = (running, n_changes, n_faulty)
             if log is not None:
                 log.flush()
-            if schedule is not None:
-                schedule.check()
+            if campaign is not None:
+                await campaign.look()
             await stop.sleep_until(clock, clock.now() + timedelta(seconds=STATUS_S))

@@ -166,6 +166,20 @@ def test_true_power_of_the_fleet_is_the_sum_of_its_rigs(base_address: str) -> No
     in_fleet(base_address, scenario, count=4)
 
 
+def test_a_thousand_rigs_answer_in_one_process(base_address: str) -> None:
+    async def scenario(fleet: SimulatedFleet, clock: SimulatedClock) -> None:
+        for _ in range(5):
+            batch = list(fleet.rigs.values())[::5]
+            replies = await asyncio.gather(
+                *(converse(rig.address, b'{"command":"version"}') for rig in batch)
+            )
+            assert all(rig.mac.encode() in reply for rig, reply in zip(batch, replies, strict=True))
+        assert fleet.n_connections == 1000
+        assert fleet.true_power_kw() == pytest.approx(1000 * 8.064)
+
+    in_fleet(base_address, scenario, count=1000)
+
+
 # pyasic itself: what it makes of these rigs shows how true they are
 
 

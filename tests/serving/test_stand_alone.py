@@ -2,7 +2,9 @@
 
 import asyncio
 import io
+import os
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,11 +12,18 @@ from rich.console import Console
 
 from gridhash.config import load_site
 from gridhash.errors import ConfigError, PortInUse, ServingError
-from gridhash.serving.clock import RealClock
+from gridhash.serving.clock import RealClock, SimulatedClock
 from gridhash.serving.rig_list import drivers_of, read_rig_list, site_of_rigs
 from gridhash.serving.simulated_log import read_world_log
+from gridhash.serving.simulated_meter import METER_PORT
 from gridhash.serving.simulated_model import AIR_1566
-from gridhash.serving.stand_alone import MODELS, FleetRequest, make_fleet, run_fleet_alone
+from gridhash.serving.stand_alone import (
+    MODELS,
+    FleetRequest,
+    LiveCampaign,
+    make_fleet,
+    run_fleet_alone,
+)
 from gridhash.serving.stop_signal import StopSignal
 
 SITE = load_site("europe_sample")
@@ -144,3 +153,59 @@ def test_a_wrong_campaign_is_an_error_before_anything_is_written(
     with pytest.raises(ConfigError, match=r"campaign\.toml: fault 1 .refuse.: 5 rigs are to be"):
         asyncio.run(run_fleet_alone(SITE, request, Console(quiet=True)))
     assert not log.exists()
+
+
+def test_a_campaign_begins_anew_when_its_file_changes_unless_that_is_wrong(
+    tmp_path: Path, base_address: str
+) -> None:
+    faults = tmp_path / "campaign.toml"
+    console = Console(file=io.StringIO(), width=200)
+    seen: list[list[str]] = []
+
+    async def main() -> None:
+        clock = SimulatedClock(datetime(2024, 4, 1, tzinfo=UTC))
+        fleet = make_fleet(SITE, FleetRequest(count=4, address=base_address), clock)
+
+        async def write(text: str, changed_at: int) -> None:
+            faults.write_text(text)
+            os.utime(faults, (changed_at, changed_at))
+            await campaign.look()
+            await clock.advance(1.0)
+            seen.append([rig.faults.unreachable for rig in fleet.rigs.values()])
+
+        one, two = list(fleet.rigs)[:2]
+        faults.write_text(f'[[fault]]\nkind = "hang"\nrigs = ["{one}"]\n')
+        async with fleet:
+            places = [rig.address for rig in fleet.rigs.values()]
+            campaign = LiveCampaign(faults, fleet, clock, console)
+            async with campaign:
+                await write(f'[[fault]]\nkind = "refuse"\nrigs = ["{two}"]\n', 1)
+                await write('[[fault]]\nkind = "explode"\n', 2)
+                await write(f'[[fault]]\nkind = "swap_addresses"\nrigs = ["{one}", "{two}"]', 3)
+                assert fleet.rigs[one].address == places[1]
+                await write(f'[[fault]]\nkind = "lie"\nrigs = ["{one}"]\n', 4)
+            assert [rig.address for rig in fleet.rigs.values()] == places
+
+    asyncio.run(main())
+
+    assert seen == [["no", "refused", "no", "no"]] * 2 + [["no"] * 4] * 2
+    assert "explode" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "the faults go on as they were" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_meter_answers_beside_the_rigs(base_address: str) -> None:
+    console = Console(file=io.StringIO(), width=200)
+
+    async def main() -> bool:
+        stop = StopSignal()
+        request = FleetRequest(count=4, address=base_address, meter=True)
+        rigs = asyncio.create_task(run_fleet_alone(SITE, request, console, stop=stop))
+        while "rigs hash" not in console.file.getvalue():  # type: ignore[attr-defined]
+            await asyncio.sleep(0.01)
+        _, writer = await asyncio.open_connection(base_address, METER_PORT)
+        writer.close()
+        stop.request()
+        return await rigs
+
+    assert asyncio.run(main()) is False
+    assert f"meter     {base_address}:{METER_PORT}" in console.file.getvalue()  # type: ignore[attr-defined]
