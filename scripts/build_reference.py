@@ -11,11 +11,12 @@ from typing import Any
 from reference_day_decisions import day_actions_of, day_decision_lines
 from reference_drivers import driver_lines
 from reference_metrics import metric_lines, schema_text
-from reference_parameters import blocks_of, keys_table, paragraphs, summary, table, walk
+from reference_parameters import blocks_of, keys_table, paragraphs, table, walk
+from reference_rigs import figures_table, number, rig_lines
 from reference_rules import rule_lines
 
 from gridhash.config import SiteConfig, load_site, preset_names
-from gridhash.config_blocks import Block, FigureSource
+from gridhash.config_blocks import Block
 from gridhash.config_processes import ProcessSettings
 from gridhash.config_scenario import ScenarioConfig, load_scenario_config, scenario_names
 from gridhash.data.columns import COLUMNS
@@ -28,7 +29,6 @@ from gridhash.envs.ledger import LEDGER
 from gridhash.envs.observation import horizon_periods, observation_table
 from gridhash.envs.settlement_record import RECORD_TABLE, SITE_TABLE
 from gridhash.envs.spaces import FLAT_LEVELS
-from gridhash.rig_models import RigModel, load_rig, rig_names
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 COMMAND = "python scripts/build_reference.py"
@@ -54,16 +54,6 @@ PROCESSES: dict[str, tuple[Any, ...]] = {
 def page(title: str, *lines: str) -> str:
     """Return a page with its heading and the note that it is generated."""
     return "\n".join([f"# {title}", "", NOTE, "", *lines]) + "\n"
-
-
-def number(value: float) -> str:
-    """Return a number as short as it can be read."""
-    return f"{value:,.6g}" if abs(value) < 1e7 else f"{value:.3g}"
-
-
-def figures_table(figures: tuple[FigureSource, ...]) -> list[str]:
-    """Return where the figures of a file come from."""
-    return table(("figure", "mark", "source"), [(f.figure, f.mark, f.source) for f in figures])
 
 
 def site_of_one_group() -> SiteConfig:
@@ -297,68 +287,6 @@ def parameters_page() -> str:
     return page("Parameters", *lines[:-1])
 
 
-def rigs_page() -> str:
-    """Return the page of the rig catalogue."""
-    models = [load_rig(name) for name in rig_names()]
-    rows = [
-        (
-            f"`{rig.name}`",
-            rig.cooling,
-            number(rig.power_w),
-            number(rig.hashrate_ths),
-            f"{rig.efficiency_j_per_th:.1f}",
-            f"{len(rig.profile)} points" if rig.profile else f"b = {rig.curve_b:g}",
-            "published table" if rig.tested else "no table",
-            f"{rig.chip_derate_c:g} / {rig.chip_trip_c:g}",
-        )
-        for rig in models
-    ]
-    header = ("rig", "cooling", "W", "TH/s", "J/TH", "curve", "held to", "derate / trip °C")
-    lines = [
-        'Rig models that a group of a site file takes over with `rig = "NAME"`.',
-        "",
-        *table(header, rows),
-        "",
-    ]
-    for rig in models:
-        lines += rig_section(rig)
-    lines += ["## Keys of a rig file", ""]
-    for path, block in walk(RigModel, "", ()):
-        lines += [f"### `{path}`", ""] if path else []
-        lines += [summary(block) + ".", "", *keys_table(block), ""]
-    return page("Rigs", *lines[:-1])
-
-
-def rig_section(rig: RigModel) -> list[str]:
-    """Return what the catalogue knows of one rig, and from where."""
-    modes = [
-        (
-            f"`{name}`" + (" (default)" if name == rig.default_stop_mode else ""),
-            number(mode.standby_w),
-            number(mode.boot_s),
-            number(mode.warm_up_s),
-        )
-        for name, mode in rig.stop_modes.items()
-    ]
-    points = [(number(p.power_w), number(p.hashrate_ths)) for p in rig.profile or ()]
-    levels = rig.load_levels or ()
-    optional = rig.optional_work_levels
-    return [
-        f"## {rig.name}",
-        "",
-        "Commands: " + ", ".join(f"`{command}`" for command in rig.commands) + ". Load levels: "
-        + (", ".join(f"{level:g}" for level in levels) or "rows of the profile")
-        + (f"; optional: {', '.join(f'{level:g}' for level in optional)}" if optional else "")
-        + ".",
-        "",
-        *table(("stop mode", "standby W", "boot s", "warm-up s"), modes),
-        "",
-        *([*table(("W", "TH/s"), points), ""] if points else []),
-        *figures_table(rig.figures),
-        "",
-    ]  # fmt: skip
-
-
 def processes_page() -> str:
     """Return the page of exogenous processes."""
     lines = [
@@ -388,7 +316,7 @@ def pages() -> dict[str, str]:
         "record.md": record_page(),
         "columns.md": columns_page(),
         "parameters.md": parameters_page(),
-        "rigs.md": rigs_page(),
+        "rigs.md": page("Rigs", *rig_lines()),
         "processes.md": processes_page(),
         "metrics.md": page("Metrics", *metric_lines()),
         "rules.md": page("Rules", *rule_lines()),
