@@ -67,6 +67,10 @@ class Avalon:
         self._place = place
         self._command_delay_s = command_delay_s
         self._library = load_pyasic()
+        self._dna: str | None = None
+        """Serial number that ``version`` told when the rig was identified …"""
+        self._dna_agrees: bool | None = None
+        """… and whether the first telemetry since told the same: only then it marks the rig."""
         self._rpc = self._library.rpc_class(place.address)
         self._rpc.port = place.port
 
@@ -82,8 +86,10 @@ class Avalon:
             warnings.simplefilter("always")
             self._library.miner_of(self._place.address, library_model(version))
         firmware = version.get("VERSION") or version.get("LVERSION")
+        who = _who(version, reply)
+        self._dna, self._dna_agrees = who.serial, None
         return Found(
-            who=_who(version, reply),
+            who=who,
             model=str(version["PROD"]),
             version=None if firmware is None else str(firmware),
             known_to_library=not caught,
@@ -135,7 +141,9 @@ class Avalon:
             rig_clock_at=rig_clock_of(reply),
             minute_hashrate_mhs=hashrate_mhs,
         )
-        return reading, Who(serial=dna)
+        if self._dna_agrees is None and self._dna is not None and dna is not None:
+            self._dna_agrees = dna == self._dna
+        return reading, Who(serial=dna if self._dna_agrees else None)
 
     async def _minute_hashrate_mhs(self) -> float | str | None:
         """Return what firmware without GHSspd averages over a minute; text if it is no number."""

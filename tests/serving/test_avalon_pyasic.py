@@ -1,6 +1,7 @@
 import asyncio
 import gc
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -11,6 +12,7 @@ import pytest
 
 from gridhash.config import load_site
 from gridhash.errors import RigUnreachable, ServingError
+from gridhash.serving import simulated_avalon
 from gridhash.serving.clock import SimulatedClock
 from gridhash.serving.drivers.avalon_pyasic import AvalonPyasicDriver
 from gridhash.serving.drivers.avalon_telemetry import (
@@ -147,6 +149,26 @@ def test_another_machine_at_the_address_is_commanded_only_if_a_limit_demands_a_s
 
         await driver.identify()
         assert (await driver.resume()).outcome is Outcome.PENDING
+
+    with_rig(base_address, scenario)
+
+
+def test_a_firmware_that_tells_two_serial_numbers_is_still_read(
+    base_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = simulated_avalon.bracket_string
+
+    def otherwise(rig: SimulatedRig) -> str:
+        return re.sub(r"DNA\[\w+\]", "DNA[ffff]", told(rig))
+
+    monkeypatch.setattr(simulated_avalon, "bracket_string", otherwise)
+
+    async def scenario(
+        driver: AvalonPyasicDriver, rig: SimulatedRig, clock: SimulatedClock
+    ) -> None:
+        await driver.identify()
+        for _ in range(2):
+            assert (await driver.read()).working
 
     with_rig(base_address, scenario)
 

@@ -569,6 +569,7 @@ def test_another_machine_at_the_address_is_neither_read_nor_commanded_unless_a_l
         async with under_test.fleet(rigs) as fleet:
             driver = under_test.driver("one", rigs[0].address, clock)
             await driver.identify()
+            await driver.read()
             await fleet.swap_addresses("one", "two")
 
             with pytest.raises(OtherRig, match="now has"):
