@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
-from gridhash.agents.roster import POLICIES, policy_names
+from gridhash.agents.roster import PLANNERS, POLICIES, policy_names
 from gridhash.agents.stochastic_dp import StochasticDP
 from gridhash.config_scenario import load_scenario_config
 from gridhash.config_trace import ReferenceTrace
@@ -36,6 +36,8 @@ MADE_BY = {
     LEARNED: ("gridhash.training.learn",),
 }
 """Modules that make what is no plain line of the roster."""
+PLANNER = "mpc"
+"""The rolling planner that is always judged; its variants, slower still, are where asked for."""
 IN_WORDS = {"title", "description", "figures", "value"}
 """Keys of a scenario on which no figure depends."""
 
@@ -55,7 +57,7 @@ def policies_of(scenario: str) -> list[str]:
     """
     request = PLAIN_CASES.get(scenario)
     site = load_scenario_config(scenario).site if request is None else open_scenario(request).site
-    return [*policy_names(site), BOUND, LEARNED]
+    return [*policy_names(site), PLANNER, BOUND, LEARNED]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +107,10 @@ def rules_key(scenario: str) -> str:
 def _modules_of(policy: str) -> tuple[str, ...]:
     if policy in MADE_BY:
         return MADE_BY[policy]
+    if policy in PLANNERS:
+        return ("gridhash.agents.mpc", "gridhash.agents.analog_forecast")
     if policy not in POLICIES:
-        known = ", ".join([*POLICIES, *MADE_BY])
+        known = ", ".join([*POLICIES, *PLANNERS, *MADE_BY])
         raise PolicyError(f"no policy is called {policy!r}; there are {known}")
     return (getattr(POLICIES[policy], "__module__", __name__), "gridhash.agents.tuning")
 

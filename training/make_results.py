@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from gridhash.agents.roster import PLANNERS
 from gridhash.errors import GridhashError
 from gridhash.training.cell_keys import PLAIN_CASES, is_current, policies_of
 from gridhash.training.cell_maker import CellMaker
@@ -114,7 +115,8 @@ def wanted_cells(scenario: str, order: Order) -> list[CellId]:
     """
     names = policies_of(scenario)
     if order.policies is not None:
-        names = [name for name in names if name in order.policies]
+        known = dict.fromkeys([*names, *PLANNERS])
+        names = [name for name in known if name in order.policies]
     return [
         CellId(scenario=scenario, policy=name, seed=seed)
         for name in names
