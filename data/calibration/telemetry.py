@@ -1,8 +1,8 @@
 """The telemetry of a site's journal, as arrays per rig beside the commands that rigs obeyed.
 
-The journal is read as a file format, SQLite of format version 1, and only read: the tables `runs`,
-`rigs`, `readings`, `intents`, `results`, `verifications` and `changes`. What cannot be used is
-left out and counted.
+The journal is read as a file format, SQLite of format version 1 or 2, and only read: the tables
+`runs`, `rigs`, `readings`, `intents`, `results`, `verifications` and `changes`. What cannot be used
+is left out and counted.
 """
 
 import json
@@ -21,7 +21,7 @@ from gridhash.errors import DataError, FileFormatError
 
 Floats = npt.NDArray[np.float64]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Newest journal format that is understood."""
 
 STOP, RESUME, SET_LEVEL = "stop", "resume", "set_work_level"

@@ -312,9 +312,9 @@ def test_what_is_no_journal_is_refused(tmp_path: Path, pilot: SiteConfig) -> Non
     other = tmp_path / "other.sqlite"
     with sqlite3.connect(other) as database:
         database.execute("CREATE TABLE meta (format_version INTEGER)")
-        database.execute("INSERT INTO meta VALUES (2)")
+        database.execute("INSERT INTO meta VALUES (99)")
     database.close()
-    with pytest.raises(FileFormatError, match="journal format 2; this gridhash reads up to 1"):
+    with pytest.raises(FileFormatError, match="journal format 99; this gridhash reads up to"):
         calibrate_site(other, pilot, folder=None)
 
 
