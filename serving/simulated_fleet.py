@@ -144,6 +144,7 @@ class SimulatedFleet:
         base_address: str = "127.40.0.1",
         port: int | None = None,
         model: RigModel = HYDRO_1566HA,
+        models: Mapping[str, RigModel] | None = None,
         mismatches: Mapping[str, RigMismatch] | None = None,
         mismatch: RigMismatch | None = None,
         faults: Mapping[str, RigFaults] | None = None,
@@ -153,18 +154,19 @@ class SimulatedFleet:
     ) -> Self:
         """Build `count` rigs (default: all of the site) spread over the groups by their size.
 
-        Rigs are named ``<group>-001`` and so on. `mismatch` is for all rigs that `mismatches`
-        does not name.
+        Rigs are named ``<group>-001`` and so on. `model` is for all groups that `models` does not
+        name, `mismatch` for all rigs that `mismatches` does not.
 
         Raises
         ------
         ServingError
-            If `faults` or `mismatches` name a rig that the fleet does not have.
+            If `faults` or `mismatches` name a rig, or `models` a group, that the fleet does not
+            have.
         """
         groups = list(groups)
         shares = share_among_groups(groups, count or sum(group.n_rigs for group in groups))
         addresses = iter(rig_addresses(base_address, sum(shares)))
-        faults, mismatches = faults or {}, mismatches or {}
+        faults, mismatches, models = faults or {}, mismatches or {}, models or {}
         rigs = []
         for group, share in zip(groups, shares, strict=True):
             for number in range(1, share + 1):
@@ -175,7 +177,7 @@ class SimulatedFleet:
                         group,
                         clock,
                         address=next(addresses),
-                        model=model,
+                        model=models.get(group.name, model),
                         mismatch=mismatches.get(rig_id, mismatch),
                         faults=faults.get(rig_id),
                         seed=seed,
@@ -186,6 +188,8 @@ class SimulatedFleet:
         unknown = sorted((faults.keys() | mismatches.keys()) - {rig.rig_id for rig in rigs})
         if unknown:
             raise ServingError(f"no simulated rig is called {', '.join(unknown)}")
+        if strange := sorted(models.keys() - {group.name for group in groups}):
+            raise ServingError(f"no group is called {', '.join(strange)}")
         return cls(rigs, port=port, log=log)
 
     async def __aenter__(self) -> Self:

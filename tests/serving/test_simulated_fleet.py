@@ -13,13 +13,20 @@ from hypothesis import strategies as st
 from gridhash.config import load_site
 from gridhash.errors import PortInUse, ServingError
 from gridhash.serving.clock import SimulatedClock
+from gridhash.serving.simulated_cgminer import NUL
 from gridhash.serving.simulated_fleet import (
     SimulatedFleet,
     rig_addresses,
     run_fleet,
     share_among_groups,
 )
-from gridhash.serving.simulated_model import AIR_1566, RigFaults
+from gridhash.serving.simulated_model import (
+    AIR_1566,
+    BRAIINS_S21,
+    LUXOS_S21,
+    WHATSMINER_M63S,
+    RigFaults,
+)
 from gridhash.serving.simulated_rig import SimulatedRig
 
 START = datetime(2024, 4, 1, tzinfo=UTC)
@@ -130,6 +137,21 @@ def test_a_fault_for_a_rig_that_does_not_exist_is_an_error() -> None:
         SimulatedFleet.of_groups(
             GROUPS, SimulatedClock(START), count=4, faults={"loop_z-001": RigFaults()}
         )
+
+
+def test_groups_may_have_rigs_of_different_firmwares(base_address: str) -> None:
+    models = {"loop_a": WHATSMINER_M63S, "loop_b": BRAIINS_S21, "loop_c": LUXOS_S21}
+
+    async def scenario(fleet: SimulatedFleet, clock: SimulatedClock) -> None:
+        ports = {rig.group.name: fleet.port_of(rig) for rig in fleet.rigs.values()}
+        assert ports == {"loop_a": 4433, "loop_b": 50051, "loop_c": 4028, "loop_d": 4028}
+        for rig in fleet.rigs.values():
+            reply = await converse(rig.address, b'{"command":"version"}')
+            assert reply.endswith(NUL)
+
+    in_fleet(base_address, scenario, count=4, models=models)
+    with pytest.raises(ServingError, match="no group is called roof"):
+        SimulatedFleet.of_groups(GROUPS, SimulatedClock(START), models={"roof": LUXOS_S21})
 
 
 def test_two_rigs_at_one_address_are_an_error() -> None:
