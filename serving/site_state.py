@@ -38,7 +38,7 @@ from gridhash.envs.observation import observation_table
 from gridhash.envs.parameters import NEVER_C, Floats, Floats32, SiteParameters, compile_site
 from gridhash.envs.program_parameters import ProgramParameters, compile_programs
 from gridhash.envs.scenario import Scenario
-from gridhash.envs.state import FleetState, empty_state, summarise
+from gridhash.envs.state import FleetState, empty_state, summarise_sites
 from gridhash.errors import ConfigError, DataError
 from gridhash.serving.authority import Authority, Order
 from gridhash.serving.input_age import Fallback, InputAge, Rung
@@ -59,6 +59,9 @@ NOT_KNOWN_YET = [
 ]
 """Columns of the market array that hold what only the end of a period tells, or what no decision
 reads."""
+
+
+ONLY_SITE = np.zeros(1, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,9 @@ class SiteModel:
             bounds=self.bounds,
         )
         accounts = empty_accounts(1, 1)
-        only = np.zeros(1, dtype=np.int64)
-        observe_sites(self.params, self.programs, exogenous, state, accounts, only, observation)
+        observe_sites(
+            self.params, self.programs, exogenous, state, accounts, ONLY_SITE, observation
+        )
         return observation
 
     @property
@@ -213,16 +217,17 @@ class SiteSnapshot:
         """Return the kernel's state of one site at row 0 of `MarketRow.market_array`."""
         state = empty_state(params, 1)
         state.substep[0] = self.substep
-        # Each of these is a view that is made anew when it is asked for.
-        up, down, up_c, down_c = state.up, state.down, state.up_temp_c, state.down_temp_c
-        coolant_c, rig_kw, setpoint_kw = state.coolant_c, state.rig_kw, state.setpoint_kw
-        tripped = state.tripped
-        for g, group in enumerate(self.groups):
-            up[0, g], down[0, g] = group.up, group.down
-            up_c[0, g], down_c[0, g] = group.up_temp_c, group.down_temp_c
-            coolant_c[0, g], rig_kw[0, g] = group.coolant_c, group.rig_kw
-            setpoint_kw[0, g], tripped[0, g] = group.setpoint_kw, float(group.tripped)
-            summarise(state, params, 0, g)
+        groups = self.groups
+        state.up[0] = [group.up for group in groups]
+        state.down[0] = [group.down for group in groups]
+        state.up_temp_c[0] = [group.up_temp_c for group in groups]
+        state.down_temp_c[0] = [group.down_temp_c for group in groups]
+        state.coolant_c[0] = [group.coolant_c for group in groups]
+        state.rig_kw[0] = [group.rig_kw for group in groups]
+        state.setpoint_kw[0] = [group.setpoint_kw for group in groups]
+        state.tripped[0] = [group.tripped for group in groups]
+        summarise_sites(state, params, ONLY_SITE)
+        for g in range(len(groups)):
             hold_cold_starts(state, params, 0, g, NEVER_C)
         return state
 
