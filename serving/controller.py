@@ -142,6 +142,11 @@ class Controller:
         return self._recorder.run_id
 
     @property
+    def journal_failure(self) -> str:
+        """Why nothing is on record now, so that nothing is started; empty if it is."""
+        return self._recorder.failure
+
+    @property
     def mode(self) -> Mode:
         """What the controller does now: shadow while it may be live and nobody armed it."""
         return self.arming.mode

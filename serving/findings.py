@@ -45,6 +45,7 @@ class Alarm(StrEnum):
     STAGE = "canary stage"
     CLOCK_SET = "clock was set"
     PAUSED = "stood still"
+    NOT_RECORDED = "journal could not be written"
 
 
 class Verdict(StrEnum):

@@ -10,7 +10,7 @@ from gridhash.config import SiteConfig
 from gridhash.envs.observation import table_hash
 from gridhash.serving.decide import Decision
 from gridhash.serving.drivers.protocol import Command, CommandResult, RigDriver
-from gridhash.serving.findings import Finding
+from gridhash.serving.findings import Alarm, AlarmRaised, Finding
 from gridhash.serving.journal import Journal, JournalError, Row
 from gridhash.serving.lease import Lease
 from gridhash.serving.lease_record import LOST, RELEASED, record_lease, require_newest
@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 NO_INTENT = 0
 """Intent id of a stop that had to be sent although the journal could not be written."""
 
+KEPT_TABLES = frozenset({"changes", "verifications", "claims", "results", "alarms"})
+"""Rows that are kept in memory while the journal cannot be written; readings come again anyway."""
+MAX_KEPT = 20_000
+
 PACKAGES = ("gridhash", "numpy", "numba")
 
 
@@ -36,7 +40,10 @@ class Recorder:
         self.run_id = 0
         self.decision_lost = False
         """Whether the last commit held a decision and failed: decide again."""
+        self.failure = ""
+        """Why the journal cannot be written now; empty if it can."""
         self._decision_id = 0
+        self._unwritten: list[Row] = []
 
     def begin(
         self, site: SiteConfig, at: datetime, *, mode: str, policy_name: str, bundle_hash: str,
@@ -62,12 +69,18 @@ class Recorder:
         )
 
     def append(self, rows: Iterable[Row]) -> bool:
-        """Append rows; return False, and say so in the log, if the journal cannot be written."""
+        """Append rows; return False, and say so in the log, if the journal cannot be written.
+
+        What tells of rigs and commands is then kept, and appended with what comes next.
+        """
+        rows = list(rows)
         try:
-            self._journal.append_all(rows)
+            self._journal.append_all([*self._unwritten, *rows])
         except JournalError as err:
             log.critical("%s", err)
+            self._keep(rows, err)
             return False
+        self._written()
         return True
 
     def commit(
@@ -95,19 +108,21 @@ class Recorder:
             with self._journal.transaction():
                 if lease is not None and commands:
                     require_newest(self._journal, lease.token)
-                self._journal.append_all(rows)
+                self._journal.append_all([*self._unwritten, *rows])
                 if snapshot is not None:
                     self._decision_id = self._append_decision(snapshot, decision)
                 ids = self._journal.append_all(
                     self._intent_row(planned, now) for planned in commands
                 )
-                return list(zip(commands, ids, strict=True))
         except JournalError as err:
+            self._keep(rows, err, now)
             self._decision_id, self.decision_lost = decision_id, snapshot is not None
             stops = [planned for planned in commands if planned.command is Command.STOP]
             names = ", ".join(planned.rig.rig_id for planned in stops) or "none"
             log.critical("%s. No rig is started until then; stopped without record: %s", err, names)
             return [(planned, NO_INTENT) for planned in stops]
+        self._written()
+        return list(zip(commands, ids, strict=True))
 
     def reading_row(self, reading: RigReading) -> Row:
         """Return the row of a reading."""
@@ -182,6 +197,19 @@ class Recorder:
                 "took_s": result.took_s,
             },
         )
+
+    def _keep(self, rows: Iterable[Row], err: JournalError, now: datetime | None = None) -> None:
+        if not self.failure and now is not None:
+            alarm = AlarmRaised(at=now, kind=Alarm.NOT_RECORDED, text=str(err))
+            self._unwritten.append(alarm.row(self.run_id))
+        if now is not None:
+            self.failure = str(err)
+        self._unwritten += [row for row in rows if row.table in KEPT_TABLES]
+        del self._unwritten[MAX_KEPT:]
+
+    def _written(self) -> None:
+        self.failure = ""
+        self._unwritten.clear()
 
     def _append_decision(self, snapshot: SiteSnapshot, decision: Decision) -> int:
         snapshot_id = self._journal.append(

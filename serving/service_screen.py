@@ -159,6 +159,8 @@ class ServiceScreen:
             pairs += self._by_group(decision)
         if self._controller.advice:
             pairs.append(("advice", self._controller.advice))
+        if failure := self._controller.journal_failure:
+            pairs.append(("journal", Text(f"nothing is started: {failure}", style="bold red")))
         pairs.append(("alarms", self._alarms()))
         title = f"{status.at:%Y-%m-%d %H:%M:%S} UTC"
         return Panel(

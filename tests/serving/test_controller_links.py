@@ -1,6 +1,6 @@
 """Lease, guards, a full disk and stop-all: what a controller keeps to besides its policy."""
 
-from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from gridhash.serving.lease import Lease, LeaseLost
 from gridhash.serving.lease_record import TAKEN, lease_violations, record_lease
 from gridhash.serving.site_inputs import SiteLinks
 from gridhash.serving.stop_all import StopAllOrder, order_stop_all
-from tests.serving.bench import RIG_KW, START, Bench, Build
+from tests.serving.bench import RIG_KW, START, Build
 
 
 class HandBoot:
@@ -99,7 +99,7 @@ def test_a_guards_cap_is_kept_and_acknowledged_and_nothing_starts_until_it_hands
     bench_of: Build,
 ) -> None:
     guards = Guards()
-    bench: Bench = bench_of((0.0, 1.0), links=replace(SiteLinks(), heart=guards))
+    bench = bench_of((0.0, 1.0), links=SiteLinks(heart=guards))
 
     def failsafe() -> None:
         guards.says(
@@ -147,3 +147,25 @@ def test_stop_all_needs_no_journal(
     bench.play(0.3, (0.1, stop))
     assert bench.n_running() == 0
     assert "stopped without record: loop_a-0" in caplog.text
+
+
+def test_what_rigs_did_while_the_disk_was_full_is_on_record_once_it_is_not(
+    bench_of: Build, folder: Path
+) -> None:
+    journal = FullDisk(folder / "journal.sqlite")
+    bench = bench_of((0.0, 1.0), (0.5, 0.0), journal=journal)
+
+    def free() -> None:
+        assert bench.n_running() == 0
+        assert "cannot be written" in bench.controller.journal_failure
+        journal.full = False
+        journal._db.execute("PRAGMA query_only = OFF")
+
+    bench.play(1.0, (0.4, lambda: setattr(journal, "full", True)), (0.8, free))
+    changes = journal.frame("changes")
+    stopped = changes[(changes.cause == "command") & (changes.running == 0)]
+    assert len(stopped) == 8
+    assert (stopped["at"] < START + timedelta(hours=0.6)).all()
+    assert set(journal.frame("verifications").verdict) == {"verified"}
+    assert bench.alarms(Alarm.NOT_RECORDED) == [None]
+    assert bench.controller.journal_failure == ""
