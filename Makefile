@@ -6,7 +6,7 @@ help:
 	@echo "make test    every check: format, lint, types, imports, tests"
 	@echo "make check   the same without the tests"
 	@echo "make bench   environment steps per second, import and load of data, on this machine"
-	@echo "make campaign  damaged files, killed writers, faulty servers: about ten minutes"
+	@echo "make campaign  damaged files, killed writers, faulty servers, faulty rigs: about twenty minutes"
 	@echo "make results play, tune, train and judge on held-out spans, in cells that can be resumed"
 	@echo "make scenarios  rules and plans in every scenario, and a page for each: about ten minutes"
 	@echo "make docs    the reference pages, from the tables of the code"
@@ -32,6 +32,7 @@ campaign: set-up
 	@.venv/bin/python scripts/fuzz_readers.py --mutations 110000 --corpus tests/data/readers/examples
 	@.venv/bin/python scripts/store_kill_test.py
 	@GRIDHASH_FETCH_STORMS=2000 GRIDHASH_FETCH_KILLS=200 .venv/bin/pytest --quiet tests/data/fetch/test_storm.py tests/data/fetch/test_resume.py
+	@.venv/bin/python scripts/campaign.py
 
 results: set-up
 	@.venv/bin/python scripts/results.py
