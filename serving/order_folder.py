@@ -49,10 +49,21 @@ class OrderFolder:
         """Read nothing yet."""
         self._path = path
         self._seen: dict[str, tuple[int, int, int]] = {}
+        self._reading: asyncio.Task[Polled] | None = None
 
     async def poll(self, now: datetime) -> Polled:
-        """Return the orders of new and changed files."""
-        return await asyncio.to_thread(self._poll)
+        """Return the orders of new and changed files.
+
+        A folder that hangs is read by one thread: who asks again waits for the same reading.
+        """
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(asyncio.to_thread(self._poll))
+        reading = self._reading
+        try:
+            return await asyncio.shield(reading)
+        finally:
+            if reading.done():
+                self._reading = None
 
     def _poll(self) -> Polled:
         there: dict[str, tuple[int, int, int]] = {}

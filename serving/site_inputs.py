@@ -29,7 +29,7 @@ from gridhash.serving.stop_all import read_stop_all
 from gridhash.serving.validation import Refused
 
 POLL_S = 5.0
-POLL_WITHIN_S = 5.0
+POLL_WITHIN_S = 1.0
 """Wall time that a source of orders may take."""
 
 

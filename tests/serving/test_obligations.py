@@ -1,6 +1,7 @@
 import asyncio
 import json
 import os
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,15 +11,18 @@ import pytest
 
 from gridhash.config import SiteConfig
 from gridhash.serving.authority import Authority
+from gridhash.serving.findings import Alarm
 from gridhash.serving.obligations import (
     MAX_ORDERS,
     ObligationBook,
     SiteOrder,
     parse_order,
 )
-from gridhash.serving.order_folder import FILES_PER_POLL, OrderFolder
+from gridhash.serving.order_folder import FILES_PER_POLL, OrderFolder, Polled
+from gridhash.serving.site_inputs import SiteLinks
 from gridhash.serving.site_state import SiteModel
 from gridhash.serving.validation import Refused
+from tests.serving.bench import START, Build
 
 NOW = datetime(2024, 4, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -178,3 +182,32 @@ def test_a_folder_that_is_flooded_is_read_in_parts(tmp_path: Path) -> None:
     assert (len(first.orders), first.more) == (FILES_PER_POLL, True)
     second = asyncio.run(folder.poll(NOW))
     assert (len(second.orders), second.more) == (10, False)
+
+
+def test_a_folder_that_hangs_is_read_by_one_thread_and_holds_no_tick(
+    tmp_path: Path, bench_of: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, release, calls = OrderFolder(tmp_path), threading.Event(), []
+
+    def hang() -> Polled:
+        calls.append(1)
+        release.wait(30.0)
+        return Polled(orders=[order(start=START, end=START + HOUR, issued_at=START)])
+
+    monkeypatch.setattr(folder, "_poll", hang)
+    bench = bench_of((0.0, 1.0), links=SiteLinks(orders=folder))
+
+    async def main() -> None:
+        await bench.controller.start()
+        for _ in range(3):
+            began_s = time.perf_counter()
+            await bench.controller.tick()
+            assert time.perf_counter() - began_s < 5.0
+            await bench.clock.advance(6.0)
+        assert (len(calls), len(bench.controller.standing.obligations)) == (1, 0)
+        release.set()
+        await bench.controller.tick()
+        assert len(bench.controller.standing.obligations) == 1
+
+    asyncio.run(main())
+    assert bench.alarms(Alarm.ORDERS_SILENT) == [None]
