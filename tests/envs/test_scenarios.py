@@ -9,7 +9,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import gridhash.envs.registration  # noqa: F401 - makes the ids known
-from gridhash.config_scenario import load_scenario_config, scenario_names
+from gridhash.config_scenario import load_scenario_config, parse_scenario, scenario_names
 from gridhash.envs.columns import PRICE
 from gridhash.envs.mining_site_env import MiningSiteEnv
 from gridhash.envs.named_scenario import (
@@ -113,6 +113,20 @@ def test_the_same_seed_draws_the_same_bits_and_another_others(name: str) -> None
     assert first.frame.to_numpy().tobytes() == again.frame.to_numpy().tobytes()
     assert first.frame.to_numpy().tobytes() != other.frame.to_numpy().tobytes()
     assert list(first.frame.columns) == list(other.frame.columns)
+
+
+def test_a_scenario_based_on_base_points_may_ask_for_anything() -> None:
+    values = {"processes": {"base_points": {"within_reach": False}}}
+    free = parse_scenario({"name": "Anything", "based_on": "BasePoint", **values}, origin="here")
+    wanted, promised = (
+        scenario_trace(config, years=1, days=30).column("base_point_frac")
+        for config in (free, load_scenario_config("BasePoint"))
+    )
+
+    highest = 4500.0 / 4520.0
+    assert wanted.max() == promised.max() == pytest.approx(highest)
+    assert promised.min() == 0.0
+    assert 0.01 < (wanted != promised).mean() < 0.1
 
 
 @pytest.mark.parametrize("name", NAMES)
