@@ -4,7 +4,7 @@ Plays them on what the scenario BasePoint draws, which stays within what the sit
 reach, and, beside that, on draws that do not. Writes docs/results/base_points.md. `--bundle` names
 the policy of `gridhash train BasePoint`; without it only rules are played.
 
-    python scripts/base_point_tracking.py --bundle runs/train/bundle
+    python scripts/base_point_tracking.py --bundle runs/train/japan_pilot-seed0.bundle
     python scripts/base_point_tracking.py --seeds 0 1 --days 14
 """
 
@@ -16,8 +16,9 @@ import numpy as np
 
 from gridhash.agents.bundle import describe_bundle, load_bundle
 from gridhash.agents.policy import ObservationReader, Observations, Policy
+from gridhash.agents.relative_policy import RelativePolicy
 from gridhash.agents.roster import tuned_policy
-from gridhash.agents.rule_registry import Range
+from gridhash.agents.rule_registry import RULES, Range
 from gridhash.agents.rules import LevelRule, Parameter, column
 from gridhash.agents.rules_base_point import BasePointTracker
 from gridhash.agents.rules_programs import BasePointFollower
@@ -38,7 +39,6 @@ from gridhash.training.metrics_grid import (
 )
 from gridhash.training.play import play
 from gridhash.training.played import Played
-from gridhash.training.runtime import POLICY_NAME
 from gridhash.units import SECONDS_PER_DAY
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "results" / "base_points.md"
@@ -48,15 +48,14 @@ BUDGET = SearchBudget(n_wide=24, n_near=24)
 MET_TARGET, DEVIATION_TARGET = 0.99, 0.02
 SPAN_STARTS = 60
 """Days from one seed's span to the next one's, so that seeds see several seasons."""
-ALLOCATOR = LevelRule.name
+ALLOCATOR, FOLLOWER, TRACKER = LevelRule.name, BasePointFollower.name, BasePointTracker.name
 WORDS = {
-    LevelRule.name: "level rule (the allocator alone)",
-    BasePointFollower.name: "tuned base-point follower",
-    BasePointTracker.name: "tuned base-point tracker",
+    ALLOCATOR: "level rule (the allocator alone)",
+    FOLLOWER: "tuned base-point follower",
+    TRACKER: "tuned base-point tracker",
     "half": "constant setpoint, half of full power",
     "full": "constant setpoint, full power (what is asked most often)",
     "constant": "constant setpoint that earns most",
-    POLICY_NAME: "learned policy",
 }
 NAMES = {True: "Base points of the scenario", False: "Base points with `within_reach = false`"}
 
@@ -100,7 +99,7 @@ def policies(scenario: Scenario, config: ScenarioConfig, bundle: Path | None) ->
     """Return what is played; rules with parameters are tuned on the first days that teach."""
     first = row_spans(scenario, config.spans).train[0]
     rows = (first, first + TUNE_DAYS * rows_per_day(scenario))
-    names = (LevelRule.name, BasePointFollower.name, BasePointTracker.name)
+    names = (ALLOCATOR, FOLLOWER, TRACKER)
     rules: list[Policy] = [tuned_policy(name, scenario, rows, budget=BUDGET) for name in names]
     space = {"load_frac": Range(0.0, 1.0, 0.5)}
     if bundle is not None:
@@ -187,7 +186,7 @@ def measured(
     ]
     if reachable:
         words.append(f"{np.mean(moved):.1%} of what is drawn was moved into the site's reach.")
-    above, full, below = np.array(found[BasePointTracker.name])[:, 6:].mean(axis=0)
+    above, full, below = np.array(found[TRACKER])[:, 6:].mean(axis=0)
     why = (
         f"The tracker misses {above:.2%} of the intervals above the base point, while rigs that "
         "run at their lowest level are within their minimum up time; "
@@ -199,16 +198,23 @@ def measured(
     return lines, [*words, tuned_words(played), why]
 
 
-def tuned_words(rules: Sequence[Policy]) -> str:
-    """Return what the search found."""
-    names = {BasePointFollower.name: ("edge",), BasePointTracker.name: ("lean", "raise_first")}
-    names["constant"] = ("load_frac",)
-    parts = [
-        f"{rule.name} {', '.join(f'`{key}` {getattr(rule, key):.2f}' for key in names[rule.name])}"
-        for rule in rules
-        if rule.name in names
-    ]
-    return f"Tuned on {TUNE_DAYS} days of April 2024, first seed: {'; '.join(parts)}."
+def tuned_words(played: Sequence[Policy]) -> str:
+    """Return what the search found, and what was learned beside it."""
+    names: dict[str, tuple[str, ...]] = {"constant": ("load_frac",)}
+    names |= {name: tuple(RULES[name].parameters) for name in (FOLLOWER, TRACKER)}
+
+    def words(rule: Policy) -> str:
+        numbers = (f"`{key}` {getattr(rule, key):.2f}" for key in names[rule.name])
+        return f"{rule.name} {', '.join(numbers)}"
+
+    found = "; ".join(words(rule) for rule in played if rule.name in names)
+    lines = [f"Tuned on {TUNE_DAYS} days of April 2024, first seed: {found}."]
+    for policy in played:
+        if isinstance(policy, RelativePolicy):
+            moved = any(policy.weights[f"output.{part}"].any() for part in ("weight", "bias"))
+            adds = "something" if moved else "nothing: no gain was sure enough"
+            lines.append(f"Learned: {words(policy.rule)}, to which its network adds {adds}.")
+    return " ".join(lines)
 
 
 def row(name: str, own: Floats, allocator: Floats) -> str:
@@ -218,8 +224,9 @@ def row(name: str, own: Floats, allocator: Floats) -> str:
     gain = own[:, 3] - allocator[:, 3]
     error = f" ± {gain.std(ddof=1) / np.sqrt(len(gain)):,.0f}" if len(gain) > 1 else ""
     beside = "–" if name == ALLOCATOR else f"{gain.mean():+,.0f}{error}"
+    words = WORDS.get(name, "learned policy")
     return (
-        f"| {WORDS[name]} | {met:.2%} | {own[:, 0].min():.2%} | {miss_kw:,.0f} kW "
+        f"| {words} | {met:.2%} | {own[:, 0].min():.2%} | {miss_kw:,.0f} kW "
         f"| {deviation:.2%} | {'yes' if passes else 'no'} | {market:.2%} | {starts:.1f} "
         f"| {profit:,.0f} | {beside} |"
     )
