@@ -26,11 +26,9 @@ from gridhash.config_scenario import (
     scenario_names,
 )
 
-ROOT = Path(__file__).resolve().parent.parent
-FOLDER = ROOT / "docs" / "scenarios"
-RESULTS = ROOT / "docs" / "results" / "scenarios.json"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+FOLDER, RESULTS = DOCS / "scenarios", DOCS / "results" / "scenarios.json"
 MINUTE_S = 60
-LEVELS = "load_levels"
 POLICY_WORDS = {
     "always_on": "always on",
     "break_even_on_off": "on/off at break-even",
@@ -278,7 +276,8 @@ def page(config: ScenarioConfig, entry: Mapping[str, Any] | None) -> str:
         *(f"| {one.figure} | {one.mark} | {one.source} |" for one in config.figures),
     ]
     # A preset says of its load_levels why they are on/off: not so where work levels are used.
-    inherited = [one for one in site.figures if not site.use_work_levels or one.figure != LEVELS]
+    own = site.use_work_levels
+    inherited = [one for one in site.figures if not own or one.figure != "load_levels"]
     if inherited:
         preset = config.site_preset or site.name
         lines += [
@@ -384,16 +383,15 @@ def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     present = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md")}
     old = sorted(name for name in wanted | present if wanted.get(name) != present.get(name))
+    if options.check and old:
+        print(f"not up to date: {', '.join(old)}; run python {Path(__file__).name}")
     if options.check:
-        if old:
-            print(f"not up to date: {', '.join(old)}; run python {Path(__file__).name}")
         return 1 if old else 0
     for name in old:
+        (FOLDER / name).unlink(missing_ok=True)
         if name in wanted:
             (FOLDER / name).write_text(wanted[name], encoding="utf-8")
-        else:
-            (FOLDER / name).unlink()
-    print(f"wrote {len(old)} of {len(wanted)} pages in {FOLDER.relative_to(ROOT)}")
+    print(f"wrote {len(old)} of {len(wanted)} pages in {FOLDER}")
     return 0
 
 
