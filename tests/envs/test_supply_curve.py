@@ -192,8 +192,9 @@ def test_dispatch_on_a_random_curve_is_the_optimum_of_a_linear_program(
     site_kw = np.array([target.sum() * params.pue_for_planning])
     achieved = value_of(params, revenue, shadow, target) - cost_up_to(curve, n, site_kw)[0]
 
+    # HiGHS takes a price of up to 1e-7 per kWh for none, over up to 4,520 kW.
     assert achieved == pytest.approx(
-        best_by_lp(params, curve, n, revenue, shadow), abs=1e-4, rel=1e-6
+        best_by_lp(params, curve, n, revenue, shadow), abs=5e-4, rel=1e-6
     )
 
 
