@@ -199,7 +199,7 @@ def _wish(
     if was_late:
         answer = LATE
     elif policy is not None:
-        answer = CALLER.ask(policy, observation, n_groups, policy_deadline_s)
+        answer = CALLER.ask(policy, observation, model.params, policy_deadline_s)
     if policy is not None and answer.action is not None:
         authority, kind, action = Authority.POLICY, policy.action_kind, answer.action
     else:

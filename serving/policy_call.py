@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
 
+import numpy as np
+
 from gridhash.agents.policy import Policy, check_action
-from gridhash.envs.parameters import Floats, Floats32
+from gridhash.envs.action import ActionKind
+from gridhash.envs.parameters import Floats, Floats32, SiteParameters
 from gridhash.errors import PolicyError
 
 
@@ -27,6 +30,30 @@ class Answer:
 
 
 LATE = Answer(action=None, fault="is late", late=True)
+
+
+def check_range(action: Floats, kind: ActionKind, params: SiteParameters) -> Floats:
+    """Return an action, (1, G), clipped to its range as in training.
+
+    A rule that leans forward, or one with a network's addition, may overshoot its range by as much
+    as the range is wide; that was so when it was judged. A policy that says more is broken, and
+    nothing of what it says is trusted.
+
+    Raises
+    ------
+    PolicyError
+        If a number is further outside.
+    """
+    levels = params.groups["n_levels"].astype(np.float64)
+    high = levels if kind is ActionKind.LEVELS else np.ones_like(levels)
+    outside = (action[0] < 2.0 * kind.low - high) | (action[0] > 2.0 * high - kind.low)
+    if outside.any():
+        g = int(np.flatnonzero(outside)[0])
+        raise PolicyError(
+            f"action of group {g} is {action[0, g]:g}: {kind.name.lower()} is within "
+            f"{kind.low:g} and {high[g]:g}"
+        )
+    return np.clip(action, kind.low, high)
 
 
 class _Worker:
@@ -63,7 +90,11 @@ class PolicyCaller:
         self._given_up: list[tuple[Policy, Future[Floats]]] = []
 
     def ask(
-        self, policy: Policy, observation: Floats32, n_groups: int, deadline_s: float | None
+        self,
+        policy: Policy,
+        observation: Floats32,
+        params: SiteParameters,
+        deadline_s: float | None,
     ) -> Answer:
         """Return the policy's action for one site, checked; never raises."""
         self._given_up = [(own, future) for own, future in self._given_up if not future.done()]
@@ -82,7 +113,9 @@ class PolicyCaller:
         if error is not None:
             return Answer(action=None, fault=f"raised {type(error).__name__}: {error}")
         try:
+            n_groups = len(params.groups)
             action = check_action(future.result(), n_sites=1, n_groups=n_groups)
+            action = check_range(action, policy.action_kind, params)
         except (PolicyError, TypeError, ValueError) as err:
             return Answer(action=None, fault=f"gave no usable action ({err})")
         return Answer(action=action[0].copy())

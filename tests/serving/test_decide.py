@@ -141,6 +141,8 @@ def raises(_: Observations) -> object:
         (lambda _: np.full((1, 4), np.nan), "nan"),
         (lambda _: np.full((1, 4), np.inf), "inf"),
         (lambda _: np.zeros((1, 3)), "shape"),
+        (lambda _: np.array([[0.5, 1.0, 1e9, 0.5]]), "group 2 is 1e+09: power is within 0 and 1"),
+        (lambda _: np.full((1, 4), -1.5), "group 0 is -1.5"),
         (lambda _: None, "no usable action"),
         (lambda _: [["a", "b", "c", "d"]], "no usable action"),
     ],
@@ -154,6 +156,16 @@ def test_a_policy_that_fails_is_replaced_in_the_same_call(
     assert why in decision.reason
     assert "level rule decides" in decision.reason
     assert decision.setpoint_kw == decide(snapshot, model, None).setpoint_kw
+
+
+def test_an_action_that_overshoots_is_clipped_as_in_training(
+    scenario: Scenario, model: SiteModel
+) -> None:
+    snapshot = at_rest(scenario)
+    full, more = (decide(snapshot, model, Told(always(np.full((1, 4), own)))) for own in (1.0, 1.9))
+    assert more.authority is Authority.POLICY
+    assert more.setpoint_kw == full.setpoint_kw
+    assert more.action == full.action
 
 
 def test_a_late_policy_is_replaced_at_its_deadline(scenario: Scenario, model: SiteModel) -> None:
