@@ -166,10 +166,24 @@ class CellMaker:
         policy = tuned_policy(
             cell_id.policy, self.opened.taught, spans.train, tuned=self._tuned_already()
         )
+        if cell_id.policy in RULES:
+            policy = self._better(policy, cell_id.policy)
         seconds = time.perf_counter() - started
         if cell_id.policy in RULES:
             write_json({"parameters": parameters_of(policy), "seconds": seconds}, kept)
         return policy, {}, seconds
+
+    def _better(self, policy: Policy, name: str) -> Policy:
+        """Return a tuned rule, or as learning may begin at it if that earns more on validation.
+
+        A rule is tuned on the whole span that teaches here and on its newest year where learning
+        begins. The span that chooses decides, so that neither side wins by the search alone.
+        """
+        start = self._newest(training_settings(CellId(scenario=self.scenario, policy=LEARNED)))
+        if start is None or parameters_of(start.rules[name]) == parameters_of(policy):
+            return policy
+        scenario, rows = self.opened.scenario, self.opened.spans.validate
+        return max((policy, start.rules[name]), key=lambda one: play(scenario, one, rows).profit)
 
     def _tuned_already(self) -> dict[str, Policy]:
         """Return the scenario's rules with the parameters of their current cells."""
@@ -199,7 +213,30 @@ class CellMaker:
         return learned.policy, settings.model_dump(mode="json"), watch.total_s()
 
     def _start(self, settings: TrainingConfig) -> BestRule | None:
-        """Return where learning begins; what is tuned for it is kept for the other seeds."""
+        """Return where learning begins: the best on validation of rules as their cells have them.
+
+        Rules without a current cell stand as tuned on the newest year of the span that teaches.
+        """
+        newest = self._newest(settings)
+        if newest is None:
+            return None
+        rules = dict(newest.rules)
+        best, profit = newest.rule, newest.profit
+        for name, rule in self._tuned_already().items():
+            cell = read_cell(path_of(CellId(scenario=self.scenario, policy=name), self.folder))
+            earned = sum(part.profit for part in cell.parts if part.role == "validate")
+            rules[name] = rule
+            if earned > profit:
+                best, profit = rule, earned
+        return BestRule(rule=best, profit=profit, rules=rules)
+
+    def _newest(self, settings: TrainingConfig) -> BestRule | None:
+        """Return the rules as tuned on the newest year; they are kept for all cells and seeds.
+
+        None where learning does not begin at a rule.
+        """
+        if settings.begin_at != "best_rule":
+            return None
         folder = self.work / STARTS
         folder.mkdir(parents=True, exist_ok=True)
         name = f"{self.scenario}-{rules_key(self.scenario)}"

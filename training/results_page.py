@@ -40,10 +40,9 @@ corrected by Holm over the scenarios of the table. *Exploratory* scenarios have 
 a claim and are left out of that correction. *Gap closed* is (learned − best rule) / (bound − best
 rule); the last column is in percent of bound − level rule.
 
-Where learning begins at the best rule and nothing is surely gained, *learned* is that rule. Its
-parameters are then those that the search for a start preferred, on the validation span too, while
-a rule's own line has those that were best on the training span: a difference between the two, as
-of SolarSurplus@real and MixedFleet@real, is one of tuning and nothing that was learned.
+A rule is tuned on the whole training span and on its newest year, and the validation span chooses
+between the two. Learning begins at the rule that is best by the same choice, so where nothing is
+surely gained *learned* is the best rule and its line says so.
 """
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from gridhash.agents.bound import perfect_foresight_bound
 from gridhash.agents.roster import tuned_policy
-from gridhash.agents.rule_registry import parameters_of
+from gridhash.agents.rule_registry import build_rule, parameters_of
 from gridhash.agents.rules import LevelRule
 from gridhash.agents.tuning import SearchBudget
 from gridhash.data.fetch.folder_lock import locked
@@ -108,6 +108,31 @@ def test_a_cell_that_was_cut_off_goes_on_with_what_was_kept(
     assert set(cell.parameters) == {"start_ratio", "stop_ratio"}
     again = maker.make(cell_id("hysteresis"))
     assert [p.daily_profit for p in again.parts] == [p.daily_profit for p in cell.parts]
+
+
+@pytest.mark.parametrize("newest_is_better", [True, False])
+def test_rule_and_start_of_learning_are_chosen_alike_by_validation(
+    maker: CellMaker, monkeypatch: pytest.MonkeyPatch, newest_is_better: bool
+) -> None:
+    """A rule is tuned on the whole span and on its newest year: neither side wins by that alone."""
+    scenario, rows = maker.opened.scenario, maker.opened.spans.validate
+    low, high = (
+        build_rule("hysteresis", {"start_ratio": start, "stop_ratio": 1.2}, site=scenario.site)
+        for start in (0.5, 1.0)
+    )
+    profit = {id(rule): play(scenario, rule, rows).profit for rule in (low, high)}
+    worse, better = sorted((low, high), key=lambda rule: profit[id(rule)])
+    newest, whole = (better, worse) if newest_is_better else (worse, better)
+    start = BestRule(rule=newest, profit=profit[id(newest)], rules={"hysteresis": newest})
+    monkeypatch.setattr(CellMaker, "_newest", lambda *_: start)
+    monkeypatch.setattr("gridhash.training.cell_maker.tuned_policy", lambda *_, **__: whole)
+
+    cell = maker.make(cell_id("hysteresis"))
+    assert cell.parameters == parameters_of(better)
+    begins = maker._start(TrainingConfig())
+    assert begins is not None
+    assert parameters_of(begins.rule) == parameters_of(better)
+    assert begins.profit == pytest.approx(profit[id(better)], abs=0.01)
 
 
 def test_a_cell_is_out_of_date_where_what_it_depends_on_changed(
