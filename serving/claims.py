@@ -1,6 +1,7 @@
 """Which reduction may be claimed: only what a rig's own watts show, stopped by our command.
 
-There is no site meter yet, so every claim is *self-reported*: rig readings are 5-20 % off a meter.
+Every claim here is *self-reported*: rig readings are 5-20 % off a meter. What the site's meter
+shows of all claims together is kept apart (`gridhash.serving.verified_reduction`).
 A claim counts between two readings that both show the rig standing, at the smaller reduction of
 the two; a rig that cannot be reached or measured ends it. So it may be too little, never too much.
 """
@@ -53,6 +54,11 @@ class ClaimBook:
     def claimed_kw(self) -> float:
         """Reduction claimed now, all rigs [kW]."""
         return sum(claim.reduced_kw for claim in self._open.values())
+
+    @property
+    def reference_kw(self) -> float:
+        """What the rigs of the claims drew before, by themselves [kW]."""
+        return sum(claim.reference_kw for claim in self._open.values())
 
     def update(self, rig: RigStatus) -> list[Claim]:
         """Take in what is known of a rig after a reading; return the claim that ended."""

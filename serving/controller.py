@@ -29,6 +29,7 @@ from gridhash.serving.input_age import Rung
 from gridhash.serving.journal import Journal, Row
 from gridhash.serving.lease_record import TAKEN
 from gridhash.serving.market_source import FixedMarket
+from gridhash.serving.metering import metering_of
 from gridhash.serving.obligations import ObligationBook
 from gridhash.serving.operator_desk import OperatorDesk
 from gridhash.serving.pulse import Pulse
@@ -109,7 +110,8 @@ class Controller:
         market = self._links.market or FixedMarket(scenario)
         obligations = ObligationBook(site, self._model.params)
         self.standing = StandingOrders(self._model, self.groups, obligations)
-        self._inputs = SiteInputs(self._links, self.standing, market)
+        metering = metering_of(self._links.meter, self._model, self.groups, self._claims)
+        self._inputs = SiteInputs(self._links, self.standing, market, metering)
         self._dispatcher = Dispatcher(
             self._model,
             policy,
@@ -214,6 +216,7 @@ class Controller:
                 read_rigs(due, self._clock), self._inputs.gather(now)
             )
             rows = self._take_in(readings, now)
+            rows += self._inputs.measure(self._reconciler, now, self.run_id)
             findings += refused + self.arming.advance(now) + self._dispatcher.check_trips(now)
             snapshot = self._dispatcher.decide_if_due(now)
             assert self.decision is not None

@@ -9,6 +9,7 @@ replaced in the same call by the level rule.
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -119,10 +120,7 @@ def decide(
         model.params.merit_order.tolist(),
     )
     asked_kw, setpoint_kw = np.array(settled.power_kw), np.zeros(n_groups)
-    cap_kw = min(
-        [float(model.params.rig_cap_kw)]
-        + [own.at_most_kw for own in snapshot.orders if own.group is None and _binds_rigs(own)]
-    )
+    cap_kw = min(float(model.params.rig_cap_kw), most_of_all_kw(snapshot.orders))
     rig_cap_kw = max(cap_kw - snapshot.uncontrolled_kw, 0.0)
     limit_setpoint(state, model.params, 0, rig_cap_kw, asked_kw, setpoint_kw)
     # Whom an order of the highest authorities keeps down, no minimum up time or ramp keeps up.
@@ -225,9 +223,14 @@ def _wish(
     )
 
 
-def _binds_rigs(order: Order) -> bool:
-    """Return whether an order holds for all rigs, also for those that take no commands."""
-    return order.authority.rank <= Authority.OBLIGATION.rank
+def most_of_all_kw(orders: Iterable[Order]) -> float:
+    """Return what orders leave to all rigs, also to those that take no commands [kW]."""
+    binding = (
+        own.at_most_kw
+        for own in orders
+        if own.group is None and own.authority.rank <= Authority.OBLIGATION.rank
+    )
+    return min(binding, default=math.inf)
 
 
 def _on_what_obeys(snapshot: SiteSnapshot) -> list[Order]:

@@ -8,7 +8,7 @@ from gridhash.agents.policy import Policy
 from gridhash.serving.aggregate import TripLatch, group_state
 from gridhash.serving.authority import Authority
 from gridhash.serving.canary import Arming
-from gridhash.serving.decide import Decision, decide
+from gridhash.serving.decide import Decision, decide, most_of_all_kw
 from gridhash.serving.findings import Alarm, AlarmRaised, Finding
 from gridhash.serving.ladder import PriceLadder, StandIn
 from gridhash.serving.market_source import MarketSource
@@ -86,7 +86,8 @@ class Dispatcher:
         orders = self._standing.orders(now)
         in_force = [(order.authority, order.reason, order.group) for order in orders]
         if self.decision is not None and not self._timetable.dispatch_due(now):
-            cap_kw = self.decision.cap_kw - self._reconciler.uncontrolled_kw(now)
+            cap_kw = min(self.decision.cap_kw, most_of_all_kw(orders))
+            cap_kw -= self._reconciler.uncontrolled_kw(now)
             within = sum(self.decision.setpoint_kw) <= cap_kw + 1e-6
             if in_force == self._orders_then and (within or not self._commands):
                 return None

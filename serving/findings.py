@@ -46,6 +46,9 @@ class Alarm(StrEnum):
     CLOCK_SET = "clock was set"
     PAUSED = "stood still"
     NOT_RECORDED = "journal could not be written"
+    METER_SILENT = "meter is silent or stale"
+    METER_IMPLAUSIBLE = "meter is implausible"
+    DEMAND_CAP = "demand interval binds"
 
 
 class Verdict(StrEnum):

@@ -23,8 +23,9 @@ import pandas as pd
 from gridhash.errors import ServingError
 from gridhash.time_grid import require_aware
 
-FORMAT_VERSION = 2
-"""2: leases and requests. An older journal gets the tables that it lacks when it is written."""
+FORMAT_VERSION = 3
+"""2: leases and requests; 3: metering. An older journal gets the tables that it lacks when it is
+written."""
 
 Value = str | int | float | None
 
@@ -60,6 +61,12 @@ TABLES: Mapping[str, str] = {
     "measured_kw REAL NOT NULL, potential_kw REAL NOT NULL, cap_kw REAL NOT NULL, "
     "claimed_kw REAL NOT NULL, n_running INTEGER NOT NULL, n_stopped INTEGER NOT NULL, "
     "n_unknown INTEGER NOT NULL, n_pending INTEGER NOT NULL",
+    "metering": "run_id INTEGER NOT NULL, at TEXT NOT NULL, quality TEXT NOT NULL, "
+    "why TEXT NOT NULL, age_s REAL, power_kw REAL, cooling_kw REAL, reported_kw REAL NOT NULL, "
+    "modelled_kw REAL NOT NULL, auxiliary_kw REAL NOT NULL, trim REAL NOT NULL, "
+    "site_kw REAL NOT NULL, mean_kw REAL NOT NULL, limit_kw REAL NOT NULL, "
+    "claimed_kw REAL NOT NULL, verified_kw REAL NOT NULL, verified_kwh REAL NOT NULL, "
+    "text TEXT NOT NULL",
     "alarms": "run_id INTEGER NOT NULL, at TEXT NOT NULL, rig_id TEXT, kind TEXT NOT NULL, "
     "text TEXT NOT NULL",
     "leases": "run_id INTEGER NOT NULL, at TEXT NOT NULL, token INTEGER NOT NULL, "

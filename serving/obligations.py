@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, Field, ValidationError, model_validator
 from gridhash.config import SiteConfig
 from gridhash.envs.parameters import SiteParameters
 from gridhash.serving.authority import Authority, Order
+from gridhash.serving.site_aux import SiteAux
 from gridhash.serving.state_folder import Record
 from gridhash.serving.validation import Reason, Refused
 
@@ -127,14 +128,17 @@ class ObligationBook:
             key=lambda own: own.order_id,
         )
 
-    def bounds(self, now: datetime) -> list[Order]:
-        """Return what is owed now as bounds on the power of all rigs."""
+    def bounds(self, now: datetime, aux: SiteAux | None = None) -> list[Order]:
+        """Return what is owed now as bounds on the power of all rigs.
+
+        `aux` says what is drawn beside them where a meter shows the site's power. Without one,
+        cooling at full power is taken off a ceiling and not off a floor: both err to be kept.
+        """
         found = []
         for own in self.active(now):
-            # Cooling at full power is taken off a ceiling and not off a floor: both err to be kept.
-            most = own.at_most_kw
-            ceiling_kw = float("inf") if most is None else self._rigs_kw(most)
-            floor_kw = min(own.at_least_kw or 0.0, ceiling_kw)
+            most, least = own.at_most_kw, own.at_least_kw or 0.0
+            ceiling_kw = float("inf") if most is None else self._rigs_kw(most, aux)
+            floor_kw = min(least if aux is None else aux.rigs_within(least), ceiling_kw)
             found.append(
                 Order(
                     authority=Authority.OBLIGATION,
@@ -152,8 +156,10 @@ class ObligationBook:
         )
         return min((at for at in instants if at > now), default=None)
 
-    def _rigs_kw(self, site_kw: float) -> float:
+    def _rigs_kw(self, site_kw: float, aux: SiteAux | None) -> float:
         """Return what rigs may draw within a site power [kW]."""
+        if aux is not None:
+            return min(aux.rigs_within(site_kw), self._rig_cap_kw)
         return max(self._rig_cap_kw - max(self._contract_kw - site_kw, 0.0), 0.0)
 
     def _forget(self, now: datetime) -> None:

@@ -11,6 +11,7 @@ from gridhash.config_blocks import Block, describe_faults, parse_toml
 from gridhash.errors import ConfigError
 from gridhash.serving.input_age import AGE_LIMITS
 from gridhash.serving.ladder import ScheduleEntry, StandIn
+from gridhash.serving.modbus_config import MeterBlock, PlantBlock
 from gridhash.serving.permissives import Permissive
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -75,6 +76,8 @@ class OperationConfig(Block):
     orders: Path | None = Field(
         default=None, description="folder of JSON orders, beside this file unless absolute"
     )
+    meter: MeterBlock | None = Field(default=None, description="of the whole site, Modbus TCP")
+    plant: PlantBlock | None = Field(default=None, description="of the cooling, Modbus TCP")
     permissives: tuple[PermissiveBlock, ...] = Field(default=(), max_length=64)
     racks: dict[str, tuple[str, ...]] = Field(
         default={}, description="rigs of each rack, for the canary"
@@ -126,6 +129,11 @@ def load_operation(path: Path, site: SiteConfig, rig_ids: set[str]) -> Operation
             raise ConfigError(
                 f"{path}: permissive {block.sensor}: the site has no group {unknown[0]}; it has "
                 f"{', '.join(sorted(groups))}"
+            )
+        if operation.plant is not None and block.sensor not in operation.plant.sensors:
+            raise ConfigError(
+                f"{path}: permissive {block.sensor}: the plant has no such sensor; it has "
+                f"{', '.join(operation.plant.sensors)}"
             )
     for rack, rigs in operation.racks.items():
         if unknown := sorted(set(rigs) - rig_ids):

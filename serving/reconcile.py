@@ -74,6 +74,8 @@ class Reconciler:
         self._model = model
         self._groups = groups
         self._settings = settings
+        self.trim = 1.0
+        """Metered kW per kW that rigs draw by their model; see `gridhash.serving.meter_trim`."""
         self._packet_at: datetime | None = None
 
     def clock_set(self, by: timedelta) -> None:
@@ -100,7 +102,9 @@ class Reconciler:
         """Return the commands that bring the rigs to the decision's setpoints."""
         if gate.stop_all:
             return self._stop_everything(gate.stop_all, now)
-        targets = self._targets(decision, now)
+        # Rigs are counted at their model's power, caps hold for what they truly draw.
+        cap_kw = decision.cap_kw / max(self.trim, 1.0)
+        targets = self._targets(decision, cap_kw, now)
         stops: list[PlannedCommand] = []
         raises: list[PlannedCommand] = []
         for rigs, target, setpoint_kw in zip(
@@ -112,9 +116,9 @@ class Reconciler:
                 planned = self._command_for(rig, target, why, now, trips=bool(trip))
                 if planned is not None:
                     (stops if planned.power_kw <= 0.0 else raises).append(planned)
-        stops += self._beyond_limits(targets, decision.cap_kw, gate, now)
+        stops += self._beyond_limits(targets, cap_kw, gate, now)
         raises = [own for own in raises if not gate.bars_raise(own.rig.group.name)]
-        started, next_at = self._within_reach(raises, decision.cap_kw, now)
+        started, next_at = self._within_reach(raises, cap_kw, now)
         delays_s = [target.retry_after_s for target in targets if target.retry_after_s is not None]
         times = [now + timedelta(seconds=delay_s) for delay_s in delays_s]
         times += [
@@ -126,13 +130,13 @@ class Reconciler:
         times += [next_at] if next_at is not None else []
         return Plan(commands=(*stops, *started), next_at=min(times, default=None))
 
-    def _targets(self, decision: Decision, now: datetime) -> list[GroupTarget]:
+    def _targets(self, decision: Decision, cap_kw: float, now: datetime) -> list[GroupTarget]:
         params = self._model.params
         tasks = [
             GroupTask(
                 name=group.name,
                 rigs=tuple(rig.view(now) for rig in rigs),
-                setpoint_kw=setpoint_kw,
+                setpoint_kw=setpoint_kw / self.trim,
                 max_kw=max_kw,
                 level_kw=rigs[0].level_kw,
                 min_up_s=group.min_up_s,
@@ -146,8 +150,8 @@ class Reconciler:
                 strict=True,
             )
         ]
-        cap_kw = decision.cap_kw - self.uncontrolled_kw(now)
-        return allocate_site(tasks, max(cap_kw, 0.0), params.merit_order.tolist())
+        cap_kw = max(cap_kw - self.uncontrolled_kw(now), 0.0)
+        return allocate_site(tasks, cap_kw, params.merit_order.tolist())
 
     def _command_for(
         self, rig: RigStatus, target: GroupTarget, why: str, now: datetime, *, trips: bool

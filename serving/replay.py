@@ -13,6 +13,7 @@ from gridhash.envs.observation import table_hash
 from gridhash.errors import ServingError
 from gridhash.serving.decide import decide, policy_name
 from gridhash.serving.journal import Journal
+from gridhash.serving.meter_replay import different_trims
 from gridhash.serving.site_state import SiteModel, SiteSnapshot, hash_of
 
 
@@ -60,7 +61,7 @@ def replay(journal: Journal, policy: Policy | None, *, run_id: int | None = None
         "JOIN snapshots s ON s.id = d.snapshot_id WHERE d.run_id = ? ORDER BY d.id",
         run_id,
     )
-    equal, differences = 0, []
+    equal, differences = 0, different_trims(journal, run_id)
     for row in found:
         written = json.loads(row["decided"])
         snapshot = SiteSnapshot.from_text(row["seen"])

@@ -70,6 +70,9 @@ class RigStatus:
         """Whether the last decision was made with this rig at command."""
         self.reference_kw: float | None = None
         """Power before our stop; None unless the rig stands by it and told its power before."""
+        self.reported_margin: float | None = 1.0
+        """Power that counts per power that the rig reports; None while the site's meter tells what
+        all rigs draw together."""
         self._last_change = last_change
         self._last_pending: Pending | None = None
         self._running_kw = level_kw[-1]
@@ -124,8 +127,10 @@ class RigStatus:
     @property
     def excess_kw(self) -> float:
         """Power that the rig draws above its model when it runs, if it matters [kW]."""
+        if self.reported_margin is None:
+            return 0.0
         rated_kw = self.level_kw[self.level]
-        above_kw = self._running_kw - rated_kw
+        above_kw = self._running_kw * self.reported_margin - rated_kw
         return above_kw if above_kw > EXCESS_FRAC * rated_kw else 0.0
 
     @property

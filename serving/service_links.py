@@ -18,12 +18,15 @@ from gridhash.serving.lease_record import newest_token
 from gridhash.serving.live_market import StoreMarket
 from gridhash.serving.market_now import MarketNow
 from gridhash.serving.market_source import MarketSource
+from gridhash.serving.metering import MeterLink
+from gridhash.serving.modbus_plant import ModbusPlant
 from gridhash.serving.operation import OperationConfig
 from gridhash.serving.order_folder import OrderFolder
 from gridhash.serving.permissives import Plant, PlantReader, PlantUnreachable, PlantValue
 from gridhash.serving.request_desk import RequestDesk
 from gridhash.serving.requests import RequestSpool
 from gridhash.serving.site_inputs import SiteLinks
+from gridhash.serving.site_meter import ModbusMeter
 from gridhash.serving.state_folder import StateFolder
 
 
@@ -39,6 +42,29 @@ class NoReader:
             Always.
         """
         raise PlantUnreachable("no reader of the plant is configured")
+
+
+def plant_reader(operation: OperationConfig, clock: Clock) -> PlantReader:
+    """Return who reads the plant of an operation file.
+
+    Raises
+    ------
+    ServingError
+        If pymodbus is needed and not installed.
+    """
+    return NoReader() if operation.plant is None else ModbusPlant(operation.plant, clock)
+
+
+def meter_link(operation: OperationConfig, clock: Clock) -> MeterLink | None:
+    """Return the meter of an operation file; None without one.
+
+    Raises
+    ------
+    ServingError
+        If pymodbus is needed and not installed.
+    """
+    block = operation.meter
+    return None if block is None else MeterLink(meter=ModbusMeter(block, clock), block=block)
 
 
 def links_of(
@@ -79,6 +105,8 @@ def links_of(
         if not path.is_dir():
             raise ServingError(f"there is no folder {path} for orders: create it")
         orders = OrderFolder(path)
+    reader = (plant or plant_reader(operation, clock)) if permissives else None
+    meter = meter_link(operation, clock)
     lease = Lease(folder.lease, holder=f"{socket.gethostname()} process {os.getpid()}")
     lease.acquire(clock.now(), above=newest_token(journal))
     return SiteLinks(
@@ -87,7 +115,8 @@ def links_of(
         lease=lease,
         heart=HeartbeatSender(folder, pushers),
         controller_name=name,
-        plant=Plant(plant or NoReader(), permissives) if permissives else None,
+        plant=Plant(reader, permissives) if reader is not None else None,
+        meter=meter,
         orders=orders,
         market=market,
         stand_in=operation.to_stand_in(),

@@ -16,11 +16,14 @@ from gridhash.serving.findings import Alarm, AlarmRaised, Finding
 from gridhash.serving.guard_notice import GuardNotice
 from gridhash.serving.heartbeat import Heartbeat
 from gridhash.serving.input_age import InputAge, Rung, input_age
+from gridhash.serving.journal import Row
 from gridhash.serving.ladder import StandIn
 from gridhash.serving.lease import Lease
 from gridhash.serving.market_source import MarketSource
+from gridhash.serving.metering import Metering, MeterLink
 from gridhash.serving.order_folder import OrderSource, Polled
 from gridhash.serving.permissives import Plant
+from gridhash.serving.reconcile import Reconciler
 from gridhash.serving.request_desk import RequestDesk
 from gridhash.serving.rig_status import RigStatus
 from gridhash.serving.site_alarms import AlarmKey
@@ -57,13 +60,22 @@ class SiteLinks:
     market: MarketSource | None = None
     """Instead of the scenario, which does not change."""
     stand_in: StandIn = field(default_factory=StandIn)
+    meter: MeterLink | None = None
+    """Meter of the site."""
 
 
 class SiteInputs:
     """Asks the sources of one site."""
 
-    def __init__(self, links: SiteLinks, standing: StandingOrders, market: MarketSource) -> None:
-        """Nothing was heard yet."""
+    def __init__(
+        self,
+        links: SiteLinks,
+        standing: StandingOrders,
+        market: MarketSource,
+        metering: Metering | None = None,
+    ) -> None:
+        """Nothing was heard yet; `metering` is the loop over `links.meter`."""
+        self._metering = metering
         self._links = links
         self._standing = standing
         self._market = market
@@ -86,9 +98,10 @@ class SiteInputs:
             if order is not None:
                 self._standing.stop_all = f"{order.reason or 'no reason given'} ({order.person})"
         plant = self._links.plant
-        refused, _, by_market = await asyncio.gather(
+        refused, _, _, by_market = await asyncio.gather(
             self._poll(now),
             plant.read() if plant is not None else asyncio.sleep(0),
+            self._metering.read() if self._metering is not None else asyncio.sleep(0),
             self._market.refresh(now),
         )
         if plant is not None:
@@ -98,11 +111,23 @@ class SiteInputs:
             *_refusals(Alarm.INPUT_REFUSED, by_market, now),
         ]
 
+    def measure(self, reconciler: Reconciler, now: datetime, run_id: int) -> list[Row]:
+        """Take from the meter what holds for this tick, once the rigs were read; return its row."""
+        if self._metering is None:
+            return []
+        metered = self._metering.step(now)
+        reconciler.trim = metered.trim
+        self._standing.demand = self._metering.order
+        self._standing.aux = self._metering.usable_aux(now)
+        return [metered.row(run_id)]
+
     def ages(self, price: InputAge, rigs: Iterable[RigStatus], now: datetime) -> list[InputAge]:
         """Return the age of each input of a decision made now."""
         read_at = [rig.reading.read_at for rig in rigs if rig.reading is not None]
         newest_s = _since_s(max(read_at, default=None), now)
         ages = [price, input_age("rig readings", newest_s)]
+        if self._metering is not None:
+            ages.append(self._metering.age(now))
         if self._links.orders is not None:
             ages.append(input_age("demand-response orders", _since_s(self._heard_at, now)))
         return ages
@@ -116,11 +141,15 @@ class SiteInputs:
                 texts[Alarm.ORDERS_SILENT] = self._failure or "the source has not answered yet"
         if self._links.plant is not None and self._links.plant.failure:
             texts[Alarm.PLANT_SILENT] = self._links.plant.failure
+        if self._metering is not None:
+            texts |= self._metering.alarms()
         return texts
 
     def clock_set(self) -> None:
         """Ask anew where the host's clock was set."""
         self._polled_at = None
+        if self._metering is not None:
+            self._metering.clock_set()
 
     async def _poll(self, now: datetime) -> list[Refused]:
         source, next_at = self._links.orders, self.next_at

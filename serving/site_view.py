@@ -78,6 +78,20 @@ class SupervisionView(Record):
     n_pending: int
 
 
+class MeterView(Record):
+    """The last word on the site's meter."""
+
+    at: AwareDatetime
+    quality: str
+    why: str
+    power_kw: float | None
+    reported_kw: float
+    trim: float
+    mean_kw: float
+    limit_kw: float
+    verified_kw: float
+
+
 class AlarmView(Record):
     """One alarm; `rig_id` is None for the site."""
 
@@ -98,6 +112,8 @@ class SiteView(Record):
     run: RunView | None = None
     decision: DecisionView | None = None
     supervision: SupervisionView | None = None
+    meter: MeterView | None = None
+    """None for a site without one."""
     hold: Request | None = None
     """The last hold that was accepted and neither ended nor was released."""
     lockouts: Mapping[str, str] = Field(default={})
@@ -159,6 +175,7 @@ def _from_journal(journal: Journal, now: datetime) -> dict[str, object]:
         ),
         "decision": _last(journal, "decisions", DecisionView, run_id),
         "supervision": _last(journal, "supervisions", SupervisionView, run_id),
+        "meter": _meter(journal, run_id),
         "hold": _hold(journal, now),
         "lockouts": journal.last_lockouts(),
         "alarms": tuple(AlarmView.model_validate(dict(alarm)) for alarm in alarms),
@@ -171,6 +188,13 @@ def _last(journal: Journal, table: str, kind: type[Record], run_id: int) -> Reco
         f"SELECT {names} FROM {table} WHERE run_id = ? ORDER BY id DESC LIMIT 1", run_id
     )
     return kind.model_validate(dict(rows[0])) if rows else None
+
+
+def _meter(journal: Journal, run_id: int) -> Record | None:
+    try:
+        return _last(journal, "metering", MeterView, run_id)
+    except JournalError:
+        return None  # a journal of format 2, not written to since
 
 
 def _hold(journal: Journal, now: datetime) -> Request | None:
@@ -214,6 +238,9 @@ def _problems(view: SiteView) -> Iterator[Problem]:
     if seen is not None and seen.n_unknown:
         text = f"{seen.n_unknown} rigs cannot be measured; they count at full power"
         yield problem(Severity.WARNING, text)
+    meter = view.meter
+    if meter is not None and meter.power_kw is None:
+        yield problem(Severity.WARNING, f"the site's meter is {meter.quality}: {meter.why}")
     if seen is not None and seen.potential_kw > seen.cap_kw + 1e-6:
         text = f"rigs may draw {seen.potential_kw:.0f} kW, the cap is {seen.cap_kw:.0f} kW"
         yield problem(Severity.CRITICAL, text)

@@ -52,6 +52,7 @@ def status_lines(view: SiteView) -> Iterator[tuple[str, str]]:
             f"of {seen.cap_kw:.1f} kW allowed, {seen.claimed_kw:.1f} kW of reduction claimed, "
             f"{ago(seen.at)}",
         )
+        yield from _of_meter(view)
         yield (
             "rigs",
             f"{seen.n_running} run, {seen.n_stopped} stand, {seen.n_unknown} unknown, "
@@ -72,6 +73,19 @@ def status_lines(view: SiteView) -> Iterator[tuple[str, str]]:
     for alarm in view.alarms:
         who = f"{alarm.rig_id}: " if alarm.rig_id else ""
         yield "alarm", f"{ago(alarm.at)}  {who}{alarm.kind}: {alarm.text}"
+
+
+def _of_meter(view: SiteView) -> Iterator[tuple[str, str]]:
+    meter = view.meter
+    if meter is None:
+        return
+    shown = f"{meter.power_kw:.1f} kW" if meter.power_kw is not None else f"{meter.quality}, unused"
+    yield (
+        "metered",
+        f"{shown} by the site's meter, {meter.verified_kw:.1f} kW of the reduction verified, mean "
+        f"of the demand interval {meter.mean_kw:.1f}, {meter.limit_kw:.1f} kW allowed, rigs draw "
+        f"{meter.trim:.3f} of their model, {age(view.age_s(meter.at))}",
+    )
 
 
 STYLE = {

@@ -16,6 +16,7 @@ from gridhash.serving.permissives import Judged, Verdict
 from gridhash.serving.reconcile import Gate
 from gridhash.serving.rig_status import RigStatus
 from gridhash.serving.site_alarms import AlarmKey
+from gridhash.serving.site_aux import SiteAux
 from gridhash.serving.site_state import SiteModel
 
 
@@ -64,6 +65,10 @@ class StandingOrders:
         self.guards: GuardOrders = guard_orders(())
         self.plant: tuple[Judged, ...] = ()
         """What each permissive says."""
+        self.demand: Order | None = None
+        """What the running demand interval leaves, while it binds."""
+        self.aux: SiteAux | None = None
+        """What the site draws beside rigs; None unless a meter shows the site's power."""
         self._names = [group.name for group in model.site.groups]
         self._groups = groups
 
@@ -84,7 +89,8 @@ class StandingOrders:
                 found.append(
                     Order(authority=Authority.LIMIT, reason=words, group=g, at_most_kw=most_kw)
                 )
-        found += self.obligations.bounds(now)
+        found += [self.demand] if self.demand is not None else []
+        found += self.obligations.bounds(now, self.aux)
         if self.hold is not None and now < self.hold.until:
             found.append(self.hold.order())
         return tuple(found)
