@@ -45,7 +45,8 @@ from gridhash.serving.drivers.concurrency import read_rigs
 from gridhash.serving.drivers.protocol import Command, CommandResult, Outcome, RigIdentity
 from gridhash.serving.journal import Journal
 from gridhash.serving.rig_list import drivers_of, read_rig_list
-from gridhash.serving.site_state import SiteModel, SiteSnapshot
+from gridhash.serving.site_model import SiteModel
+from gridhash.serving.site_state import SiteSnapshot
 from gridhash.serving.site_status import Mode
 from gridhash.serving.snapshot import RigReading
 

@@ -240,6 +240,7 @@ def serve(
     bundle: Annotated[Path, typer.Option("--bundle", help="Signed bundle of the policy.")],
     key: Annotated[Path, typer.Option("--key", help="Public key (.pub) that signed it.")],
     rigs: Annotated[Path, typer.Option("--rigs", help="CSV: rig_id,group,address[,port].")],
+    scenario: ScenarioName = None,
     live: Annotated[
         bool | None,
         typer.Option("--live/--shadow", help="Command rigs, or only decide and record: say which."),
@@ -287,9 +288,10 @@ def serve(
 
     The prices must reach from yesterday to now or later. A trace of the store is read anew when it
     changes; where prices end, the last stands in for two hours, then the schedule and the safe
-    profile of --operation. A live site commands nothing until a person arms it, then a few rigs
-    first, and all only after each stage was verified by watts. Ctrl-C ends in order and leaves the
-    rigs as they are.
+    profile of --operation. A site's tariff and programs are kept account of from the rigs' watts,
+    and the trace must hold the columns that they need. A live site commands nothing until a person
+    arms it, then a few rigs first, and all only after each stage was verified by watts. Ctrl-C ends
+    in order and leaves the rigs as they are.
     """
     from gridhash.serving.service import serve_site
     from gridhash.serving.site_status import Mode
@@ -301,7 +303,7 @@ def serve(
         )
     mode = Mode.ADVISORY if advisory else Mode.LIVE if live else Mode.SHADOW
     serve_site(
-        request_of(site=site, prices=prices, area=area),
+        request_of(site=site, scenario=scenario, prices=prices, area=area),
         bundle=bundle,
         key=key,
         rigs=rigs,

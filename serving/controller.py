@@ -37,9 +37,10 @@ from gridhash.serving.reconcile import Plan, PlannedCommand, Reconciler, in_word
 from gridhash.serving.recorder import Recorder
 from gridhash.serving.rig_status import RigStatus
 from gridhash.serving.settings import ControllerSettings
+from gridhash.serving.site_accounts import accounts_of, site_power_kw
 from gridhash.serving.site_alarms import AlarmKey, StandingAlarms
 from gridhash.serving.site_inputs import SiteInputs, SiteLinks
-from gridhash.serving.site_state import SiteModel
+from gridhash.serving.site_model import SiteModel
 from gridhash.serving.site_status import Mode, SiteStatus
 from gridhash.serving.snapshot import RigReading
 from gridhash.serving.standing_orders import StandingOrders
@@ -110,8 +111,9 @@ class Controller:
         market = self._links.market or FixedMarket(scenario)
         obligations = ObligationBook(site, self._model.params)
         self.standing = StandingOrders(self._model, self.groups, obligations)
-        metering = metering_of(self._links.meter, self._model, self.groups, self._claims)
-        self._inputs = SiteInputs(self._links, self.standing, market, metering)
+        self._metering = metering_of(self._links.meter, self._model, self.groups, self._claims)
+        self._inputs = SiteInputs(self._links, self.standing, market, self._metering)
+        self._accounts = accounts_of(self._model, market, journal)
         self._dispatcher = Dispatcher(
             self._model,
             policy,
@@ -124,6 +126,7 @@ class Controller:
             reconciler=self._reconciler,
             timetable=self._timetable,
             settings=self.settings,
+            accounts=self._accounts,
         )
         self._desk = OperatorDesk(
             rigs=self.rigs,
@@ -302,6 +305,9 @@ class Controller:
             findings += rig.expire(now)
             rows += [claim.row(self.run_id) for claim in self._claims.update(rig)]
         self.arming.note(findings)
+        if self._accounts is not None:
+            metered = None if self._metering is None else self._metering.metered
+            self._accounts.see(now, site_power_kw(self._model, self.rigs.values(), metered))
         return rows + self._recorder.finding_rows(findings)
 
     def _site_alarms(self, decision: Decision, now: datetime) -> list[Finding]:

@@ -16,14 +16,15 @@ from datetime import datetime
 import numpy as np
 
 from gridhash.agents.policy import Policy
-from gridhash.envs.action import ActionKind, wanted_power
+from gridhash.envs.action import ActionKind
 from gridhash.envs.limits import feasible_range_kw, limit_setpoint
 from gridhash.envs.parameters import Floats
 from gridhash.envs.state import FleetState
 from gridhash.serving.authority import Authority, Order, Settled, settle
 from gridhash.serving.input_age import Rung
 from gridhash.serving.policy_call import CALLER, LATE, Answer
-from gridhash.serving.site_state import SiteModel, SiteSnapshot, exact, hash_of
+from gridhash.serving.site_model import SiteModel
+from gridhash.serving.site_state import SiteSnapshot, exact, hash_of
 
 LEVEL_RULE = "level rule"
 """Name of what decides when no policy does: zero shadow price through the merit order."""
@@ -193,7 +194,8 @@ def _wish(
             answer=answer,
         )
     market, rows = snapshot.market.market_array(), snapshot.market.feature_array()
-    observation = model.observe(market, rows, state)
+    situation = model.situation(market, rows, snapshot.programs)
+    observation = model.observe(situation, state)
     if was_late:
         answer = LATE
     elif policy is not None:
@@ -202,7 +204,7 @@ def _wish(
         authority, kind, action = Authority.POLICY, policy.action_kind, answer.action
     else:
         authority, kind = Authority.FALLBACK, ActionKind.SHADOW_PRICE
-    wanted_power(model.params, market, 0, int(kind), action, np.zeros((5, n_groups)), wanted_kw)
+    wanted_kw = model.wanted_kw(situation, state, kind, action)
     why, rung = _price_in_words(snapshot, model), Rung.FRESH
     for age in snapshot.inputs:
         if age.name == "price" and age.rung is not Rung.FRESH:

@@ -6,7 +6,7 @@ from itertools import chain
 
 from gridhash.agents.policy import Policy
 from gridhash.serving.aggregate import TripLatch, group_state
-from gridhash.serving.authority import Authority
+from gridhash.serving.authority import Authority, Order
 from gridhash.serving.canary import Arming
 from gridhash.serving.decide import Decision, decide, most_of_all_kw
 from gridhash.serving.findings import Alarm, AlarmRaised, Finding
@@ -15,8 +15,10 @@ from gridhash.serving.market_source import MarketSource
 from gridhash.serving.reconcile import Reconciler
 from gridhash.serving.rig_status import RigStatus
 from gridhash.serving.settings import ControllerSettings
+from gridhash.serving.site_accounts import SiteAccounts
 from gridhash.serving.site_inputs import SiteInputs
-from gridhash.serving.site_state import SiteModel, SiteSnapshot
+from gridhash.serving.site_model import SiteModel
+from gridhash.serving.site_state import SiteSnapshot
 from gridhash.serving.site_status import Mode
 from gridhash.serving.standing_orders import StandingOrders
 from gridhash.serving.timetable import Timetable
@@ -42,8 +44,9 @@ class Dispatcher:
         reconciler: Reconciler,
         timetable: Timetable,
         settings: ControllerSettings,
+        accounts: SiteAccounts | None = None,
     ) -> None:
-        """Decide nothing yet."""
+        """Decide nothing yet; `accounts` are those of a site with tariff or programs."""
         self.decision: Decision | None = None
         self._model = model
         self._policy = policy
@@ -56,6 +59,7 @@ class Dispatcher:
         self._reconciler = reconciler
         self._timetable = timetable
         self._settings = settings
+        self._accounts = accounts
         self._trips = [TripLatch(group) for group in model.site.groups]
         self._orders_then: list[tuple[Authority, str, int | None]] = []
 
@@ -83,7 +87,7 @@ class Dispatcher:
 
     def decide_if_due(self, now: datetime) -> SiteSnapshot | None:
         """Decide at a dispatch instant, or at once if the cap fell or other orders are in force."""
-        orders = self._standing.orders(now)
+        orders = self._orders(now)
         in_force = [(order.authority, order.reason, order.group) for order in orders]
         if self.decision is not None and not self._timetable.dispatch_due(now):
             cap_kw = min(self.decision.cap_kw, most_of_all_kw(orders))
@@ -112,6 +116,11 @@ class Dispatcher:
             for rig in rigs:
                 rig.counted = rig.takes_commands(now)
 
+    def _orders(self, now: datetime) -> tuple[Order, ...]:
+        """Return what bounds the rigs now, the utility's order to pause included."""
+        pause = self._model.pause_order(self._market.row_at(now))
+        return (*self._standing.orders(now), *pause)
+
     def _snapshot(self, now: datetime) -> SiteSnapshot:
         market, price, fallback = self._ladder.step(self._market.row_at(now), now)
         gone_s = 0.0 if market is None else (now - market.period_start).total_seconds()
@@ -138,7 +147,8 @@ class Dispatcher:
             market=market,
             groups=tuple(groups),
             uncontrolled_kw=self._reconciler.uncontrolled_kw(now),
-            orders=self._standing.orders(now),
+            orders=self._orders(now),
             inputs=tuple(self._inputs.ages(price, chain(*self._groups), now)),
             fallback=fallback,
+            programs=None if self._accounts is None else self._accounts.at(now),
         )

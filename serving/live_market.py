@@ -20,8 +20,8 @@ from gridhash.errors import GridhashError
 from gridhash.serving.site_state import MarketRow, market_row_at
 from gridhash.serving.validation import Reason, Refused, check_market
 
-HISTORY_DAYS = 15
-"""Days before now that a decision may look back on."""
+HISTORY_DAYS = 40
+"""Days before now that a decision may look back on: a month and a week before it."""
 
 
 class StoreMarket:

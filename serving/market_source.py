@@ -11,6 +11,10 @@ from gridhash.serving.validation import Refused
 class MarketSource(Protocol):
     """Tells what is known of the market, and looks for what is new."""
 
+    @property
+    def scenario(self) -> Scenario | None:
+        """All that is known now; None while nothing is."""
+
     def row_at(self, instant: datetime) -> MarketRow | None:
         """Return what was published for the period that holds an instant; None if nothing was."""
 
@@ -24,6 +28,11 @@ class FixedMarket:
     def __init__(self, scenario: Scenario) -> None:
         """Know what the scenario knows."""
         self._scenario = scenario
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario."""
+        return self._scenario
 
     def row_at(self, instant: datetime) -> MarketRow | None:
         """Return the row that holds an instant; None outside the data."""

@@ -25,7 +25,7 @@ from gridhash.serving.rig_status import RigStatus
 from gridhash.serving.site_alarms import AlarmKey
 from gridhash.serving.site_aux import SiteAux
 from gridhash.serving.site_meter import MeterReading, MeterUnreachable, SiteMeter
-from gridhash.serving.site_state import SiteModel
+from gridhash.serving.site_model import SiteModel
 from gridhash.serving.verified_reduction import VerifiedReduction
 from gridhash.units import W_PER_KW
 

@@ -15,7 +15,7 @@ from gridhash.serving.drivers.protocol import Command
 from gridhash.serving.pending import moved
 from gridhash.serving.rig_status import RigStatus
 from gridhash.serving.settings import ControllerSettings
-from gridhash.serving.site_state import SiteModel
+from gridhash.serving.site_model import SiteModel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,8 @@ from gridhash.errors import ServingError
 from gridhash.serving.decide import decide, policy_name
 from gridhash.serving.journal import Journal
 from gridhash.serving.meter_replay import different_trims
-from gridhash.serving.site_state import SiteModel, SiteSnapshot, hash_of
+from gridhash.serving.site_model import SiteModel
+from gridhash.serving.site_state import SiteSnapshot, hash_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from gridhash.agents.bundle_manifest import Manifest, site_changes
 from gridhash.agents.policy import Policy
 from gridhash.agents.signing import read_public_key
 from gridhash.config import SiteConfig
+from gridhash.envs.named_scenario import open_named_scenario
 from gridhash.envs.open_scenario import ScenarioRequest, open_scenario
 from gridhash.envs.scenario import build_scenario
 from gridhash.errors import BundleError, ServingError
@@ -88,7 +89,7 @@ class Service:
 
 
 def serve_site(
-    request: ScenarioRequest,
+    request: ScenarioRequest | str,
     *,
     bundle: Path,
     key: Path,
@@ -103,6 +104,8 @@ def serve_site(
     operation: Path | None = None,
 ) -> None:
     """Check everything, then run the site until `hours` have passed, Ctrl-C or SIGTERM.
+
+    `request` is a site and its prices, or the name of a scenario.
 
     Raises
     ------
@@ -140,7 +143,7 @@ def serve_site(
 
 
 def prepare(
-    request: ScenarioRequest,
+    request: ScenarioRequest | str,
     *,
     bundle: Path,
     key: Path,
@@ -162,7 +165,11 @@ def prepare(
     """
     if armed_by and (mode is not Mode.LIVE or not armed_by.strip() or not armed_by.isprintable()):
         raise ServingError("--armed-by gives the name of the person who arms a site with --live")
-    scenario = open_scenario(request)
+    prices = None
+    if isinstance(request, str):
+        scenario = open_named_scenario(request)
+    else:
+        scenario, prices = open_scenario(request), request.prices
     listed = read_rig_list(rigs)
     site = site_of_rigs(scenario.site, listed, rigs)
     policy, manifest, _ = load_bundle(bundle, site=site, trusted_keys=[read_public_key(key)])
@@ -200,7 +207,7 @@ def prepare(
         armed_by=armed_by.strip(),
         operation=operation_of(operation, site, {rig.rig_id for rig in listed}),
         operation_folder=Path() if operation is None else operation.parent,
-        live_market=live_market(request.prices, site, market),
+        live_market=live_market(prices, site, market),
     )
 
 

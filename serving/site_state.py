@@ -13,8 +13,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from gridhash.config import SiteConfig
-from gridhash.envs.accounts import empty_accounts
 from gridhash.envs.availability import hold_cold_starts
 from gridhash.envs.columns import (
     CAPACITY_WEIGHT,
@@ -22,7 +20,6 @@ from gridhash.envs.columns import (
     DEW_POINT,
     IMBALANCE_SHORTAGE,
     IMBALANCE_SURPLUS,
-    N_CALENDAR_COLUMNS,
     OUTDOOR,
     PRICE,
     PV,
@@ -31,17 +28,14 @@ from gridhash.envs.columns import (
     SURPLUS,
     TRANSMISSION_WEIGHT,
     WET_BULB,
-    Exogenous,
 )
-from gridhash.envs.kernel import observe_sites
-from gridhash.envs.observation import observation_table
-from gridhash.envs.parameters import NEVER_C, Floats, Floats32, SiteParameters, compile_site
-from gridhash.envs.program_parameters import ProgramParameters, compile_programs
+from gridhash.envs.parameters import NEVER_C, Floats, Floats32, SiteParameters
 from gridhash.envs.scenario import Scenario
 from gridhash.envs.state import FleetState, empty_state, summarise_sites
-from gridhash.errors import ConfigError, DataError
+from gridhash.errors import DataError
 from gridhash.serving.authority import Authority, Order
 from gridhash.serving.input_age import Fallback, InputAge, Rung
+from gridhash.serving.programs_now import ProgramsNow
 from gridhash.time_grid import require_aware
 
 NOT_KNOWN_YET = [
@@ -62,58 +56,6 @@ reads."""
 
 
 ONLY_SITE = np.zeros(1, dtype=np.int64)
-
-
-@dataclass(frozen=True)
-class SiteModel:
-    """A site with the kernel's arrays, without market data."""
-
-    site: SiteConfig
-    params: SiteParameters
-    programs: ProgramParameters
-    bounds: Floats32
-    """(F, 2): least and greatest value of each feature."""
-
-    @classmethod
-    def of(cls, site: SiteConfig) -> Self:
-        """Compile a site.
-
-        Raises
-        ------
-        ConfigError
-            If it has a tariff or programs, whose meters and calls are not read from a site yet.
-        """
-        params = compile_site(site)
-        programs = compile_programs(site, params, first_start_s=0)
-        if programs.present:
-            raise ConfigError(
-                f"{site.name} has a tariff or programs: they can be simulated and trained on, but "
-                "not be served yet; remove the blocks tariff and programs"
-            )
-        features = observation_table(site)
-        bounds = np.array([[f.low, f.high] for f in features], dtype=np.float32)
-        return cls(site=site, params=params, programs=programs, bounds=bounds)
-
-    def observe(self, market: Floats, row_features: Floats32, state: FleetState) -> Floats32:
-        """Return the observation, (1, F), of one market row, (1, columns), and its features."""
-        observation = np.zeros((1, len(self.bounds)), dtype=np.float32)
-        exogenous = Exogenous(
-            market=market,
-            rows=row_features,
-            calendar=np.zeros((1, N_CALENDAR_COLUMNS), dtype=np.int64),
-            history_rows=np.zeros((1, 5), dtype=np.int64),
-            bounds=self.bounds,
-        )
-        accounts = empty_accounts(1, 1)
-        observe_sites(
-            self.params, self.programs, exogenous, state, accounts, ONLY_SITE, observation
-        )
-        return observation
-
-    @property
-    def n_groups(self) -> int:
-        """Rig groups of the site."""
-        return len(self.site.groups)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,11 +89,17 @@ class MarketRow:
         return market
 
 
-def market_row_at(scenario: Scenario, instant: datetime) -> MarketRow | None:
-    """Return what a scenario knows at an instant; None where it has no prices."""
+def row_at(scenario: Scenario, instant: datetime) -> int | None:
+    """Return the row of a scenario that holds an instant; None where none can be decided on."""
     start = scenario.trace.start.to_pydatetime()
     row = int((instant - start).total_seconds() // scenario.trace.period_s)
-    if not scenario.first_row <= row < scenario.n_rows:
+    return row if scenario.first_row <= row < scenario.n_rows else None
+
+
+def market_row_at(scenario: Scenario, instant: datetime) -> MarketRow | None:
+    """Return what a scenario knows at an instant; None where it has no prices."""
+    row = row_at(scenario, instant)
+    if row is None:
         return None
     values = scenario.market[row].copy()
     values[NOT_KNOWN_YET] = 0.0
@@ -208,6 +156,8 @@ class SiteSnapshot:
     inputs: tuple[InputAge, ...] = ()
     fallback: Fallback | None = None
     """What stands in for the policy; None asks it, or keeps the last setpoint without a market."""
+    programs: ProgramsNow | None = None
+    """What tariff and programs remember; None on a site without them."""
 
     def __post_init__(self) -> None:
         """Reject an instant that is none."""
@@ -255,6 +205,7 @@ class SiteSnapshot:
                 orders=tuple(_decode_order(order) for order in raw.get("orders", ())),
                 inputs=tuple(_decode_age(age) for age in raw.get("inputs", ())),
                 fallback=_decode_fallback(raw.get("fallback")),
+                programs=ProgramsNow.from_json(raw.get("programs")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as err:
             raise DataError(f"not a snapshot of this version: {err!r}") from err
@@ -328,6 +279,7 @@ def _encode_snapshot(snapshot: SiteSnapshot) -> dict[str, Any]:
             "power_kw": exact(snapshot.fallback.power_kw),
             "reason": snapshot.fallback.reason,
         },
+        **({} if snapshot.programs is None else {"programs": snapshot.programs.to_json()}),
     }
 
 

@@ -17,7 +17,7 @@ from gridhash.serving.reconcile import Gate
 from gridhash.serving.rig_status import RigStatus
 from gridhash.serving.site_alarms import AlarmKey
 from gridhash.serving.site_aux import SiteAux
-from gridhash.serving.site_state import SiteModel
+from gridhash.serving.site_model import SiteModel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,7 +50,11 @@ Play = Callable[..., Played]
 @pytest.fixture(scope="session")
 def site() -> SiteConfig:
     """Return 24 rigs in four loops, with the contract and the cooling scaled to them."""
-    pilot = load_site("japan_pilot")
+    return scaled(load_site("japan_pilot"))
+
+
+def scaled(pilot: SiteConfig) -> SiteConfig:
+    """Return a site with `N_RIGS` in its groups, and what belongs to a fleet scaled to them."""
     share = sum(N_RIGS) / pilot.n_rigs
     groups = []
     for group, n_rigs in zip(pilot.groups, N_RIGS, strict=True):
@@ -112,19 +116,23 @@ def play(site: SiteConfig, scenario: Scenario, memory_folder: Path) -> Iterator[
         mismatch: RigMismatch | None = None,
         work_levels: bool = False,
         model: RigModel = HYDRO_1566HA,
+        on: Scenario | None = None,
+        start: datetime = START,
     ) -> Played:
-        own, groups = site, site.groups
+        given = on or scenario
+        own = site if on is None else on.site
+        groups = own.groups
         levels: tuple[int, ...] = ()
         if work_levels:
-            own = site.model_copy(update={"use_work_levels": True})
+            own = own.model_copy(update={"use_work_levels": True})
             groups = tuple(
                 group.model_copy(update={"load_levels": group.optional_work_levels})
-                for group in site.groups
+                for group in own.groups
             )
             levels = tuple(range(len(groups[0].load_levels)))
-        market = build_scenario(own, scenario.trace)
+        market = build_scenario(own, given.trace)
         base_address = f"127.{128 + pid % 64}.{pid // 64 % 256}.{1 + 30 * len(journals)}"
-        clock = SimulatedClock(START)
+        clock = SimulatedClock(start)
         fleet = SimulatedFleet.of_groups(
             groups,
             clock,
@@ -148,7 +156,7 @@ def play(site: SiteConfig, scenario: Scenario, memory_folder: Path) -> Iterator[
                 for rig in fleet.rigs.values()
                 if rig.group.name == group.name
             ]
-            for group in site.groups
+            for group in own.groups
         }
         controller = Controller(
             own,
@@ -161,14 +169,14 @@ def play(site: SiteConfig, scenario: Scenario, memory_folder: Path) -> Iterator[
             settings=ControllerSettings(settled_supervision_s=150.0, policy_deadline_s=30.0),
         )
         loops = SimulatedLoops(own, fleet, clock, outdoor_of(market))
-        end = START + timedelta(hours=hours)
+        end = start + timedelta(hours=hours)
 
         async def day() -> None:
             async with fleet:
                 await run_simulated(controller, clock, end, after_tick=loops.update)
 
         asyncio.run(day())
-        return Played(own, market, fleet, loops, journal, controller, START, end)
+        return Played(own, market, fleet, loops, journal, controller, start, end)
 
     yield run
     for journal in journals:

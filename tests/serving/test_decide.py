@@ -21,7 +21,8 @@ from gridhash.serving.authority import Authority
 from gridhash.serving.decide import LEVEL_RULE, Decision, decide
 from gridhash.serving.journal import Journal
 from gridhash.serving.replay import replay
-from gridhash.serving.site_state import GroupState, SiteModel, SiteSnapshot, market_row_at
+from gridhash.serving.site_model import SiteModel
+from gridhash.serving.site_state import GroupState, SiteSnapshot, market_row_at
 
 START = pd.Timestamp("2024-04-01T00:00Z")
 NOON = datetime(2024, 4, 2, 12, tzinfo=UTC)

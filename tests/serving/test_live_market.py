@@ -88,8 +88,8 @@ def test_data_that_are_not_fit_are_refused_and_what_was_known_stays(
 
 def test_what_is_read_is_the_same_from_a_short_history(small_site: SiteConfig) -> None:
     rng = np.random.default_rng(0)
-    long = trace(34, before=32).with_columns(
-        {"price_per_kwh": 10.0 + rng.normal(0.0, 3.0, 34 * 48)}
+    long = trace(64, before=62).with_columns(
+        {"price_per_kwh": 10.0 + rng.normal(0.0, 3.0, 64 * 48)}
     )
     market = StoreMarket(small_site, lambda: long, lambda: 1)
 

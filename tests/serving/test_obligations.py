@@ -20,7 +20,7 @@ from gridhash.serving.obligations import (
 )
 from gridhash.serving.order_folder import FILES_PER_POLL, OrderFolder, Polled
 from gridhash.serving.site_inputs import SiteLinks
-from gridhash.serving.site_state import SiteModel
+from gridhash.serving.site_model import SiteModel
 from gridhash.serving.validation import Refused
 from tests.serving.bench import START, Build
 

@@ -13,6 +13,7 @@ from gridhash.agents.bundle import sign_again, write_bundle
 from gridhash.agents.bundle_manifest import DataSpan, Gain, Provenance, RuleSpec, Verdict
 from gridhash.agents.signing import generate_key, read_key
 from gridhash.config import load_site
+from gridhash.config_scenario import load_scenario_config
 from gridhash.envs.open_scenario import ScenarioRequest
 from gridhash.errors import BundleError, ConfigError, DataError, ServingError
 from gridhash.serving.clock import RealClock
@@ -63,9 +64,11 @@ def prepared(tmp_path: Path, fleet: SimulatedFleet) -> Prepare:
         bundle: Path = bundle,
         armed_by: str | None = None,
         operation: Path | None = None,
+        request: ScenarioRequest | str | None = None,
+        rigs: Path = rigs,
     ) -> Service:
         return prepare(
-            ScenarioRequest(),
+            request or ScenarioRequest(),
             bundle=bundle,
             key=tmp_path / "key.pub",
             rigs=rigs,
@@ -345,6 +348,32 @@ def test_who_commands_rigs_with_an_unproven_policy_must_say_so(
         prepared(mode=Mode.LIVE, accept_unproven=False, bundle=tmp_path / "failed.bundle")
     service = prepared(mode=Mode.LIVE, accept_unproven=False, bundle=tmp_path / "passed.bundle")
     assert service.unproven == ""
+
+
+def test_a_scenario_is_served_by_name_with_its_tariff_and_programs(
+    prepared: Prepare, tmp_path: Path, base_address: str
+) -> None:
+    pilot = load_scenario_config("JapanPilot").site
+    bundle = write_bundle(
+        tmp_path,
+        RuleSpec(rule="level_rule"),
+        name="pilot",
+        site=pilot,
+        key=read_key(tmp_path / "key.pem"),
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        provenance=Provenance(),
+    )
+    fleet = make_fleet(pilot, FleetRequest(count=4, address=base_address), RealClock())
+    write_rig_list(tmp_path / "pilot.csv", listed_rigs(fleet))
+    given = {"request": "JapanPilot", "bundle": bundle, "rigs": tmp_path / "pilot.csv"}
+    service = prepared(**given, replay_from="2023-07-11T15:00")
+    assert service.site.n_rigs == 4
+    assert service.site.programs.pause_orders is not None
+    assert service.market.scenario.programs.has_pause
+    with pytest.raises(
+        DataError, match=r"can be decided on from 2023-04-02.*--replay-from is 2031-01-01"
+    ):
+        prepared(**given, replay_from="2031-01-01T00:00")
 
 
 def test_a_key_that_did_not_sign_is_refused(prepared: Prepare, tmp_path: Path) -> None:
