@@ -19,6 +19,7 @@ from gridhash.training.cells import BOUND, LEARNED, CellId, path_of, read_cell
 from gridhash.training.code_hash import code_hash
 from gridhash.training.config import TrainingConfig, load_training_config
 from gridhash.training.opened import Named
+from gridhash.training.worth_settings import worth_settings_of
 
 PLAIN_CASES: Mapping[str, ScenarioRequest] = {
     "sample-start0": ScenarioRequest(start_cost=0.0),
@@ -36,6 +37,8 @@ MADE_BY = {
     LEARNED: ("gridhash.training.learn",),
 }
 """Modules that make what is no plain line of the roster."""
+BY_WORTHS = ("gridhash.training.worth_learning",)
+"""Modules that learn where a scenario has `worth_settings_of`."""
 PLANNER = "mpc"
 """The rolling planner that is always judged; its variants, slower still, are where asked for."""
 IN_WORDS = {"title", "description", "figures", "value"}
@@ -80,8 +83,13 @@ def keys_of(cell_id: CellId) -> Keys:
     DataError
         If its series are not at hand.
     """
-    code = code_hash(*PLAYING, *_modules_of(cell_id.policy))
-    settings = training_settings(cell_id).model_dump_json() if cell_id.policy == LEARNED else ""
+    modules, settings = _modules_of(cell_id.policy), ""
+    if cell_id.policy == LEARNED:
+        settings = training_settings(cell_id).model_dump_json()
+        worths = worth_settings_of(cell_id.scenario)
+        if worths is not None:
+            modules, settings = BY_WORTHS, f"{settings} {worths.model_dump_json()}"
+    code = code_hash(*PLAYING, *modules)
     text = (
         f"{code} {_setting_and_data(cell_id.scenario)} {cell_id.policy} {cell_id.seed} {settings}"
     )

@@ -58,6 +58,8 @@ from gridhash.training.recorded_policy import RecordedPolicy
 from gridhash.training.spans import Rows
 from gridhash.training.stopwatch import Stopwatch
 from gridhash.training.tuned_rules import BestRule
+from gridhash.training.worth_learning import learn_by_worths
+from gridhash.training.worth_settings import worth_settings_of
 
 LOCKS = "locks"
 STARTS = "starts"
@@ -200,6 +202,20 @@ class CellMaker:
         folder, settings = work / "training", training_settings(cell_id)
         start = self._start(settings)
         watch = Stopwatch(work / "attempts.json", folder / checkpoint.FILE_NAME)
+        worths = worth_settings_of(self.scenario)
+        if worths is not None:
+            learned = learn_by_worths(
+                self.opened.scenario,
+                self.opened.spans,
+                settings,
+                worths,
+                folder,
+                resume=True,
+                console=self.console,
+                start=start,
+            )
+            used = settings.model_dump(mode="json") | {"worths": worths.model_dump(mode="json")}
+            return learned.policy, used, watch.total_s()
         learned = learn(
             self.opened.scenario,
             self.opened.spans,

@@ -21,6 +21,8 @@ from gridhash.training.opened import Named, open_for_training
 from gridhash.training.release import Release, release
 from gridhash.training.runtime import LearnedPolicy
 from gridhash.training.spans import Rows, Spans, ending_before
+from gridhash.training.worth_learning import learn_by_worths
+from gridhash.training.worth_settings import WorthSettings, worth_settings_of
 
 KEY_NAME = "signing-key.pem"
 
@@ -70,6 +72,7 @@ def train_policy(
         resume=resume,
         console=console,
         variants=variants_of(opened, config),
+        worths=worth_settings_of(scenario) if settings is None else None,
     )
 
 
@@ -82,11 +85,20 @@ def train_on(
     resume: bool,
     console: Console,
     variants: Sequence[Scenario] = (),
+    worths: WorthSettings | None = None,
 ) -> TrainingResult:
-    """Train on a scenario; see `train_policy` and, for `variants`, `Learner`."""
-    learned = learn(
-        scenario, spans, config, folder, resume=resume, console=console, variants=variants
-    )
+    """Train on a scenario; see `train_policy` and, for `variants`, `Learner`.
+
+    With `worths` it learns by them (`learn_by_worths`), which keeps nothing to resume.
+    """
+    if worths is not None:
+        learned = learn_by_worths(
+            scenario, spans, config, worths, folder, resume=resume, console=console
+        )
+    else:
+        learned = learn(
+            scenario, spans, config, folder, resume=resume, console=console, variants=variants
+        )
     scenario = ending_before(scenario, spans.validate[1])  # nor is it judged by the held-out span
     key_path = folder / KEY_NAME
     key = read_key(key_path) if key_path.exists() else generate_key(key_path)
@@ -102,7 +114,8 @@ def train_on(
         provenance=Provenance(
             seed=config.seed,
             data=tuple(_data_spans(scenario, spans)),
-            training=config.model_dump(mode="json"),
+            training=config.model_dump(mode="json")
+            | ({} if worths is None else {"worths": worths.model_dump(mode="json")}),
             scores=scores,
             git_commit=_git_commit(),
             torch_version=torch.__version__,
