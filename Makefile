@@ -1,5 +1,5 @@
 # Every target sets .venv up first (scripts/set_up); after the first time that needs no network.
-.PHONY: help set-up demo test check bench campaign results scenarios docs clean
+.PHONY: help set-up demo test check bench campaign soak results scenarios docs clean
 
 help:
 	@echo "make demo    from a real price file to verified rigs, with a report at the end"
@@ -7,6 +7,7 @@ help:
 	@echo "make check   the same without the tests"
 	@echo "make bench   environment steps per second, import and load of data, on this machine"
 	@echo "make campaign  damaged files, killed writers, faulty servers, faulty rigs: about twenty minutes"
+	@echo "make soak    a month of a controller on a stepped clock, half an hour on real time: about an hour"
 	@echo "make results play, tune, train and judge on held-out spans, in cells that can be resumed"
 	@echo "make scenarios  rules and plans in every scenario, and a page for each: about ten minutes"
 	@echo "make docs    the reference pages, from the tables of the code"
@@ -33,6 +34,9 @@ campaign: set-up
 	@.venv/bin/python scripts/store_kill_test.py
 	@GRIDHASH_FETCH_STORMS=2000 GRIDHASH_FETCH_KILLS=200 .venv/bin/pytest --quiet tests/data/fetch/test_storm.py tests/data/fetch/test_resume.py
 	@.venv/bin/python scripts/campaign.py
+
+soak: set-up
+	@.venv/bin/python scripts/soak.py
 
 results: set-up
 	@.venv/bin/python scripts/results.py
