@@ -50,11 +50,7 @@ Play = Callable[..., Played]
 @pytest.fixture(scope="session")
 def site() -> SiteConfig:
     """Return 24 rigs in four loops, with the contract and the cooling scaled to them."""
-    return scaled(load_site("japan_pilot"))
-
-
-def scaled(pilot: SiteConfig) -> SiteConfig:
-    """Return a site with `N_RIGS` in its groups, and what belongs to a fleet scaled to them."""
+    pilot = load_site("japan_pilot")
     share = sum(N_RIGS) / pilot.n_rigs
     groups = []
     for group, n_rigs in zip(pilot.groups, N_RIGS, strict=True):

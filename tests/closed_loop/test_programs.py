@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from gridhash.agents.policy import Observations
-from gridhash.config import SiteConfig
 from gridhash.envs.action import ActionKind
 from gridhash.envs.batched_site import BatchedSite, EpisodeRules
 from gridhash.envs.columns import PAUSE
@@ -20,7 +19,7 @@ from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.serving.history import check_run
 from gridhash.serving.replay import replay
 from gridhash.serving.site_accounts import last_accounts
-from tests.closed_loop.conftest import scaled
+from tests.closed_loop.conftest import N_RIGS
 
 Play = Callable[..., Any]
 HOURS = 9.0
@@ -29,39 +28,12 @@ START = datetime(2023, 7, 11, 3, tzinfo=UTC)
 PAUSE_H = (4.0, 7.5)
 
 
-def small(pilot: SiteConfig) -> SiteConfig:
-    """Return JapanPilot with 24 rigs and programs of their size."""
-    share = 24 / pilot.n_rigs
-    programs, tariff = pilot.programs, pilot.tariff
-    assert programs.demand_reduction is not None
-    assert programs.demand_increase is not None
-    assert programs.pause_orders is not None
-    assert tariff.demand_charge is not None
-
-    def less(block: Any, *names: str) -> Any:
-        return block.model_copy(update={name: getattr(block, name) * share for name in names})
-
-    return scaled(pilot).model_copy(
-        update={
-            "programs": programs.model_copy(
-                update={
-                    "demand_reduction": less(programs.demand_reduction, "committed_kw"),
-                    "demand_increase": less(programs.demand_increase, "max_kw"),
-                    "pause_orders": less(programs.pause_orders, "pause_power_kw"),
-                }
-            ),
-            "tariff": tariff.model_copy(
-                update={"demand_charge": less(tariff.demand_charge, "peak_before_kw")}
-            ),
-        }
-    )
-
-
 @pytest.fixture(scope="module")
 def pilot() -> Scenario:
     whole = open_named_scenario("JapanPilot", days=120)
     trace = whole.trace.between(START - timedelta(days=20), START + timedelta(days=2))
-    return build_scenario(small(whole.site), trace)
+    n_rigs = dict(zip((group.name for group in whole.site.groups), N_RIGS, strict=True))
+    return build_scenario(whole.site.scaled_to(n_rigs), trace)
 
 
 class Steady:
