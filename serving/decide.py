@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
@@ -64,6 +65,11 @@ class Decision:
     """Whether the level rule decided in the place of a policy."""
     rung: Rung
     """On which step of the ladder it was decided."""
+    trim: float | None = None
+    """Metered kW per modelled kW that powers are in; None for a site without meter."""
+    follows_meter: tuple[bool, ...] = ()
+    """Whether a group's power is an order's or the cap's: then the meter moves its rigs until the
+    next decision. What a policy wishes is rigs, whatever they draw. Empty without meter."""
 
     def to_text(self) -> str:
         """Return the decision as JSON in which every float is exact."""
@@ -86,9 +92,15 @@ class Decision:
                 "decided_by": self.decided_by,
                 "replaced": self.replaced,
                 "rung": self.rung,
+                **self._of_meter(),
             },
             separators=(",", ":"),
         )
+
+    def _of_meter(self) -> dict[str, Any]:
+        if self.trim is None:
+            return {}
+        return {"trim": self.trim.hex(), "follows_meter": self.follows_meter}
 
 
 def decide(
@@ -113,22 +125,28 @@ def decide(
     n_groups = model.n_groups
     state = snapshot.fleet_state(model.params)
     wish = _wish(snapshot, model, policy, state, policy_deadline_s, was_late=was_late)
+    # Policy and kernel count rigs at their model's power; orders and caps are as metered.
+    trim = 1.0 if snapshot.trim is None else snapshot.trim
     ranges = [feasible_range_kw(state, model.params, 0, g) for g in range(n_groups)]
+    ranges = [(low * trim, high * trim) for low, high in ranges]
+    wanted_kw = wish.power_kw * trim
     settled = settle(
-        wish.power_kw.tolist(),
+        wanted_kw.tolist(),
         _on_what_obeys(snapshot),
         [high for _, high in ranges],
         model.params.merit_order.tolist(),
     )
     asked_kw, setpoint_kw = np.array(settled.power_kw), np.zeros(n_groups)
     cap_kw = min(float(model.params.rig_cap_kw), most_of_all_kw(snapshot.orders))
-    rig_cap_kw = max(cap_kw - snapshot.uncontrolled_kw, 0.0)
-    limit_setpoint(state, model.params, 0, rig_cap_kw, asked_kw, setpoint_kw)
+    most_kw = max(cap_kw / max(trim, 1.0) - snapshot.uncontrolled_kw, 0.0)
+    limit_setpoint(state, model.params, 0, most_kw, asked_kw / trim, setpoint_kw)
+    rig_cap_kw, setpoint_kw = most_kw * trim, setpoint_kw * trim
+    capped = float(setpoint_kw.sum()) >= rig_cap_kw - SAME_KW
     # Whom an order of the highest authorities keeps down, no minimum up time or ramp keeps up.
     top_kw = [_ceiling_kw(snapshot, g) for g in range(n_groups)]
     setpoint_kw = np.minimum(setpoint_kw, top_kw)
     decided_by = _decided_by(settled, wish.authority, asked_kw, setpoint_kw)
-    limits = _limits_in_words(snapshot, wish.power_kw, settled, setpoint_kw, ranges, rig_cap_kw)
+    limits = _limits_in_words(snapshot, wanted_kw, settled, setpoint_kw, ranges, rig_cap_kw)
     return Decision(
         at=snapshot.at,
         input_hash=hash_of(snapshot.to_text()),
@@ -138,7 +156,7 @@ def decide(
         reason="; ".join([wish.why, *limits]),
         action=tuple(wish.action.tolist()),
         observation=wish.observation,
-        wanted_kw=tuple(wish.power_kw.tolist()),
+        wanted_kw=tuple(wanted_kw.tolist()),
         setpoint_kw=tuple(setpoint_kw.tolist()),
         min_kw=tuple(min(float(low), top) for (low, _), top in zip(ranges, top_kw, strict=True)),
         max_kw=tuple(min(float(high), top) for (_, high), top in zip(ranges, top_kw, strict=True)),
@@ -147,6 +165,10 @@ def decide(
         decided_by=decided_by,
         replaced=bool(wish.answer.fault),
         rung=wish.rung,
+        trim=snapshot.trim,
+        follows_meter=()
+        if snapshot.trim is None
+        else tuple(capped or order is not None for order in settled.by),
     )
 
 

@@ -129,8 +129,9 @@ class Dispatcher:
         for g, (group, rigs) in enumerate(zip(self._model.site.groups, self._groups, strict=True)):
             running = [rig for rig in rigs if rig.counted and rig.running]
             running_kw = sum((rig.level_kw[rig.level] for rig in running), 0.0)
-            follows = self.decision is not None and self._commands
-            setpoint_kw = self.decision.setpoint_kw[g] if self.decision and follows else running_kw
+            setpoint_kw = running_kw
+            if self.decision is not None and self._commands:
+                setpoint_kw = self.decision.setpoint_kw[g] / (self.decision.trim or 1.0)
             groups.append(
                 group_state(
                     group,
@@ -151,4 +152,5 @@ class Dispatcher:
             inputs=tuple(self._inputs.ages(price, chain(*self._groups), now)),
             fallback=fallback,
             programs=None if self._accounts is None else self._accounts.at(now),
+            trim=self._inputs.trim,
         )

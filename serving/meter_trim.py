@@ -13,8 +13,8 @@ from typing import Any, Self
 
 MOST_STEP = 0.10
 """Of itself, per tick."""
-GAIN = 0.5
-"""Of the difference that is made good at once: half of a meter's noise stays out."""
+GAIN, SMALL_GAIN, SMALL = 0.5, 0.15, 0.03
+"""Share of a difference that is made good at once, and of one so small that it may be noise."""
 LEAST_TRIM, MOST_TRIM = 0.75, 1.35
 DEADBAND = 0.004
 """Of the ratio: less is left as it is, so that noise moves no rig."""
@@ -72,5 +72,5 @@ def trim(given: TrimInput) -> float:
     off = found - given.before
     if abs(off) <= DEADBAND:
         return given.before
-    most = MOST_STEP * given.before
-    return given.before + min(max(GAIN * off, -most), most)
+    step, most = (SMALL_GAIN if abs(off) < SMALL else GAIN) * off, MOST_STEP * given.before
+    return given.before + min(max(step, -most), most)

@@ -132,22 +132,27 @@ class Reconciler:
 
     def _targets(self, decision: Decision, cap_kw: float, now: datetime) -> list[GroupTarget]:
         params = self._model.params
+        made_with = decision.trim or 1.0
+        trims = [self.trim if follows else made_with for follows in decision.follows_meter]
+        trims = trims or [made_with] * len(self._groups)
         tasks = [
             GroupTask(
                 name=group.name,
                 rigs=tuple(rig.view(now) for rig in rigs),
-                setpoint_kw=setpoint_kw / self.trim,
-                max_kw=max_kw,
+                setpoint_kw=setpoint_kw / trims[g],
+                max_kw=max_kw / made_with,
                 level_kw=rigs[0].level_kw,
                 min_up_s=group.min_up_s,
                 min_down_s=group.min_down_s,
             )
-            for group, rigs, setpoint_kw, max_kw in zip(
-                self._model.site.groups,
-                self._groups,
-                decision.setpoint_kw,
-                decision.max_kw,
-                strict=True,
+            for g, (group, rigs, setpoint_kw, max_kw) in enumerate(
+                zip(
+                    self._model.site.groups,
+                    self._groups,
+                    decision.setpoint_kw,
+                    decision.max_kw,
+                    strict=True,
+                )
             )
         ]
         cap_kw = max(cap_kw - self.uncontrolled_kw(now), 0.0)

@@ -91,6 +91,11 @@ class SiteInputs:
             return None
         return self._polled_at + timedelta(seconds=1.0 if self._more else POLL_S)
 
+    @property
+    def trim(self) -> float | None:
+        """Metered kW per modelled kW; None for a site without meter."""
+        return None if self._metering is None else self._metering.trim
+
     async def gather(self, now: datetime) -> list[Finding]:
         """Ask every source at once; return what was refused."""
         if self._links.stop_all is not None:

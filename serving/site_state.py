@@ -158,6 +158,8 @@ class SiteSnapshot:
     """What stands in for the policy; None asks it, or keeps the last setpoint without a market."""
     programs: ProgramsNow | None = None
     """What tariff and programs remember; None on a site without them."""
+    trim: float | None = None
+    """Metered kW per modelled kW (`gridhash.serving.meter_trim`); None for a site without meter."""
 
     def __post_init__(self) -> None:
         """Reject an instant that is none."""
@@ -206,6 +208,7 @@ class SiteSnapshot:
                 inputs=tuple(_decode_age(age) for age in raw.get("inputs", ())),
                 fallback=_decode_fallback(raw.get("fallback")),
                 programs=ProgramsNow.from_json(raw.get("programs")),
+                trim=float.fromhex(raw["trim"]) if "trim" in raw else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as err:
             raise DataError(f"not a snapshot of this version: {err!r}") from err
@@ -280,6 +283,7 @@ def _encode_snapshot(snapshot: SiteSnapshot) -> dict[str, Any]:
             "reason": snapshot.fallback.reason,
         },
         **({} if snapshot.programs is None else {"programs": snapshot.programs.to_json()}),
+        **({} if snapshot.trim is None else {"trim": snapshot.trim.hex()}),
     }
 
 

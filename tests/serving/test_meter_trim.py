@@ -29,8 +29,9 @@ def test_rigs_that_draw_what_they_should_need_no_correction() -> None:
     assert trim(tick()) == 1.0
 
 
-def test_half_of_a_difference_is_made_good_at_once_and_at_most_a_tenth() -> None:
+def test_half_of_a_difference_is_made_good_at_once_a_small_one_slowly_and_at_most_a_tenth() -> None:
     assert trim(tick(metered_kw=4520.0)) == pytest.approx(1.04)
+    assert trim(tick(metered_kw=4280.0)) == pytest.approx(1.003)
     assert trim(tick(metered_kw=5900.0)) == pytest.approx(1.10)
     assert trim(tick(metered_kw=2200.0)) == pytest.approx(0.90)
 
@@ -60,9 +61,9 @@ def test_what_no_rig_can_deliver_winds_nothing_up() -> None:
     for _ in range(100):
         factor = trim(tick(factor, metered_kw=60_000.0))
     assert factor == pytest.approx(MOST_TRIM, rel=0.01)
-    for _ in range(6):
+    for _ in range(12):
         factor = trim(tick(factor))
-    assert factor == pytest.approx(1.0, abs=0.01)
+    assert factor == pytest.approx(1.0, abs=0.02)
 
 
 @given(
@@ -99,7 +100,7 @@ def test_a_meters_noise_moves_the_correction_by_less_than_itself() -> None:
         factor = trim(tick(factor, metered_kw=4200.0 * (1.0 + luck.gauss(0.0, 0.01))))
         found.append(factor)
     assert abs(sum(found) / len(found) - 1.0) < 0.002
-    assert max(abs(own - 1.0) for own in found) < 0.03
+    assert max(abs(own - 1.0) for own in found) < 0.02
 
 
 def at(minutes: float) -> datetime:

@@ -10,6 +10,7 @@ import pytest
 from gridhash.serving.findings import Alarm
 from gridhash.serving.metering import LEARNT_MARGIN, MeterLink
 from gridhash.serving.modbus_config import MeterBlock
+from gridhash.serving.obligations import SiteOrder
 from gridhash.serving.replay import replay
 from gridhash.serving.site_inputs import SiteLinks
 from gridhash.serving.site_meter import MeterReading, MeterUnreachable
@@ -73,23 +74,44 @@ def with_meter(
     return bench
 
 
-def test_fewer_rigs_run_at_a_setpoint_where_the_meter_shows_that_each_draws_more(
-    bench_of: Build, meter: MemoryMeter
+def order(from_h: float, site_kw: float) -> SiteOrder:
+    return SiteOrder(
+        order_id="DR-1",
+        revision=0,
+        issued_at=START,
+        start=START + timedelta(hours=from_h),
+        end=START + timedelta(hours=9.0),
+        at_most_kw=site_kw,
+        at_least_kw=site_kw,
+    )
+
+
+@pytest.mark.parametrize(("true_factor", "n_running"), [(1.2, 4), (1.0, 5), (0.84, 5)])
+def test_an_order_at_the_meter_takes_fewer_rigs_where_each_draws_more(
+    bench_of: Build, meter: MemoryMeter, true_factor: float, n_running: int
 ) -> None:
-    meter.true_factor = 1.2
-    bench = with_meter(bench_of, meter, (0.0, 1.0), (0.6, (1.0, 0.0)))
+    # Where each draws less, no cap is stretched on the meter's word: a fifth rig, no sixth.
+    meter.true_factor = true_factor
+    bench = with_meter(bench_of, meter, (0.0, 1.0))
+    bench.controller.standing.obligations.take([order(0.6, 5.4 * RIG_KW + COOLING_KW)], START)
     bench.play(1.2)
-    assert bench.controller.decision is not None
-    setpoint_kw = sum(bench.controller.decision.setpoint_kw)
-    assert setpoint_kw == pytest.approx(4 * RIG_KW)
-    # 4 rigs by the model draw 4.8 times a rig's power; 3 draw 3.6 times, which is nearer to it.
-    assert bench.n_running() == 3
+    assert bench.n_running() == n_running
     frame = bench.journal.frame("metering")
-    assert frame.trim.iloc[-1] == pytest.approx(1.2, abs=0.02)
+    assert frame.trim.iloc[-1] == pytest.approx(true_factor, abs=0.02)
     steps = frame.trim / frame.trim.shift(1)
     assert steps.max() <= 1.1 + 1e-9
     assert steps.min() >= 0.9 - 1e-9
     assert set(frame.quality) == {"good"}
+
+
+def test_what_a_policy_wishes_is_rigs_whatever_they_draw(
+    bench_of: Build, meter: MemoryMeter
+) -> None:
+    meter.true_factor = 1.2
+    bench = with_meter(bench_of, meter, (0.0, 1.0))
+    bench.play(0.55)
+    assert bench.n_running() == 8
+    assert bench.journal.count("intents") == 0
 
 
 def test_decisions_and_corrections_are_made_again_bit_for_bit_and_a_forged_one_is_not(
