@@ -50,7 +50,7 @@ from gridhash.serving.site_status import Mode
 ROOT = Path(__file__).resolve().parent.parent
 CELLS = ROOT / "docs" / "results" / "soak"
 PAGE = ROOT / "docs" / "results" / "soak.md"
-BASE_ADDRESS, REAL_ADDRESS = "127.91.0.1", "127.93.0.1"
+BASE_ADDRESS, REAL_ADDRESS = "127.94.0.1", "127.93.0.1"
 SITE, REPLAY = "europe_sample", "2018-10-24T18:00"
 WARM_SHARE = 0.1
 MOST_DRIFT = 0.02
