@@ -43,9 +43,10 @@ class DemandWindow:
 
     def limit_kw(self, now: datetime) -> float:
         """Return what the site may draw for the rest of the interval [kW], 0 or more."""
-        rest_s = max(self._interval_s - self._gone_s(now), LEAST_REST_S)
-        budget_kwh = self.cap_kw * self._interval_s / SECONDS_PER_HOUR - self._energy_kwh
-        return min(self.cap_kw, max(budget_kwh, 0.0) * SECONDS_PER_HOUR / rest_s)
+        gone_s = self._gone_s(now)
+        rest_s = max(self._interval_s - gone_s, LEAST_REST_S)
+        above_kwh = self._energy_kwh - self.cap_kw * gone_s / SECONDS_PER_HOUR
+        return min(self.cap_kw, max(self.cap_kw - above_kwh * SECONDS_PER_HOUR / rest_s, 0.0))
 
     def ends_at(self, now: datetime) -> datetime:
         """Return when the interval of an instant ends."""
