@@ -20,6 +20,7 @@ from gridhash.serving.claims import ClaimBook
 from gridhash.serving.clock import Clock
 from gridhash.serving.command_sender import CommandSender
 from gridhash.serving.commissioning import drivers_by_rig, identify
+from gridhash.serving.common_cause import CommonCauses
 from gridhash.serving.decide import Decision, policy_name
 from gridhash.serving.dispatcher import Dispatcher
 from gridhash.serving.drivers.concurrency import gather_bounded, read_rigs
@@ -103,7 +104,9 @@ class Controller:
         self._drivers = drivers_by_rig(site, drivers)
         self.groups = _rigs_of(site, drivers, journal, self.settings)
         self.rigs = {rig.rig_id: rig for rigs in self.groups for rig in rigs}
-        self._reconciler = Reconciler(self._model, self.groups, self.settings)
+        circuits = self._links.topology
+        self._reconciler = Reconciler(self._model, self.groups, self.settings, circuits)
+        self._causes = CommonCauses.of(circuits, self.rigs.values())
         self._claims = ClaimBook()
         self._timetable = Timetable(site.dispatch_interval_s, self.rigs, self.settings)
         self._recorder = Recorder(journal)
@@ -304,6 +307,7 @@ class Controller:
         for rig in self.rigs.values():
             findings += rig.expire(now)
             rows += [claim.row(self.run_id) for claim in self._claims.update(rig)]
+        findings = self._causes.merge(findings, self.rigs, now)
         self.arming.note(findings)
         if self._accounts is not None:
             metered = None if self._metering is None else self._metering.metered

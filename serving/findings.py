@@ -49,6 +49,8 @@ class Alarm(StrEnum):
     METER_SILENT = "meter is silent or stale"
     METER_IMPLAUSIBLE = "meter is implausible"
     DEMAND_CAP = "demand interval binds"
+    CIRCUIT_SILENT = "circuit does not answer"
+    CIRCUIT_BACK = "circuit answers again"
 
 
 class Verdict(StrEnum):

@@ -1,5 +1,6 @@
 """How a site is operated, besides what it is: the TOML file of `gridhash serve --operation`."""
 
+from collections.abc import Mapping
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -13,6 +14,7 @@ from gridhash.serving.input_age import AGE_LIMITS
 from gridhash.serving.ladder import ScheduleEntry, StandIn
 from gridhash.serving.modbus_config import MeterBlock, PlantBlock
 from gridhash.serving.permissives import Permissive
+from gridhash.serving.topology import Circuit, Topology
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -68,6 +70,16 @@ class GuardBlock(Block):
     key: Path = Field(description="key file, beside this file unless absolute")
 
 
+class CircuitBlock(Block):
+    """A feeder, a PDU: what several rigs hang on."""
+
+    name: str = Field(min_length=1, max_length=64)
+    rigs: tuple[str, ...] = Field(default=(), max_length=10_000)
+    racks: tuple[str, ...] = Field(default=(), description="whose rigs hang on it too")
+    groups: tuple[str, ...] = Field(default=(), description="whose rigs hang on it too")
+    cap_kw: float | None = Field(default=None, gt=0, description="of its rigs; no cap if left out")
+
+
 class OperationConfig(Block):
     """Everything that a running site needs and no policy learns."""
 
@@ -81,6 +93,9 @@ class OperationConfig(Block):
     permissives: tuple[PermissiveBlock, ...] = Field(default=(), max_length=64)
     racks: dict[str, tuple[str, ...]] = Field(
         default={}, description="rigs of each rack, for the canary"
+    )
+    circuits: tuple[CircuitBlock, ...] = Field(
+        default=(), max_length=1000, description="feeders and PDUs"
     )
     guards: tuple[GuardBlock, ...] = Field(default=(), max_length=8)
 
@@ -98,13 +113,44 @@ class OperationConfig(Block):
             schedule_up_to_s=block.schedule_up_to_h * 3600.0,
         )
 
+    def to_topology(self, group_of: Mapping[str, str]) -> Topology:
+        """Return the circuits, `group_of` being the group of each rig of the list.
+
+        Raises
+        ------
+        ConfigError
+            If one has no rig, or names a rig, rack or group that there is not.
+        """
+        circuits = []
+        names = [block.name for block in self.circuits]
+        for block in self.circuits:
+            if names.count(block.name) > 1:
+                raise ConfigError(f"two circuits are called {block.name}: give each its own name")
+            if unknown := sorted(set(block.racks) - set(self.racks)):
+                raise ConfigError(f"circuit {block.name}: no rack is called {unknown[0]}")
+            if unknown := sorted(set(block.groups) - set(group_of.values())):
+                raise ConfigError(f"circuit {block.name}: the site has no group {unknown[0]}")
+            if unknown := sorted(set(block.rigs) - set(group_of)):
+                raise ConfigError(f"circuit {block.name}: the rig list has no rig {unknown[0]}")
+            rigs = {
+                *block.rigs,
+                *(rig_id for rack in block.racks for rig_id in self.racks[rack]),
+                *(rig_id for rig_id, group in group_of.items() if group in block.groups),
+            }
+            if not rigs:
+                raise ConfigError(
+                    f"circuit {block.name} has no rig: name rigs, racks or groups that hang on it"
+                )
+            circuits.append(Circuit(name=block.name, rigs=frozenset(rigs), cap_kw=block.cap_kw))
+        return Topology(circuits)
+
     def to_permissives(self) -> list[Permissive]:
         """Return the permissives of the plant."""
         return [Permissive(**block.model_dump()) for block in self.permissives]
 
 
-def load_operation(path: Path, site: SiteConfig, rig_ids: set[str]) -> OperationConfig:
-    """Read an operation file and hold it against its site.
+def load_operation(path: Path, site: SiteConfig, group_of: Mapping[str, str]) -> OperationConfig:
+    """Read an operation file and hold it against its site; `group_of` names each rig's group.
 
     Raises
     ------
@@ -136,6 +182,10 @@ def load_operation(path: Path, site: SiteConfig, rig_ids: set[str]) -> Operation
                 f"{', '.join(operation.plant.sensors)}"
             )
     for rack, rigs in operation.racks.items():
-        if unknown := sorted(set(rigs) - rig_ids):
+        if unknown := sorted(set(rigs) - set(group_of)):
             raise ConfigError(f"{path}: racks.{rack}: the rig list has no rig {unknown[0]}")
+    try:
+        operation.to_topology(group_of)
+    except ConfigError as err:
+        raise ConfigError(f"{path}: {err}") from err
     return operation

@@ -6,7 +6,7 @@ case of its own.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from gridhash.serving.allocator import SAME_KW, GroupTarget, GroupTask, allocate_site
@@ -16,6 +16,7 @@ from gridhash.serving.pending import moved
 from gridhash.serving.rig_status import RigStatus
 from gridhash.serving.settings import ControllerSettings
 from gridhash.serving.site_model import SiteModel
+from gridhash.serving.topology import Topology
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +71,12 @@ class Reconciler:
         model: SiteModel,
         groups: Sequence[Sequence[RigStatus]],
         settings: ControllerSettings,
+        topology: Topology | None = None,
     ) -> None:
         self._model = model
         self._groups = groups
         self._settings = settings
+        self._topology = topology or Topology()
         self.trim = 1.0
         """Metered kW per kW that rigs draw by their model; see `gridhash.serving.meter_trim`."""
         self._packet_at: datetime | None = None
@@ -117,6 +120,7 @@ class Reconciler:
                 if planned is not None:
                     (stops if planned.power_kw <= 0.0 else raises).append(planned)
         stops += self._beyond_limits(targets, cap_kw, gate, now)
+        stops += self._beyond_circuits({own.rig.rig_id for own in stops}, now)
         raises = [own for own in raises if not gate.bars_raise(own.rig.group.name)]
         started, next_at = self._within_reach(raises, cap_kw, now)
         delays_s = [target.retry_after_s for target in targets if target.retry_after_s is not None]
@@ -132,13 +136,19 @@ class Reconciler:
 
     def _targets(self, decision: Decision, cap_kw: float, now: datetime) -> list[GroupTarget]:
         params = self._model.params
+        barred = self._topology.barred([rig for own in self._groups for rig in own])
         made_with = decision.trim or 1.0
         trims = [self.trim if follows else made_with for follows in decision.follows_meter]
         trims = trims or [made_with] * len(self._groups)
         tasks = [
             GroupTask(
                 name=group.name,
-                rigs=tuple(rig.view(now) for rig in rigs),
+                rigs=tuple(
+                    replace(rig.view(now), available=False)
+                    if rig.rig_id in barred
+                    else rig.view(now)
+                    for rig in rigs
+                ),
                 setpoint_kw=setpoint_kw / trims[g],
                 max_kw=max_kw / made_with,
                 level_kw=rigs[0].level_kw,
@@ -223,6 +233,32 @@ class Reconciler:
                     over_kw -= rig.potential_kw()
         return stops
 
+    def _beyond_circuits(self, stopping: set[str], now: datetime) -> list[PlannedCommand]:
+        """Return stops for rigs on circuits that are over their caps, the last by merit first.
+
+        `stopping` are stopped already; so are rigs with a stop under way.
+        """
+        every = [rig for own in self._groups for rig in own]
+        stops: list[PlannedCommand] = []
+        for over in self._topology.over(every):
+            left_kw = over.over_kw
+            own = [rig for rig in every if rig.rig_id in over.circuit.rigs]
+            gone = [rig for rig in own if rig.rig_id in stopping or _stops(rig)]
+            left_kw -= sum(rig.potential_kw() for rig in gone)
+            for g in reversed(self._model.params.merit_order.tolist()):
+                for rig in reversed(self._groups[g]):
+                    if left_kw <= SAME_KW or rig.rig_id not in over.circuit.rigs or rig in gone:
+                        continue
+                    if not rig.enabled or not rig.measured:
+                        continue
+                    why = f"circuit {over.circuit.name} is {over.over_kw:.1f} kW above its cap"
+                    planned = self._forced_stop(rig, now, why)
+                    if planned is not None:
+                        stops.append(planned)
+                        stopping.add(rig.rig_id)
+                        left_kw -= rig.potential_kw()
+        return stops
+
     def _stop_everything(self, why: str, now: datetime) -> Plan:
         """Return stops for all rigs that do not stand by their watts; nothing else waits or counts.
 
@@ -259,6 +295,7 @@ class Reconciler:
         if self._packet_at is not None and now < self._packet_at:
             return [], self._packet_at
         headroom_kw = cap_kw - self.potential_kw()
+        room = self._topology.room_kw(rig for own in self._groups for rig in own)
         packet: list[PlannedCommand] = []
         for planned in raises:
             if len(packet) == self._settings.start_packet_rigs:
@@ -267,7 +304,8 @@ class Reconciler:
             starts = planned.command is Command.RESUME
             counted_kw = planned.rig.potential_kw() if starts else 0.0
             more_kw = max(planned.power_kw - counted_kw, 0.0)
-            if more_kw <= headroom_kw + SAME_KW:
+            fits = more_kw <= headroom_kw + SAME_KW
+            if fits and self._topology.take(planned.rig.rig_id, more_kw, room):
                 packet.append(planned)
                 headroom_kw -= more_kw
         if not packet:
@@ -286,6 +324,10 @@ def _stop(rig: RigStatus, reason: str, *, ordered: bool) -> PlannedCommand:
         reason=reason,
         ordered=ordered,
     )
+
+
+def _stops(rig: RigStatus) -> bool:
+    return rig.pending is not None and not rig.pending.running
 
 
 def in_words(commands: Sequence[PlannedCommand]) -> str:

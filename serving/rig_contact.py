@@ -22,6 +22,16 @@ class Contact:
         self._skewed = False
 
     @property
+    def answers(self) -> bool:
+        """Whether the rig answers, or failed to only a few times."""
+        return self._n_misses < self._settings.unreachable_after
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the rig did not answer when it was last asked."""
+        return self._n_misses > 0
+
+    @property
     def good(self) -> bool:
         """Whether the rig answers and tells its power, or failed to only a few times."""
         return max(self._n_misses, self._n_blind) < self._settings.unreachable_after

@@ -205,15 +205,15 @@ def prepare(
         journal=journal,
         unproven=unproven,
         armed_by=armed_by.strip(),
-        operation=operation_of(operation, site, {rig.rig_id for rig in listed}),
+        operation=operation_of(operation, site, {rig.rig_id: rig.group for rig in listed}),
         operation_folder=Path() if operation is None else operation.parent,
         live_market=live_market(prices, site, market),
     )
 
 
-def operation_of(path: Path | None, site: SiteConfig, rig_ids: set[str]) -> OperationConfig:
+def operation_of(path: Path | None, site: SiteConfig, group_of: dict[str, str]) -> OperationConfig:
     """Return the operation file, or how a site is operated without one."""
-    return OperationConfig() if path is None else load_operation(path, site, rig_ids)
+    return OperationConfig() if path is None else load_operation(path, site, group_of)
 
 
 def why_unproven(manifest: Manifest) -> str:
@@ -269,6 +269,9 @@ async def run_service(
                     journal,
                     clock=clock,
                     market=service.live_market,
+                    topology=service.operation.to_topology(
+                        {rig.rig_id: rig.group for rig in service.rigs}
+                    ),
                 )
                 controller = Controller(
                     service.site,

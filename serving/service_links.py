@@ -28,6 +28,7 @@ from gridhash.serving.requests import RequestSpool
 from gridhash.serving.site_inputs import SiteLinks
 from gridhash.serving.site_meter import ModbusMeter
 from gridhash.serving.state_folder import StateFolder
+from gridhash.serving.topology import Topology
 
 
 class NoReader:
@@ -75,6 +76,7 @@ def links_of(
     clock: Clock,
     plant: PlantReader | None = None,
     market: MarketSource | None = None,
+    topology: Topology | None = None,
 ) -> SiteLinks:
     """Return the links of a site whose state folder is that of its journal; takes the lease.
 
@@ -119,6 +121,7 @@ def links_of(
         meter=meter,
         orders=orders,
         market=market,
+        topology=topology or Topology(),
         stand_in=operation.to_stand_in(),
     )
 

@@ -29,6 +29,7 @@ from gridhash.serving.rig_status import RigStatus
 from gridhash.serving.site_alarms import AlarmKey
 from gridhash.serving.standing_orders import StandingOrders
 from gridhash.serving.stop_all import read_stop_all
+from gridhash.serving.topology import Topology
 from gridhash.serving.validation import Refused
 
 POLL_S = 5.0
@@ -60,6 +61,7 @@ class SiteLinks:
     market: MarketSource | None = None
     """Instead of the scenario, which does not change."""
     stand_in: StandIn = field(default_factory=StandIn)
+    topology: Topology = field(default_factory=Topology)
     meter: MeterLink | None = None
     """Meter of the site."""
 
