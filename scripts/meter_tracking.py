@@ -15,9 +15,9 @@ import asyncio
 import random
 import statistics
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -37,7 +37,7 @@ from gridhash.serving.simulated_fleet import SimulatedFleet
 from gridhash.serving.simulated_meter import METER_PORT, MeterFaults, MeterOptions, SimulatedMeter
 from gridhash.serving.simulated_model import RigFaults, RigMismatch
 from gridhash.serving.site_inputs import SiteLinks
-from gridhash.serving.site_meter import ModbusMeter
+from gridhash.serving.site_meter import MeterReading, ModbusMeter, SiteMeter
 from gridhash.serving.site_status import Mode
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "results" / "meter.md"
@@ -76,6 +76,7 @@ CASES = (
     Case(name="the same, cooling metered", reported=(0.80, 0.95), cooling_metered=True),
     Case(name="too little, 2 % of rigs failed", reported=(0.80, 0.95), failed_frac=0.02),
     Case(name="too little, meter lost half-way", reported=(0.80, 0.95), meter_lost=True),
+    Case(name="too much, no meter", reported=(1.05, 1.20), has_meter=False),
     Case(name="too little, no meter", reported=(0.80, 0.95), has_meter=False),
 )
 
@@ -173,6 +174,19 @@ class Tracked:
         )
 
 
+class WithCooling:
+    """A meter with a second one on the cooling plant and the lights."""
+
+    def __init__(self, meter: SiteMeter, beside_kw: Callable[[], float]) -> None:
+        """Put the second one beside the first."""
+        self._meter = meter
+        self._beside_kw = beside_kw
+
+    async def read(self) -> MeterReading:
+        """Read both."""
+        return replace(await self._meter.read(), cooling_kw=self._beside_kw())
+
+
 async def track(case: Case, hours: float, journal: Journal) -> Tracked:
     """Play one case."""
     site = load_site("japan_pilot")
@@ -218,7 +232,8 @@ async def track(case: Case, hours: float, journal: Journal) -> Tracked:
         }
     )
     own_meter = ModbusMeter(block, clock)
-    link = MeterLink(meter=own_meter, block=block) if case.has_meter else None
+    read_by = WithCooling(own_meter, beside_kw) if case.cooling_metered else own_meter
+    link = MeterLink(meter=read_by, block=block) if case.has_meter else None
     scenario = build_scenario(site, flat_prices(site, hours))
     controller = Controller(
         site,

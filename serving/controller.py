@@ -30,18 +30,20 @@ from gridhash.serving.input_age import Rung
 from gridhash.serving.journal import Journal, Row
 from gridhash.serving.lease_record import TAKEN
 from gridhash.serving.market_source import FixedMarket
+from gridhash.serving.mass_change import MassChange
 from gridhash.serving.metering import metering_of
 from gridhash.serving.obligations import ObligationBook
 from gridhash.serving.operator_desk import OperatorDesk
 from gridhash.serving.pulse import Pulse
 from gridhash.serving.reconcile import Plan, PlannedCommand, Reconciler, in_words
 from gridhash.serving.recorder import Recorder
-from gridhash.serving.rig_status import RigStatus
+from gridhash.serving.revenue import revenue_alarms
 from gridhash.serving.settings import ControllerSettings
 from gridhash.serving.site_accounts import accounts_of, site_power_kw
 from gridhash.serving.site_alarms import AlarmKey, StandingAlarms
 from gridhash.serving.site_inputs import SiteInputs, SiteLinks
 from gridhash.serving.site_model import SiteModel
+from gridhash.serving.site_rigs import rigs_of
 from gridhash.serving.site_status import Mode, SiteStatus
 from gridhash.serving.snapshot import RigReading
 from gridhash.serving.standing_orders import StandingOrders
@@ -102,7 +104,7 @@ class Controller:
         self._bundle_hash = bundle_hash
         self._note = note
         self._drivers = drivers_by_rig(site, drivers)
-        self.groups = _rigs_of(site, drivers, journal, self.settings)
+        self.groups = rigs_of(site, drivers, journal, self.settings)
         self.rigs = {rig.rig_id: rig for rigs in self.groups for rig in rigs}
         circuits = self._links.topology
         self._reconciler = Reconciler(self._model, self.groups, self.settings, circuits)
@@ -139,6 +141,7 @@ class Controller:
             requests=self._links.requests,
             stop_all=self._links.stop_all,
         )
+        self._mass = MassChange(self.rigs)
         self._pulse = Pulse(site.name, self._links, self.standing)
         self._alarms = StandingAlarms()
         self.arming.restore(journal)
@@ -309,6 +312,9 @@ class Controller:
             rows += [claim.row(self.run_id) for claim in self._claims.update(rig)]
         findings = self._causes.merge(findings, self.rigs, now)
         self.arming.note(findings)
+        findings, decide_now = self._mass.take(findings, now)
+        if decide_now:
+            self._timetable.dispatch_at = now
         if self._accounts is not None:
             metered = None if self._metering is None else self._metering.metered
             self._accounts.see(now, site_power_kw(self._model, self.rigs.values(), metered))
@@ -324,7 +330,13 @@ class Controller:
             Alarm.OVER_CAP: f"rigs may draw {over_kw:.1f} kW too much" if over_kw > 1e-6 else "",
         }
         return self._alarms.update(
-            {**texts, **self.standing.alarms(now), **self._inputs.alarms(now)}, now
+            {
+                **texts,
+                **self.standing.alarms(now),
+                **self._inputs.alarms(now),
+                **revenue_alarms(self.groups, now),
+            },
+            now,
         )
 
     def _notice_time(self, now: datetime) -> list[Finding]:
@@ -337,6 +349,7 @@ class Controller:
             self._reconciler.clock_set(by)
             self.arming.clock_set(by)
             self._inputs.clock_set()
+            self._mass.clock_set()
             text = f"by {by.total_seconds():+.0f} s; what rigs wait for moves with it"
             findings.append(AlarmRaised(at=now, kind=Alarm.CLOCK_SET, text=text))
         return findings
@@ -372,27 +385,3 @@ class Controller:
 
     def _record(self, findings: list[Finding]) -> None:
         self._recorder.append(self._recorder.finding_rows(findings))
-
-
-def _rigs_of(
-    site: SiteConfig,
-    drivers: Mapping[str, Sequence[RigDriver]],
-    journal: Journal,
-    settings: ControllerSettings,
-) -> list[list[RigStatus]]:
-    """Return the rigs of each group, with what earlier runs saw of them."""
-    changes, lockouts = journal.last_changes(), journal.last_lockouts()
-    return [
-        [
-            RigStatus(
-                driver.rig_id,
-                group,
-                tuple(group.level_power_kw(level) for level in site.levels_of(group)),
-                settings,
-                last_change=changes.get(driver.rig_id),
-                lockout=lockouts.get(driver.rig_id, ""),
-            )
-            for driver in drivers[group.name]
-        ]
-        for group in site.groups
-    ]

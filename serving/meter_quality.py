@@ -49,7 +49,7 @@ class RigPower:
     reported_kw: float
     """Sum of the measured rigs, by themselves."""
     modelled_kw: float
-    """The same rigs, and those last seen to run, at the power of their levels."""
+    """Rigs that run at the power of their levels, those that are not measured at full power."""
     running_kw: float
     """Of `reported_kw`, the rigs that run."""
     standby_kw: float

@@ -4,7 +4,8 @@ Setpoints are rig power; rigs are counted at the power of their level. While not
 the meter shows less the cooling plant, over what the rigs that run should draw, is that ratio. A
 setpoint is divided by it. It follows the meter by at most `MOST_STEP` per tick and stands still
 while the meter is not to be trusted, while rigs start or stop, and while hardly any runs; what
-keeps a setpoint from being reached does not enter it, so nothing winds up.
+keeps a setpoint from being reached does not enter it, so nothing winds up. When the meter is lost
+for longer, the rigs' own word with a margin stands in for it.
 """
 
 import json
@@ -21,7 +22,7 @@ DEADBAND = 0.004
 LEAST_LOAD_FRAC = 0.10
 """Of the site's rig power that must run, or cooling would be mistaken for rigs."""
 HELD_S = 600.0
-"""Time after the last good reading for which the ratio is kept whatever it is …"""
+"""Time after the last good reading for which the ratio is kept; the rigs' word holds after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,8 @@ class TrimInput:
     metered_kw: float | None
     """Site power; None unless the meter is good."""
     since_good_s: float
+    reported_kw: float
+    """What the rigs that run report, with a margin."""
     auxiliary_kw: float
     """Of the site power, what is not drawn by rigs that run."""
     modelled_kw: float
@@ -59,15 +62,16 @@ class TrimInput:
 
 
 def trim(given: TrimInput) -> float:
-    """Return metered kW per modelled kW; pure, so that a replay gives the same bits.
-
-    …and from `HELD_S` after the last good reading on it no longer raises what is asked for.
-    """
-    if given.metered_kw is None:
-        return given.before if given.since_good_s <= HELD_S else max(given.before, 1.0)
+    """Return metered kW per modelled kW; pure, so that a replay gives the same bits."""
+    if given.metered_kw is not None:
+        rigs_kw = given.metered_kw - given.auxiliary_kw
+    elif given.since_good_s > HELD_S:
+        rigs_kw = given.reported_kw
+    else:
+        return given.before
     if not given.settled or given.modelled_kw < LEAST_LOAD_FRAC * given.full_kw:
         return given.before
-    found = (given.metered_kw - given.auxiliary_kw) / given.modelled_kw
+    found = rigs_kw / given.modelled_kw
     found = min(max(found, LEAST_TRIM), MOST_TRIM)
     off = found - given.before
     if abs(off) <= DEADBAND:

@@ -3,8 +3,8 @@
 Each tick the newest reading is judged against the rigs' own word. A good one corrects how many
 rigs a setpoint takes (`gridhash.serving.meter_trim`), says what of the reductions that rigs claim
 for themselves is verified, and keeps the mean of the running demand interval within its cap. With
-a meter that is stale or implausible the correction stands still, and rigs count at what they
-report and a margin.
+a meter that is stale or implausible the correction stands still, and after ten minutes follows
+what the rigs report, with a margin.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ never obeys always is."""
 READ_WITHIN_S = 2.0
 """Wall time in which a meter must have answered, whatever its own deadline."""
 AGE_NAME = "site meter"
-LEARNT_MARGIN = 1.05
+LEARNT_MARGIN = 1.02
 """On what rigs report, times what the meter showed per reported kW while it was good …"""
 UNLEARNT_MARGIN = 1.20
 """… or this where it never was: rigs are up to 20 % off."""
@@ -177,6 +177,7 @@ class Metering:
             before=self.trim,
             metered_kw=judged.power_kw,
             since_good_s=(now - (self._good_at or self._began_at)).total_seconds(),
+            reported_kw=rigs.running_kw * self._margin + rigs.unknown_kw,
             auxiliary_kw=self.aux.of_rigs(rigs.running_kw) + rigs.standby_kw,
             modelled_kw=rigs.modelled_kw,
             settled=self._settled(rigs),
@@ -188,7 +189,7 @@ class Metering:
         self._window.take(site_kw, now)
         self._bind(site_kw, factor, rigs, now)
         for rig in self._rigs:
-            rig.reported_margin = None if self._holds(now) else self._margin
+            rig.counts_reported = self._per_reported is None
         verified_kw = self._reduction.update(
             now, judged.power_kw, given.auxiliary_kw, self._per_reported, rigs.running_kw
         )
@@ -216,9 +217,9 @@ class Metering:
         rung = Rung.FRESH if good else Rung.LAST_GOOD if age_s <= HELD_S else Rung.SAFE
         return InputAge(name=AGE_NAME, age_s=age_s, rung=rung)
 
-    def usable_aux(self, now: datetime) -> SiteAux | None:
-        """Return what the site draws beside rigs; None while the meter is not to be trusted."""
-        return self.aux if self._holds(now) else None
+    def usable_aux(self) -> SiteAux | None:
+        """Return what the site draws beside rigs; None while no meter has ever told it."""
+        return None if self._per_reported is None else self.aux
 
     def alarms(self) -> dict[AlarmKey, str]:
         """Return what is wrong with the meter, and that it holds the site down."""
@@ -240,15 +241,11 @@ class Metering:
     @property
     def _margin(self) -> float:
         learnt = self._per_reported
-        return UNLEARNT_MARGIN if learnt is None else max(learnt, 1.0) * LEARNT_MARGIN
+        return UNLEARNT_MARGIN if learnt is None else learnt * LEARNT_MARGIN
 
     def _settled(self, rigs: RigPower) -> bool:
         """Return whether hardly anything moves, so that meter and rigs tell of the same."""
         return rigs.moving_kw <= MOVING_FRAC * self._model.site.max_rig_kw
-
-    def _holds(self, now: datetime) -> bool:
-        """Return whether the meter, not the rigs, says what the rigs draw."""
-        return self.age(now).rung is not Rung.SAFE
 
     def _guessed_kw(self, rigs: RigPower) -> float:
         cooling_kw = self._model.site.max_cooling_kw
@@ -300,13 +297,15 @@ def power_of(rigs: Sequence[RigStatus], now: datetime) -> RigPower:
         power_kw = rig.power_kw
         if power_kw is None:
             unknown += rig.level_kw[-1]
-        else:
-            reported += power_kw
-            running += power_kw if rig.running else 0.0
-            # What stands draws what its model says: reports of so little are no measure.
-            standby += 0.0 if rig.running else rig.group.standby_w / W_PER_KW
+            modelled += rig.level_kw[-1]  # as the envelope reckons with it
+            continue
+        reported += power_kw
         if rig.running:
+            running += power_kw
             modelled += rig.level_kw[rig.level]
+        else:
+            # What stands draws what its model says: reports of so little are no measure.
+            standby += rig.group.standby_w / W_PER_KW
         if rig.pending is not None or rig.since_s(now) < SETTLES_S:
             moving += rig.level_kw[-1]
     return RigPower(

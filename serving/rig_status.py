@@ -16,12 +16,13 @@ from gridhash.serving.rig_contact import Contact
 from gridhash.serving.settings import ControllerSettings
 from gridhash.serving.snapshot import RigReading
 from gridhash.serving.verification import (
-    RUNNING_FRAC,
     Wanted,
     at_level,
+    awake_and_idle,
+    efficiency_j_per_th,
     nearest_level,
     power_confirms,
-    stopped_below_w,
+    shows_running,
 )
 from gridhash.units import W_PER_KW
 
@@ -70,9 +71,10 @@ class RigStatus:
         """Whether the last decision was made with this rig at command."""
         self.reference_kw: float | None = None
         """Power before our stop; None unless the rig stands by it and told its power before."""
-        self.reported_margin: float | None = 1.0
-        """Power that counts per power that the rig reports; None while the site's meter tells what
-        all rigs draw together."""
+        self.counts_reported = True
+        """Whether what it reports above its model counts: not where the site's meter tells it."""
+        self._stood_by_us = False
+        """Whether it stood by our command before somebody else last changed it."""
         self._last_change = last_change
         self._last_pending: Pending | None = None
         self._running_kw = level_kw[-1]
@@ -99,6 +101,12 @@ class RigStatus:
         stands = self.running is False and self.measured and not starting
         return stands and self.reference_kw is not None and not self.flag
 
+    @property
+    def idles_awake(self) -> bool:
+        """Whether the rig fell and was not put to sleep, as without a pool: no start helps."""
+        fell = self.running is False and self.changed_at is not None and self.reference_kw is None
+        return fell and self.measured and self.pending is None and awake_and_idle(self.reading)
+
     def takes_commands(self, now: datetime) -> bool:
         """Whether the rig can be used for a setpoint now."""
         return (
@@ -106,13 +114,14 @@ class RigStatus:
             and self.measured
             and not self.flag
             and not self.lockout
+            and not self.idles_awake
             and (self.next_try_at is None or now >= self.next_try_at)
             and (self.hold_until is None or now >= self.hold_until)
         )
 
     def potential_kw(self) -> float:
         """Return what the rig may draw above standby, as the envelope must reckon [kW]."""
-        if not self.measured or self.flag:
+        if not self.measured or self.flag or self.idles_awake:
             return self.level_kw[-1] + self.excess_kw
         levels = [self.level if self.running else None]
         if self._late_start_until is not None:
@@ -127,11 +136,9 @@ class RigStatus:
     @property
     def excess_kw(self) -> float:
         """Power that the rig draws above its model when it runs, if it matters [kW]."""
-        if self.reported_margin is None:
-            return 0.0
         rated_kw = self.level_kw[self.level]
-        above_kw = self._running_kw * self.reported_margin - rated_kw
-        return above_kw if above_kw > EXCESS_FRAC * rated_kw else 0.0
+        above_kw = self._running_kw - rated_kw
+        return above_kw if self.counts_reported and above_kw > EXCESS_FRAC * rated_kw else 0.0
 
     @property
     def told_level(self) -> int | None:
@@ -151,7 +158,7 @@ class RigStatus:
             level=level,
             n_starts=self.n_starts,
             available=self.counted and self.takes_commands(now),
-            efficiency_j_per_th=self._efficiency_j_per_th(),
+            efficiency_j_per_th=efficiency_j_per_th(self.reading) if self.running else math.inf,
         )
 
     def since_s(self, now: datetime) -> float:
@@ -240,6 +247,12 @@ class RigStatus:
             findings.append(self._alarm(now, Alarm.DISOBEYS, text))
         return findings
 
+    def take_back(self) -> None:
+        """Use a rig that came up with many; if it stood by our command, no time keeps it up."""
+        self.hold_until = None
+        if self._stood_by_us:
+            self.changed_at = None
+
     def cleared(self) -> None:
         """End the lockout and forget failures: a person takes the rig back into use."""
         self.lockout, self.flag, self.n_failures, self.next_try_at = "", "", 0, None
@@ -273,7 +286,7 @@ class RigStatus:
         was = "ran" if self.running else "stood"
         text = f"restarted by someone else about {at:%H:%M:%S} UTC; it {was} before"
         self.running, self.changed_at, self.hold_until = True, at, hold_until
-        self.reference_kw = None
+        self._fell_out_of_claim()
         return [
             self._alarm(reading.read_at, Alarm.RESTARTED, text),
             Changed(at=at, rig_id=self.rig_id, running=True, cause=Cause.EXTERNAL),
@@ -282,11 +295,9 @@ class RigStatus:
     def _seen(self, reading: RigReading) -> bool | None:
         """Return whether watts show that the rig runs; None in between and while it boots."""
         assert reading.power_w is not None
-        top_w = self.level_kw[-1] * W_PER_KW
-        if reading.power_w <= stopped_below_w(top_w, self.group.standby_w):
-            booting = self._booting_until is not None and reading.read_at < self._booting_until
-            return None if booting else False
-        return True if reading.power_w >= RUNNING_FRAC * self.level_kw[0] * W_PER_KW else None
+        runs = shows_running(reading.power_w, self.level_kw, self.group.standby_w)
+        booting = self._booting_until is not None and reading.read_at < self._booting_until
+        return None if booting and runs is False else runs
 
     def _on_change(
         self, reading: RigReading, seen: bool, hold_until: datetime | None
@@ -306,13 +317,16 @@ class RigStatus:
         if self.n_failures and told is not None and told.running is seen:
             self.n_failures, self.next_try_at = 0, None
             return self._obeyed(told, reading, Verdict.LATE)
-        self.reference_kw = None
+        self._fell_out_of_claim()
         self.hold_until = hold_until
         text = f"{'started' if seen else 'stopped'} without a command of ours"
         return [
             self._alarm(reading.read_at, Alarm.EXTERNAL_CHANGE, text),
             Changed(at=reading.read_at, rig_id=self.rig_id, running=seen, cause=Cause.EXTERNAL),
         ]
+
+    def _fell_out_of_claim(self) -> None:
+        self._stood_by_us, self.reference_kw = self.reference_kw is not None, None
 
     def _check_pending(self, pending: Pending, reading: RigReading, now: datetime) -> list[Finding]:
         if self._confirms(pending, reading):
@@ -352,7 +366,9 @@ class RigStatus:
         if self.running is not pending.running or verdict is Verdict.LATE:
             self.running, self.changed_at = pending.running, reading.read_at
             self.n_starts += pending.running
-            self.reference_kw = None if pending.running else pending.before_kw
+            # What idles awake fell by itself, whatever we told it at that moment.
+            ours = not pending.running and not awake_and_idle(reading)
+            self.reference_kw = pending.before_kw if ours else None
             findings.append(
                 Changed(
                     at=reading.read_at,
@@ -377,9 +393,3 @@ class RigStatus:
 
     def _alarm(self, at: datetime, kind: Alarm, text: str) -> AlarmRaised:
         return AlarmRaised(at=at, kind=kind, rig_id=self.rig_id, text=text)
-
-    def _efficiency_j_per_th(self) -> float:
-        reading = self.reading
-        if reading is None or not reading.power_w or not reading.hashrate_ths or not self.running:
-            return math.inf
-        return reading.power_w / reading.hashrate_ths

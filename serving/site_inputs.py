@@ -125,7 +125,7 @@ class SiteInputs:
         metered = self._metering.step(now)
         reconciler.trim = metered.trim
         self._standing.demand = self._metering.order
-        self._standing.aux = self._metering.usable_aux(now)
+        self._standing.aux = self._metering.usable_aux()
         return [metered.row(run_id)]
 
     def ages(self, price: InputAge, rigs: Iterable[RigStatus], now: datetime) -> list[InputAge]:

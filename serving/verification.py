@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from gridhash.serving.snapshot import RigReading
+from gridhash.units import W_PER_KW
 
 STOPPED_PER_STANDBY = 3.0
 """A stopped rig draws at most so many times its standby power …"""
@@ -62,6 +63,28 @@ def power_confirms(
 def stopped_below_w(rated_power_w: float, standby_w: float) -> float:
     """Return the highest power of a rig that counts as stopped [W]."""
     return max(STOPPED_PER_STANDBY * standby_w, STOPPED_FRAC * rated_power_w)
+
+
+def shows_running(power_w: float, level_kw: Sequence[float], standby_w: float) -> bool | None:
+    """Return whether a rig's power is that of one that runs; None in between."""
+    if power_w <= stopped_below_w(level_kw[-1] * W_PER_KW, standby_w):
+        return False
+    return True if power_w >= RUNNING_FRAC * level_kw[0] * W_PER_KW else None
+
+
+def awake_and_idle(reading: RigReading | None) -> bool:
+    """Return whether the firmware says that it was not put to sleep, and works all the same not.
+
+    So it is without a pool, or broken; False where the firmware tells only one of the two.
+    """
+    return reading is not None and reading.soft_off is False and reading.working is False
+
+
+def efficiency_j_per_th(reading: RigReading | None) -> float:
+    """Return what a rig measures itself at; infinite if unknown."""
+    if reading is None or not reading.power_w or not reading.hashrate_ths:
+        return math.inf
+    return reading.power_w / reading.hashrate_ths
 
 
 def at_level(power_kw: float, level: int, level_kw: Sequence[float]) -> bool:

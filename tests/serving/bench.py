@@ -38,6 +38,9 @@ class MemoryRig:
     power_factor: float = 1.0
     chip_temp_c: float = 60.0
     blind: bool = False
+    pool_down: bool = False
+    """Idles awake: draws standby power whatever it is told."""
+    hashrate_ths: float | None = None
     before_command: Callable[[str, Command], None] | None = None
     address: str = "127.0.0.1"
     identity: RigIdentity | None = None
@@ -54,11 +57,15 @@ class MemoryRig:
             raise RigUnreachable(f"{self.rig_id} does not answer")
         now = self.clock.now()
         self._catch_up(now)
-        power_w = RIG_W * self.power_factor if self.running else STANDBY_W
+        runs = self.running and not self.pool_down
+        power_w = RIG_W * self.power_factor if runs else STANDBY_W
         return RigReading(
             rig_id=self.rig_id,
             read_at=now,
             power_w=None if self.blind else power_w,
+            hashrate_ths=self.hashrate_ths,
+            working=False if self.pool_down else None,
+            soft_off=not self.running if self.pool_down else None,
             chip_temp_c=self.chip_temp_c if self.running else None,
             inlet_temp_c=40.0,
             uptime_s=(now - self._booted_at).total_seconds(),

@@ -17,6 +17,7 @@ def tick(before: float = 1.0, **given: object) -> TrimInput:
     fields: dict[str, object] = {
         "metered_kw": 4200.0,
         "since_good_s": 0.0,
+        "reported_kw": 4000.0,
         "auxiliary_kw": 200.0,
         "modelled_kw": 4000.0,
         "settled": True,
@@ -50,10 +51,10 @@ def test_it_stands_still_without_a_good_meter_or_settled_rigs_or_load(
     assert trim(tick(0.93, **frozen)) == 0.93
 
 
-def test_after_a_lost_meter_it_asks_for_no_more_than_the_model_does() -> None:
+def test_after_a_lost_meter_the_rigs_own_word_holds() -> None:
     lost: dict[str, object] = {"metered_kw": None, "since_good_s": HELD_S + 1.0}
-    assert trim(tick(0.93, **lost)) == 1.0
-    assert trim(tick(1.07, **lost)) == 1.07
+    assert trim(tick(0.9, **lost)) == pytest.approx(0.95)
+    assert trim(tick(1.0, **lost, reported_kw=4400.0)) == pytest.approx(1.05)
 
 
 def test_what_no_rig_can_deliver_winds_nothing_up() -> None:

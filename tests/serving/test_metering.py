@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from gridhash.serving.findings import Alarm
-from gridhash.serving.metering import LEARNT_MARGIN, MeterLink
+from gridhash.serving.metering import LEARNT_MARGIN, UNLEARNT_MARGIN, MeterLink
 from gridhash.serving.modbus_config import MeterBlock
 from gridhash.serving.obligations import SiteOrder
 from gridhash.serving.replay import replay
@@ -132,7 +132,7 @@ def test_decisions_and_corrections_are_made_again_bit_for_bit_and_a_forged_one_i
     ]
 
 
-def test_a_stale_meter_freezes_the_correction_and_later_rigs_count_with_a_margin(
+def test_a_stale_meter_freezes_the_correction_and_then_the_rigs_word_holds_with_a_margin(
     bench_of: Build, meter: MemoryMeter
 ) -> None:
     meter.true_factor = 0.9
@@ -144,14 +144,23 @@ def test_a_stale_meter_freezes_the_correction_and_later_rigs_count_with_a_margin
 
     bench.play(1.5, (0.5, look), (0.5, meter.freeze), (0.6, look), (1.2, look))
     assert held[0] == held[1] == pytest.approx(0.9, abs=0.02)
-    assert held[2] == 1.0
+    assert held[2] == pytest.approx(0.9 * LEARNT_MARGIN, abs=0.02)
     assert bench.alarms(Alarm.METER_SILENT) == [None]
-    margins = {rig.reported_margin for rig in bench.controller.rigs.values()}
-    assert margins == {LEARNT_MARGIN}
     last = bench.journal.frame("metering").iloc[-1]
-    assert last.quality == "stale"
+    assert (last.quality, last.verified_kw) == ("stale", 0.0)
     assert "old" in last.why
     assert last.site_kw > meter.true_kw()
+
+
+def test_a_meter_that_never_answered_leaves_rigs_to_their_own_word_and_more(
+    bench_of: Build, meter: MemoryMeter
+) -> None:
+    meter.silent = True
+    bench = with_meter(bench_of, meter, (0.0, 1.0))
+    bench.play(0.9)
+    assert bench.controller._reconciler.trim == pytest.approx(UNLEARNT_MARGIN, abs=0.02)
+    assert all(rig.counts_reported for rig in bench.controller.rigs.values())
+    assert bench.controller.standing.aux is None
 
 
 def test_a_meter_of_another_unit_is_implausible_and_corrects_nothing(
@@ -161,7 +170,8 @@ def test_a_meter_of_another_unit_is_implausible_and_corrects_nothing(
     bench = with_meter(bench_of, meter, (0.0, 1.0))
     bench.play(0.5)
     assert bench.alarms(Alarm.METER_IMPLAUSIBLE) == [None]
-    assert set(bench.journal.frame("metering").trim) == {1.0}
+    frame = bench.journal.frame("metering").set_index("at")
+    assert set(frame.trim[frame.index <= START + timedelta(seconds=600)]) == {1.0}
 
 
 def test_the_mean_of_a_half_hour_stays_within_its_cap_though_something_else_draws(
