@@ -30,6 +30,7 @@ from gridhash.serving.live_market import newest
 from gridhash.serving.market_now import MarketNow, market_now, replay_instant
 from gridhash.serving.market_source import MarketSource
 from gridhash.serving.operation import OperationConfig, load_operation
+from gridhash.serving.resident_memory import let_go_of_code, take_memory_from_the_system
 from gridhash.serving.rig_list import ListedRig, drivers_of, read_rig_list, site_of_rigs
 from gridhash.serving.roll_call import call_roll, check_roll
 from gridhash.serving.sd_notify import sd_notify
@@ -124,6 +125,7 @@ def serve_site(
             f"--hours {hours:g} is no time to run for; give more than 0 and at most "
             f"{LONGEST_RUN_H:g}, or leave it out to run until Ctrl-C"
         )
+    take_memory_from_the_system()
     clock = RealClock()
     service = prepare(
         request,
@@ -288,6 +290,7 @@ async def run_service(
                     note=service.note,
                 )
                 await controller.start()
+                let_go_of_code()
                 write_served(StateFolder(service.journal.parent), service.site, service.rig_list)
             except ServingError:
                 if links.lease is not None:
