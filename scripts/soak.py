@@ -56,6 +56,29 @@ WARM_SHARE = 0.1
 MOST_DRIFT = 0.02
 SUPERVISION_S = 10.0
 MEMORY = Path("/dev/shm")
+LABELS = {
+    "days": "simulated days",
+    "minutes": "minutes of real time",
+    "n_rigs": "rigs",
+    "took_s": "took [s]",
+    "n_dispatch": "dispatch ticks",
+    "n_dispatch_due": "due",
+    "n_supervision": "supervision ticks",
+    "n_supervision_due": "due by the clock",
+    "longest_gap_s": "longest time between two ticks [s]",
+    "n_pauses": "times that the controller found that it had stood still",
+    "n_commands": "commands",
+    "n_alarms": "alarms",
+    "journal_mb": "journal [MB]",
+    "resident_mb_first": "resident memory, first fifth [MB]",
+    "resident_mb_last": "last fifth [MB]",
+    "resident_mb_highest": "highest [MB]",
+    "open_files_first": "open files, first fifth",
+    "open_files_last": "open files, last fifth",
+    "load_average": "load average of the machine",
+    "made_at": "made",
+}
+"""Figures of the page in their order."""
 
 
 @dataclass
@@ -244,11 +267,10 @@ def page() -> str:
         "|---|---|---|",
     ]
     cells = [read(part) for part in PARTS]
-    for name in dict.fromkeys(name for cell in cells for name in cell):
-        if name not in ("part",):
-            values = [cell.get(name, "") for cell in cells]
-            shown = [f"{own:,}" if isinstance(own, int | float) else str(own) for own in values]
-            lines.append(f"| {name} | {' | '.join(shown)} |")
+    for name, label in LABELS.items():
+        values = [cell.get(name, "") for cell in cells]
+        shown = [f"{own:,}" if isinstance(own, int | float) else str(own) for own in values]
+        lines.append(f"| {label} | {' | '.join(shown)} |")
     lines += ["", *(f"- {line}" for cell in cells for line in verdicts(cell)), ""]
     return "\n".join(lines)
 
