@@ -19,7 +19,7 @@ from gridhash.serving.findings import Alarm
 from gridhash.serving.input_age import InputAge, Rung
 from gridhash.serving.journal import Row
 from gridhash.serving.meter_quality import JudgedMeter, MeterJudge, MeterLimits, Quality, RigPower
-from gridhash.serving.meter_trim import HELD_S, TrimInput, trim
+from gridhash.serving.meter_trim import HELD_S, LEAST_LOAD_FRAC, TrimInput, trim
 from gridhash.serving.modbus_config import MeterBlock
 from gridhash.serving.rig_status import RigStatus
 from gridhash.serving.site_alarms import AlarmKey
@@ -41,6 +41,8 @@ LEARNT_MARGIN = 1.02
 """On what rigs report, times what the meter showed per reported kW while it was good …"""
 UNLEARNT_MARGIN = 1.20
 """… or this where it never was: rigs are up to 20 % off."""
+UNKNOWN_FRAC = 0.10
+"""Of what the rigs report that others may draw unseen while the meter is compared with them."""
 OVER_FRAC = 0.002
 """Of the cap by which the site may be over it before rigs are stopped: a meter's own error."""
 CLEAR_FRAC = 0.01
@@ -147,6 +149,7 @@ class Metering:
         self._failure = ""
         self._good_at: datetime | None = None
         self._began_at: datetime | None = None
+        self._was_good = False
         self._per_reported: float | None = None
         """Metered kW of rigs per reported kW, while the meter was good."""
         self._order_ends_at: datetime | None = None
@@ -171,7 +174,7 @@ class Metering:
         judged = self._judge.judge(self._reading, self._failure, rigs, now)
         self._began_at = self._began_at or now
         if judged.quality is Quality.GOOD:
-            self._good_at = now
+            self._good_at, self._was_good = now, True
         self.aux = self.aux.with_cooling(judged.cooling_kw if judged.power_kw is not None else None)
         given = TrimInput(
             before=self.trim,
@@ -189,7 +192,7 @@ class Metering:
         self._window.take(site_kw, now)
         self._bind(site_kw, factor, rigs, now)
         for rig in self._rigs:
-            rig.counts_reported = self._per_reported is None
+            rig.counts_reported = not self._was_good
         verified_kw = self._reduction.update(
             now, judged.power_kw, given.auxiliary_kw, self._per_reported, rigs.running_kw
         )
@@ -219,7 +222,7 @@ class Metering:
 
     def usable_aux(self) -> SiteAux | None:
         """Return what the site draws beside rigs; None while no meter has ever told it."""
-        return None if self._per_reported is None else self.aux
+        return self.aux if self._was_good else None
 
     def alarms(self) -> dict[AlarmKey, str]:
         """Return what is wrong with the meter, and that it holds the site down."""
@@ -253,11 +256,13 @@ class Metering:
 
     def _learn(self, given: TrimInput, rigs: RigPower) -> None:
         """Compare meter and rigs, but not while reductions are claimed: a liar would vanish."""
-        enough = rigs.running_kw >= 0.1 * given.full_kw and rigs.unknown_kw == 0.0
-        if given.metered_kw is None or not given.settled or not enough:
+        enough = rigs.running_kw >= LEAST_LOAD_FRAC * given.full_kw
+        few_unknown = rigs.unknown_kw <= UNKNOWN_FRAC * rigs.running_kw
+        if given.metered_kw is None or not given.settled or not enough or not few_unknown:
             return
         if self._per_reported is None or not self._claims.claimed_kw:
-            self._per_reported = (given.metered_kw - given.auxiliary_kw) / rigs.running_kw
+            known_kw = given.metered_kw - given.auxiliary_kw - rigs.unknown_kw
+            self._per_reported = known_kw / rigs.running_kw
 
     def _bind(self, site_kw: float, factor: float, rigs: RigPower, now: datetime) -> None:
         """Cut the rigs where the site is over what the demand interval leaves, to its end."""
