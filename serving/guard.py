@@ -28,6 +28,8 @@ from gridhash.serving.stop_signal import StopSignal
 
 log = logging.getLogger(__name__)
 
+STALE_S = 30.0
+"""Age from which a meter's value is none, where the meter says when it took it."""
 BUSY_S = 2.0
 """Between two rounds while rigs have not obeyed yet."""
 
@@ -232,8 +234,11 @@ class Guard:
             reading = await self._meter.read()
         except MeterUnreachable as err:
             self._trouble("meter", str(err))
-        else:
-            self._trouble("meter", "")
+            return
+        age_s = (self._clock.now() - reading.taken_at).total_seconds()
+        stale = abs(age_s) > STALE_S
+        self._trouble("meter", f"its value is {age_s:.0f} s old" if stale else "")
+        if not stale:
             self.watch.take_meter(reading.power_kw)
 
     def _note_state(self) -> None:

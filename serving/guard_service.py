@@ -20,7 +20,7 @@ from gridhash.serving.guard_settings import (
 )
 from gridhash.serving.heartbeat_push import GuardAddress
 from gridhash.serving.rig_list import drivers_of, read_rig_list, site_of_rigs
-from gridhash.serving.site_meter import SiteMeter
+from gridhash.serving.site_meter import ModbusMeter, SiteMeter
 from gridhash.serving.state_folder import StateFolder
 from gridhash.serving.stop_signal import StopSignal
 
@@ -97,7 +97,7 @@ def make_guard(
     ears: GuardEars | None = None,
     meter: SiteMeter | None = None,
 ) -> Guard:
-    """Return a guard of a site; nothing is sent.
+    """Return a guard of a site; nothing is sent. `meter` stands in for that of the settings.
 
     Raises
     ------
@@ -111,6 +111,8 @@ def make_guard(
         state.mkdir(parents=True, exist_ok=True)
     except OSError as err:
         raise ServingError(f"{state}: no place for the guard's record: {err.strerror}") from err
+    if meter is None and settings.meter is not None:
+        meter = ModbusMeter(settings.meter, clock)
     return Guard(
         StateFolder(state),
         settings,

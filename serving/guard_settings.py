@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 from gridhash.agents.signing import PublicKey, SigningKey
 from gridhash.config_blocks import Block, describe_faults, parse_toml
 from gridhash.errors import ConfigError
+from gridhash.serving.modbus_config import MeterBlock
 from gridhash.serving.state_folder import MAX_FILE_BYTES, write_whole
 
 SIGNATURE_SUFFIX = ".sig"
@@ -62,6 +63,9 @@ class GuardSettings(Block):
         default=30.0, gt=0, le=300, description="between two readings once the rigs have obeyed"
     )
     safe_profile: SafeProfile = SafeProfile()
+    meter: MeterBlock | None = Field(
+        default=None, description="of the whole site, Modbus TCP; the rigs' own sum without one"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

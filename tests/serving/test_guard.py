@@ -24,8 +24,10 @@ from gridhash.serving.guard_settings import (
     sign_guard_settings,
 )
 from gridhash.serving.heartbeat import Heartbeat, write_heartbeat
+from gridhash.serving.modbus_config import MeterBlock
 from gridhash.serving.rig_list import write_rig_list
 from gridhash.serving.simulated_fleet import SimulatedFleet
+from gridhash.serving.simulated_meter import METER_PORT, MeterFaults, SimulatedMeter
 from gridhash.serving.simulated_model import RigFaults, WorkState
 from gridhash.serving.stand_alone import FleetRequest, listed_rigs, make_fleet
 
@@ -91,6 +93,33 @@ def test_silence_stops_every_rig_that_can_be_reached_and_keeps_trying_the_rest(
     assert len(lines(tmp_path, "stands")) == 7
     commands = [command.text for rig in fleet.rigs.values() for command in rig.commands]
     assert not any("softon" in text for text in commands)
+
+
+def test_the_meter_of_the_settings_is_read_and_a_stale_value_is_none(
+    tmp_path: Path, fleet: SimulatedFleet, clock: SimulatedClock, base_address: str
+) -> None:
+    block = MeterBlock.model_validate(
+        {
+            "host": base_address,
+            "port": METER_PORT,
+            "power": {"address": 2, "type": "float32"},
+            "measured_at": {"address": 0, "type": "uint32"},
+        }
+    )
+
+    async def main() -> None:
+        async with SimulatedMeter(fleet, clock, address=base_address) as meter:
+            guard = guard_of(tmp_path, clock, meter=block)
+            await guard.look()
+            assert guard.watch.meter_kw == pytest.approx(fleet.true_power_kw(), rel=1e-5)
+            await meter.set_faults(MeterFaults(stale=True))
+            await clock.advance(40.0)
+            await guard.look()
+            assert guard.watch.meter_kw is None
+            guard.record.close()
+
+    asyncio.run(main())
+    assert [line["words"] for line in lines(tmp_path, "trouble")] == ["its value is 40 s old"]
 
 
 def test_a_profile_with_power_keeps_the_efficient_rigs_and_counts_the_unreachable_as_full(
