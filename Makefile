@@ -34,6 +34,7 @@ campaign: set-up
 	@.venv/bin/python scripts/store_kill_test.py
 	@GRIDHASH_FETCH_STORMS=2000 GRIDHASH_FETCH_KILLS=200 .venv/bin/pytest --quiet tests/data/fetch/test_storm.py tests/data/fetch/test_resume.py
 	@.venv/bin/python scripts/campaign.py
+	@.venv/bin/python scripts/kill_campaign.py
 
 soak: set-up
 	@.venv/bin/python scripts/soak.py

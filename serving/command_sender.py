@@ -8,6 +8,7 @@ from gridhash.serving.clock import Clock
 from gridhash.serving.drivers.concurrency import command_rigs
 from gridhash.serving.drivers.load import restarts_to_change_load, set_load
 from gridhash.serving.drivers.protocol import Command, CommandResult, RigDriver
+from gridhash.serving.failpoints import failpoint
 from gridhash.serving.findings import Finding
 from gridhash.serving.lease import Lease
 from gridhash.serving.pending import Pending
@@ -49,13 +50,17 @@ class CommandSender:
         findings: list[Finding] = []
         for planned, intent_id in sent:
             findings += planned.rig.sent(self._pending(planned, intent_id, now))
-        results = await command_rigs([self._call(planned) for planned, _ in sent], self._clock)
+        results = await command_rigs(
+            [partial(_tell, self._call(planned)) for planned, _ in sent], self._clock
+        )
+        failpoint("command.all_replied")
         rows = []
         for (planned, intent_id), result in zip(sent, results, strict=True):
             findings += planned.rig.answered(result, self._clock.now())
             if intent_id != NO_INTENT:
                 rows.append(self._recorder.result_row(result, intent_id, now))
         self._recorder.append([*rows, *self._recorder.finding_rows(findings)])
+        failpoint("command.recorded")
 
     def _pending(self, planned: PlannedCommand, intent_id: int, now: datetime) -> Pending:
         rig = planned.rig
@@ -82,3 +87,10 @@ class CommandSender:
             return driver.resume
         assert planned.level is not None
         return partial(set_load, driver, planned.level, planned.rig.level_kw[planned.level])
+
+
+async def _tell(call: Callable[[], Awaitable[CommandResult]]) -> CommandResult:
+    failpoint("command.before_send")
+    result = await call()
+    failpoint("command.after_reply")
+    return result

@@ -9,6 +9,7 @@ from gridhash.serving.aggregate import TripLatch, group_state
 from gridhash.serving.authority import Authority, Order
 from gridhash.serving.canary import Arming
 from gridhash.serving.decide import Decision, decide, most_of_all_kw
+from gridhash.serving.failpoints import failpoint
 from gridhash.serving.findings import Alarm, AlarmRaised, Finding
 from gridhash.serving.ladder import PriceLadder, StandIn
 from gridhash.serving.market_source import MarketSource
@@ -103,6 +104,7 @@ class Dispatcher:
             self._policy,
             policy_deadline_s=self._settings.policy_deadline_s,
         )
+        failpoint("decision.made")
         self._orders_then = in_force
         self._timetable.dispatched(now)
         return snapshot

@@ -21,6 +21,7 @@ from typing import Self
 import pandas as pd
 
 from gridhash.errors import ServingError
+from gridhash.serving.failpoints import failpoint
 from gridhash.time_grid import require_aware
 
 FORMAT_VERSION = 3
@@ -136,7 +137,9 @@ class Journal:
 
     def close(self) -> None:
         """Close the file; what was committed stays."""
+        failpoint("journal.before_close")
         self._db.close()
+        failpoint("journal.after_close")
 
     def append(self, table: str, **values: Value | datetime | bool) -> int:
         """Append one row, durable at return, and return its id; inside `transaction` at its end.
@@ -189,7 +192,9 @@ class Journal:
             except BaseException:
                 self._db.rollback()
                 raise
+            failpoint("journal.before_commit")
             self._db.commit()
+            failpoint("journal.after_commit")
         except sqlite3.Error as err:
             if self._db.in_transaction:
                 self._db.rollback()

@@ -27,6 +27,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gridhash.errors import ServingError
+from gridhash.serving.failpoints import failpoint
 from gridhash.serving.state_folder import MAX_FILE_BYTES, Record
 
 log = logging.getLogger(__name__)
@@ -130,10 +131,12 @@ class Lease:
                     f"{old.holder} commands this site (lease {old.token}, for another "
                     f"{left_s:.0f} s unless renewed): stop it first, or wait until its lease ends"
                 )
+            failpoint("lease.locked")
             self.token, self._taken_at = max(above, old.token if old else 0) + 1, at
             try:
                 self._alive = self._take_alive_lock()
                 self._write(file)
+                failpoint("lease.written")
                 os.fsync(file)
             except OSError as err:
                 self._drop()
@@ -163,7 +166,9 @@ class Lease:
                     f"{now.holder} took the lease over ({now.token} after {self.token}): this "
                     "controller commands nothing any more"
                 )
+            failpoint("lease.before_renewal")
             self._write(file)
+            failpoint("lease.after_renewal")
 
     async def keep(self) -> None:
         """Renew four times in each of its durations until cancelled.
@@ -186,6 +191,7 @@ class Lease:
         """Give the lease back, so that another may take it at once; nothing if it is not held."""
         if self._alive is None:
             return
+        failpoint("lease.before_release")
         with suppress(LeaseError), self._locked() as file:
             now = _read(file)
             if now is not None and now.token == self.token:

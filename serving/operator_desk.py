@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gridhash.serving.canary import Arming
+from gridhash.serving.failpoints import failpoint
 from gridhash.serving.findings import Alarm, AlarmRaised, Finding
 from gridhash.serving.journal import Journal
 from gridhash.serving.permissives import Plant
@@ -75,6 +76,7 @@ class OperatorDesk:
     def settle(self, now: datetime, run_id: int) -> list[Finding]:
         """Settle everything that was asked since the last call."""
         findings: list[Finding] = []
+        failpoint("requests.before_settling")
         if self._requests is None:
             return findings
         for taken in self._requests.take(now):
@@ -84,6 +86,7 @@ class OperatorDesk:
             )
             if done and ruling.act is not None:
                 findings += ruling.act()
+        failpoint("requests.settled")
         return findings
 
     def lock_out(self, rig_id: str, person: str, reason: str, now: datetime) -> list[Finding]:

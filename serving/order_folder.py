@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gridhash.errors import ServingError
+from gridhash.serving.failpoints import failpoint
 from gridhash.serving.obligations import SiteOrder, parse_order
 from gridhash.serving.state_folder import read_small
 from gridhash.serving.validation import Refused
@@ -66,6 +67,7 @@ class OrderFolder:
                 self._reading = None
 
     def _poll(self) -> Polled:
+        failpoint("orders.before_reading")
         there: dict[str, tuple[int, int, int]] = {}
         with os.scandir(self._path) as entries:
             for entry in entries:
@@ -90,4 +92,5 @@ class OrderFolder:
                 polled.refused.append(Refused(what=name, why=f"{order.what}: {order.why}"))
             else:
                 polled.orders.append(order)
+        failpoint("orders.after_reading")
         return polled

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from gridhash.serving.decide import Decision
+from gridhash.serving.failpoints import failpoint
 from gridhash.serving.guard_notice import GuardOrders, guard_orders
 from gridhash.serving.heartbeat import Heartbeat, Reduction
 from gridhash.serving.site_inputs import SiteLinks
@@ -31,6 +32,7 @@ class Pulse:
         """
         if self._links.heart is None:
             return
+        failpoint("heartbeat.before_beat")
         self._tick += 1
         kept: GuardOrders = self._standing.guards
         notices = await self._links.heart.beat(
@@ -53,6 +55,7 @@ class Pulse:
             )
         )
         self._standing.guards = guard_orders(notices)
+        failpoint("heartbeat.after_beat")
 
     def _reductions(self, now: datetime) -> tuple[Reduction, ...]:
         book = self._standing.obligations

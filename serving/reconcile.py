@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from gridhash.serving.allocator import SAME_KW, GroupTarget, GroupTask, allocate_site
 from gridhash.serving.decide import Decision
 from gridhash.serving.drivers.protocol import Command
+from gridhash.serving.failpoints import failpoint
 from gridhash.serving.pending import moved
 from gridhash.serving.rig_status import RigStatus
 from gridhash.serving.settings import ControllerSettings
@@ -108,6 +109,7 @@ class Reconciler:
         # Rigs are counted at their model's power, caps hold for what they truly draw.
         cap_kw = decision.cap_kw / max(self.trim, 1.0)
         targets = self._targets(decision, cap_kw, now)
+        failpoint("reconcile.targets_set")
         stops: list[PlannedCommand] = []
         raises: list[PlannedCommand] = []
         for rigs, target, setpoint_kw in zip(
@@ -132,6 +134,7 @@ class Reconciler:
             if rig.next_try_at is not None and rig.next_try_at > now and not rig.flag
         ]
         times += [next_at] if next_at is not None else []
+        failpoint("reconcile.planned")
         return Plan(commands=(*stops, *started), next_at=min(times, default=None))
 
     def _targets(self, decision: Decision, cap_kw: float, now: datetime) -> list[GroupTarget]:

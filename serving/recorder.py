@@ -10,6 +10,7 @@ from gridhash.config import SiteConfig
 from gridhash.envs.observation import table_hash
 from gridhash.serving.decide import Decision
 from gridhash.serving.drivers.protocol import Command, CommandResult, RigDriver
+from gridhash.serving.failpoints import failpoint
 from gridhash.serving.findings import Alarm, AlarmRaised, Finding
 from gridhash.serving.journal import Journal, JournalError, Row
 from gridhash.serving.lease import Lease
@@ -56,6 +57,7 @@ class Recorder:
         JournalError
             If it cannot be written.
         """
+        failpoint("start.before_run")
         self.run_id = self._journal.append(
             "runs",
             at=at,
@@ -67,6 +69,7 @@ class Recorder:
             versions=json.dumps({name: version(name) for name in PACKAGES}),
             note=note,
         )
+        failpoint("start.run_begun")
 
     def append(self, rows: Iterable[Row]) -> bool:
         """Append rows; return False, and say so in the log, if the journal cannot be written.
@@ -106,14 +109,17 @@ class Recorder:
         decision_id, self.decision_lost = self._decision_id, False
         try:
             with self._journal.transaction():
+                failpoint("intent.before_writing")
                 if lease is not None and commands:
                     require_newest(self._journal, lease.token)
                 self._journal.append_all([*self._unwritten, *rows])
                 if snapshot is not None:
                     self._decision_id = self._append_decision(snapshot, decision)
+                failpoint("intent.decision_written")
                 ids = self._journal.append_all(
                     self._intent_row(planned, now) for planned in commands
                 )
+                failpoint("intent.before_commit")
         except JournalError as err:
             self._keep(rows, err, now)
             self._decision_id, self.decision_lost = decision_id, snapshot is not None
@@ -121,6 +127,7 @@ class Recorder:
             names = ", ".join(planned.rig.rig_id for planned in stops) or "none"
             log.critical("%s. No rig is started until then; stopped without record: %s", err, names)
             return [(planned, NO_INTENT) for planned in stops]
+        failpoint("intent.after_commit")
         self._written()
         return list(zip(commands, ids, strict=True))
 
@@ -157,9 +164,11 @@ class Recorder:
         JournalError
             If it cannot be written.
         """
+        failpoint("lease.before_record")
         record_lease(
             self._journal, self.run_id, at, token=lease.token, holder=lease.holder, event=event
         )
+        failpoint("lease.after_record")
 
     def finding_rows(self, findings: Iterable[Finding]) -> list[Row]:
         """Return the rows of what supervision found out."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gridhash.errors import ServingError
+from gridhash.serving.failpoints import failpoint
 from gridhash.serving.findings import Alarm, AlarmRaised, Finding
 from gridhash.serving.guard_notice import GuardNotice
 from gridhash.serving.heartbeat import Heartbeat
@@ -120,6 +121,7 @@ class SiteInputs:
 
     def measure(self, reconciler: Reconciler, now: datetime, run_id: int) -> list[Row]:
         """Take from the meter what holds for this tick, once the rigs were read; return its row."""
+        failpoint("rigs.taken_in")
         if self._metering is None:
             return []
         metered = self._metering.step(now)

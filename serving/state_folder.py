@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from gridhash.errors import ServingError
+from gridhash.serving.failpoints import failpoint
 
 MAX_FILE_BYTES = 64 * 1024
 JOURNAL = "journal.sqlite"
@@ -90,6 +91,7 @@ def write_whole(path: Path, content: bytes) -> None:
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         scratch.write_bytes(content)
+        failpoint("heartbeat.before_replace")
         os.replace(scratch, path)
     except OSError:
         with suppress(OSError):

@@ -8,6 +8,7 @@ move with it, so that nothing is due early or late, and what was missed is done 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
+from gridhash.serving.failpoints import failpoint
 from gridhash.serving.rig_status import RigStatus
 from gridhash.serving.settings import ControllerSettings
 
@@ -92,6 +93,7 @@ class Timetable:
 
         `others` are instants at which something else is due.
         """
+        failpoint("tick.end")
         pending = [rig.pending for rig in self._rigs.values() if rig.pending is not None]
         if pending and self._read_at is not None:
             within = timedelta(seconds=self._settings.supervision_s)

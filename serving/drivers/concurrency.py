@@ -9,6 +9,7 @@ from typing import TypeVar
 from gridhash.errors import RigUnreachable
 from gridhash.serving.clock import Clock
 from gridhash.serving.drivers.protocol import CommandResult, RigDriver
+from gridhash.serving.failpoints import failpoint
 from gridhash.serving.snapshot import RigReading
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,9 @@ async def read_rigs(
             return None
 
     with clock.outstanding(f"read {len(drivers)} rigs"):
+        failpoint("rigs.before_reading")
         readings = await gather_bounded([partial(read, driver) for driver in drivers], limit=limit)
+        failpoint("rigs.read")
     return {driver.rig_id: reading for driver, reading in zip(drivers, readings, strict=True)}
 
 
