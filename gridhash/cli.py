@@ -286,9 +286,10 @@ def serve(
 ) -> None:
     """Drive rigs with a frozen policy: decide, command, verify by watts, record.
 
-    The prices must reach from yesterday to now or later. A trace of the store is read anew when it
-    changes; where prices end, the last stands in for two hours, then the schedule and the safe
-    profile of --operation. A site's tariff and programs are kept account of from the rigs' watts,
+    The prices must reach from yesterday to now or later; --prices PUBLISHED+MEASURED takes what is
+    measured from a second trace of the store. A trace of the store is read anew when it changes;
+    where prices end, the last stands in for two hours, then the schedule and the safe profile of
+    --operation. A site's tariff and programs are kept account of from the rigs' watts,
     and the trace must hold the columns that they need. A live site commands nothing until a person
     arms it, then a few rigs first, and all only after each stage was verified by watts. Ctrl-C ends
     in order and leaves the rigs as they are.

@@ -15,6 +15,7 @@ from gridhash.agents.policy import Policy
 from gridhash.config import SiteConfig
 from gridhash.envs.scenario import Scenario
 from gridhash.errors import ServingError
+from gridhash.serving.announced_market import market_of
 from gridhash.serving.canary import Arming
 from gridhash.serving.claims import ClaimBook
 from gridhash.serving.clock import Clock
@@ -29,7 +30,6 @@ from gridhash.serving.findings import Alarm, AlarmRaised, Finding
 from gridhash.serving.input_age import Rung
 from gridhash.serving.journal import Journal, Row
 from gridhash.serving.lease_record import TAKEN
-from gridhash.serving.market_source import FixedMarket
 from gridhash.serving.mass_change import MassChange
 from gridhash.serving.metering import metering_of
 from gridhash.serving.obligations import ObligationBook
@@ -113,7 +113,8 @@ class Controller:
         self._timetable = Timetable(site.dispatch_interval_s, self.rigs, self.settings)
         self._recorder = Recorder(journal)
         self._sender = CommandSender(self._drivers, clock, self._recorder, self.settings)
-        market = self._links.market or FixedMarket(scenario)
+        takes_orders = self._links.orders is not None
+        market = market_of(self._links.market, scenario, takes_orders=takes_orders)
         obligations = ObligationBook(site, self._model.params)
         self.standing = StandingOrders(self._model, self.groups, obligations)
         self._metering = metering_of(self._links.meter, self._model, self.groups, self._claims)

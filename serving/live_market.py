@@ -6,7 +6,7 @@ with the reason, and what was known before stays.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -17,6 +17,8 @@ from gridhash.data.store.store import Store
 from gridhash.data.trace import Trace
 from gridhash.envs.scenario import Scenario, build_scenario
 from gridhash.errors import GridhashError
+from gridhash.serving.live_trace import STALE_AFTER, load_live, measured_until
+from gridhash.serving.obligations import SiteOrder
 from gridhash.serving.site_state import MarketRow, market_row_at
 from gridhash.serving.validation import Reason, Refused, check_market
 
@@ -36,11 +38,21 @@ class StoreMarket:
         self._seen: object = None
         self._scenario = scenario
         self._task: asyncio.Task[Scenario | Refused] | None = None
+        self._told_stale: datetime | None = None
 
     @classmethod
-    def of(cls, store: Store, name: str, site: SiteConfig, scenario: Scenario) -> "StoreMarket":
-        """Follow a named trace of a store, of which a scenario was built already."""
-        market = cls(site, partial(store.load_trace, name), partial(_stamp, store), scenario)
+    def of(
+        cls,
+        store: Store,
+        names: Sequence[str],
+        site: SiteConfig,
+        scenario: Scenario,
+        *,
+        takes_orders: bool = False,
+    ) -> "StoreMarket":
+        """Follow named traces of a store, see `load_live`; a scenario was built of them already."""
+        load = partial(load_live, store, names, site, takes_orders=takes_orders)
+        market = cls(site, load, partial(_stamp, store), scenario)
         market._seen = market._mark()
         return market
 
@@ -50,17 +62,37 @@ class StoreMarket:
         return self._scenario
 
     def row_at(self, instant: datetime) -> MarketRow | None:
-        """Return what was published for the period that holds an instant; None if nothing was."""
-        return None if self._scenario is None else market_row_at(self._scenario, instant)
+        """Return what is known for the period that holds an instant.
+
+        None if nothing was published, or what is measured ended too long ago.
+        """
+        if self._scenario is None or self._stale_since(instant) is not None:
+            return None
+        return market_row_at(self._scenario, instant)
+
+    def announce(self, orders: Iterable[SiteOrder], now: datetime) -> None:
+        """Show a policy no order: the store's calls are all that there are."""
 
     async def refresh(self, now: datetime) -> list[Refused]:
         """Begin to read newer data if there are any; take up what was read meanwhile."""
         found = self._finished()
+        since = self._stale_since(now)
+        if since is not None and since != self._told_stale:
+            why = f"its readings end at {since:%Y-%m-%d %H:%M %Z}: fetch and join newer ones"
+            found.append(Refused(what="market", why=why, reason=Reason.STALE))
+        self._told_stale = since
         mark = self._mark()
         if self._task is None and mark != self._seen:
             self._seen = mark
             self._task = asyncio.ensure_future(asyncio.to_thread(self._read, now))
         return found
+
+    def _stale_since(self, now: datetime) -> datetime | None:
+        """Return where readings ended, if that is too long ago and more was published."""
+        if self._scenario is None or now >= self._scenario.trace.end:
+            return None
+        until = measured_until(self._scenario.trace)
+        return until if now > until + STALE_AFTER else None
 
     async def wait(self) -> None:
         """Wait until what is being read was read."""

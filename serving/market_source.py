@@ -1,9 +1,11 @@
 """Where a controller finds what the market has published, at any instant."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
 
 from gridhash.envs.scenario import Scenario
+from gridhash.serving.obligations import SiteOrder
 from gridhash.serving.site_state import MarketRow, market_row_at
 from gridhash.serving.validation import Refused
 
@@ -20,6 +22,9 @@ class MarketSource(Protocol):
 
     async def refresh(self, now: datetime) -> list[Refused]:
         """Look for newer data; return what was found and is not fit for use, with the reason."""
+
+    def announce(self, orders: Iterable[SiteOrder], now: datetime) -> None:
+        """Hear of new or changed orders, some of which may be calls that a policy looks for."""
 
 
 class FixedMarket:
@@ -41,3 +46,6 @@ class FixedMarket:
     async def refresh(self, now: datetime) -> list[Refused]:
         """Find nothing: what was read stays."""
         return []
+
+    def announce(self, orders: Iterable[SiteOrder], now: datetime) -> None:
+        """Show a policy no order: the scenario's calls are all that there are."""

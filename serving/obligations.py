@@ -8,7 +8,7 @@ with the reason and changes nothing.
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
@@ -42,6 +42,9 @@ class SiteOrder(Record):
     at_most_kw: float | None = Field(default=None, ge=0)
     """Site power."""
     at_least_kw: float | None = Field(default=None, ge=0)
+    call: Literal["pause_order", "dr_down_call", "dr_up_call"] | None = None
+    """Call of one of the site's programs: the policy sees it beforehand and answers it itself;
+    bounds are then optional."""
     cancelled: bool = False
 
     @model_validator(mode="after")
@@ -50,8 +53,8 @@ class SiteOrder(Record):
             raise ValueError(f"end must follow start, by {LONGEST.days} days at most")
         if self.cancelled:
             return self
-        if self.at_most_kw is None and self.at_least_kw is None:
-            raise ValueError("at_most_kw or at_least_kw is missing")
+        if self.at_most_kw is None and self.at_least_kw is None and self.call is None:
+            raise ValueError("at_most_kw or at_least_kw is missing, or call")
         if (
             self.at_most_kw is not None
             and self.at_least_kw is not None
@@ -73,7 +76,8 @@ class SiteOrder(Record):
             for name, kw in (("at most", self.at_most_kw), ("at least", self.at_least_kw))
             if kw is not None
         ]
-        return f"{self.program} {self.order_id}: {' and '.join(bounds) or 'cancelled'}"
+        unbound = "cancelled" if self.cancelled else self.call
+        return f"{self.program} {self.order_id}: {' and '.join(bounds) or unbound}"
 
 
 def parse_order(content: bytes) -> SiteOrder | Refused:
@@ -136,6 +140,8 @@ class ObligationBook:
         """
         found = []
         for own in self.active(now):
+            if own.at_most_kw is None and own.at_least_kw is None:
+                continue  # a call, which the policy answers
             most, least = own.at_most_kw, own.at_least_kw or 0.0
             ceiling_kw = float("inf") if most is None else self._rigs_kw(most, aux)
             floor_kw = min(least if aux is None else aux.rigs_within(least), ceiling_kw)

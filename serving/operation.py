@@ -149,13 +149,13 @@ class OperationConfig(Block):
         return [Permissive(**block.model_dump()) for block in self.permissives]
 
 
-def load_operation(path: Path, site: SiteConfig, group_of: Mapping[str, str]) -> OperationConfig:
-    """Read an operation file and hold it against its site; `group_of` names each rig's group.
+def read_operation(path: Path) -> OperationConfig:
+    """Read an operation file.
 
     Raises
     ------
     ConfigError
-        If it cannot be read, a key is wrong, or it names a group or rig that the site has not.
+        If it cannot be read or a key is wrong.
     """
     try:
         raw = parse_toml(path.read_text("utf-8"), origin=str(path))
@@ -169,6 +169,18 @@ def load_operation(path: Path, site: SiteConfig, group_of: Mapping[str, str]) ->
         raise ConfigError(f"{path}: {describe_faults(err)}") from err
     except ValueError as err:
         raise ConfigError(f"{path}: {err}") from err
+    return operation
+
+
+def load_operation(path: Path, site: SiteConfig, group_of: Mapping[str, str]) -> OperationConfig:
+    """Read an operation file and hold it against its site; `group_of` names each rig's group.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, a key is wrong, or it names a group or rig that the site has not.
+    """
+    operation = read_operation(path)
     groups = {group.name for group in site.groups}
     for block in operation.permissives:
         if unknown := sorted(set(block.groups) - groups):

@@ -17,7 +17,7 @@ from gridhash.agents.policy import Policy
 from gridhash.agents.signing import read_public_key
 from gridhash.config import SiteConfig
 from gridhash.envs.named_scenario import open_named_scenario
-from gridhash.envs.open_scenario import ScenarioRequest, open_scenario
+from gridhash.envs.open_scenario import ScenarioRequest
 from gridhash.envs.scenario import build_scenario
 from gridhash.errors import BundleError, ServingError
 from gridhash.serving.canary import Arming
@@ -29,13 +29,13 @@ from gridhash.serving.lease import Lease
 from gridhash.serving.live_market import newest
 from gridhash.serving.market_now import MarketNow, market_now, replay_instant
 from gridhash.serving.market_source import MarketSource
-from gridhash.serving.operation import OperationConfig, load_operation
+from gridhash.serving.operation import OperationConfig, load_operation, read_operation
 from gridhash.serving.resident_memory import let_go_of_code, take_memory_from_the_system
 from gridhash.serving.rig_list import ListedRig, drivers_of, read_rig_list, site_of_rigs
 from gridhash.serving.roll_call import call_roll, check_roll
 from gridhash.serving.sd_notify import sd_notify
 from gridhash.serving.served import write_served
-from gridhash.serving.service_links import links_of, live_market
+from gridhash.serving.service_links import links_of, live_market, live_scenario
 from gridhash.serving.service_screen import ServiceScreen, banner, roll, summary
 from gridhash.serving.settings import ControllerSettings
 from gridhash.serving.site_inputs import SiteLinks
@@ -167,11 +167,12 @@ def prepare(
     """
     if armed_by and (mode is not Mode.LIVE or not armed_by.strip() or not armed_by.isprintable()):
         raise ServingError("--armed-by gives the name of the person who arms a site with --live")
-    prices = None
+    prices, takes_orders = None, False
     if isinstance(request, str):
         scenario = open_named_scenario(request)
     else:
-        scenario, prices = open_scenario(request), request.prices
+        takes_orders = operation is not None and read_operation(operation).orders is not None
+        scenario, prices = live_scenario(request, takes_orders=takes_orders), request.prices
     listed = read_rig_list(rigs)
     site = site_of_rigs(scenario.site, listed, rigs)
     policy, manifest, _ = load_bundle(bundle, site=site, trusted_keys=[read_public_key(key)])
@@ -209,7 +210,7 @@ def prepare(
         armed_by=armed_by.strip(),
         operation=operation_of(operation, site, {rig.rig_id: rig.group for rig in listed}),
         operation_folder=Path() if operation is None else operation.parent,
-        live_market=live_market(prices, site, market),
+        live_market=live_market(prices, site, market, takes_orders=takes_orders),
     )
 
 

@@ -5,9 +5,11 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from gridhash.config import SiteConfig
+from gridhash.config import SiteConfig, load_site
 from gridhash.data.store.store import Store
-from gridhash.errors import ServingError
+from gridhash.envs.open_scenario import ScenarioRequest, open_scenario
+from gridhash.envs.scenario import Scenario, build_scenario
+from gridhash.errors import ConfigError, ServingError
 from gridhash.serving.clock import Clock
 from gridhash.serving.guard_link import read_link_key
 from gridhash.serving.guard_service import parse_guard_address
@@ -16,6 +18,7 @@ from gridhash.serving.journal import Journal
 from gridhash.serving.lease import Lease
 from gridhash.serving.lease_record import newest_token
 from gridhash.serving.live_market import StoreMarket
+from gridhash.serving.live_trace import load_live
 from gridhash.serving.market_now import MarketNow
 from gridhash.serving.market_source import MarketSource
 from gridhash.serving.metering import MeterLink
@@ -126,11 +129,39 @@ def links_of(
     )
 
 
-def live_market(prices: str | None, site: SiteConfig, market: MarketNow) -> MarketSource | None:
-    """Return a market that follows a trace of the store; None where the prices are a file's."""
-    if prices is None or market.is_replay or Path(prices).exists():
+def live_market(
+    prices: str | None, site: SiteConfig, market: MarketNow, *, takes_orders: bool
+) -> MarketSource | None:
+    """Return a market that follows the store; None where the prices are a file's."""
+    if prices is None or market.is_replay or not (names := stored_names(prices)):
         return None
-    store = Store()
-    if prices not in store.trace_names():
-        return None
-    return StoreMarket.of(store, prices, site, market.scenario)
+    return StoreMarket.of(Store(), names, site, market.scenario, takes_orders=takes_orders)
+
+
+def stored_names(prices: str) -> list[str]:
+    """Return the traces of the store that `--prices` names, one or PUBLISHED+MEASURED.
+
+    Empty if it names something else.
+    """
+    if Path(prices).exists():
+        return []
+    names, there = prices.split("+"), Store().trace_names()
+    return names if names[0] in there else []
+
+
+def live_scenario(request: ScenarioRequest, *, takes_orders: bool) -> Scenario:
+    """Return the scenario of a site that is served, as far as it is known.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If the site or the prices are wrong, or lack what the site needs.
+    """
+    names = stored_names(request.prices) if request.prices is not None else []
+    if not names or request.site is None:
+        return open_scenario(request)
+    site = load_site(request.site)
+    trace = load_live(Store(), names, site, takes_orders=takes_orders)
+    if request.area not in (None, trace.area):
+        raise ConfigError(f"{request.prices} holds {trace.area} only, not {request.area!r}")
+    return build_scenario(site, trace)

@@ -173,7 +173,8 @@ class SiteInputs:
         except (OSError, ServingError, TimeoutError) as err:
             self._failure = str(err) or f"no answer within {POLL_WITHIN_S:g} s"
         self._more = polled.more
-        _, refused = self._standing.obligations.take(polled.orders, now)
+        changed, refused = self._standing.obligations.take(polled.orders, now)
+        self._market.announce(changed, now)
         return [*polled.refused, *refused]
 
 

@@ -25,6 +25,7 @@ from gridhash.envs.columns import (
     PV,
     REVENUE,
     RULE_PROFIT,
+    SEEN_PRICE,
     SURPLUS,
     TRANSMISSION_WEIGHT,
     WET_BULB,
@@ -70,7 +71,7 @@ class MarketRow:
 
     @property
     def price_per_kwh(self) -> float:
-        """Market price of the period."""
+        """Market price of the period; where it settles later, the newest known."""
         return self.values[PRICE]
 
     @property
@@ -103,6 +104,7 @@ def market_row_at(scenario: Scenario, instant: datetime) -> MarketRow | None:
         return None
     values = scenario.market[row].copy()
     values[NOT_KNOWN_YET] = 0.0
+    values[PRICE] = values[SEEN_PRICE]  # a real-time price settles after its period
     return MarketRow(
         period_start=scenario.trace.starts[row].to_pydatetime(),
         values=tuple(values.tolist()),

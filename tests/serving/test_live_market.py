@@ -41,7 +41,7 @@ def test_newer_data_of_the_store_are_taken_up_without_a_restart(
 ) -> None:
     store = Store(tmp_path / "store")
     store.save_trace("kyushu", trace(3))
-    market = StoreMarket.of(store, "kyushu", small_site, build_scenario(small_site, trace(3)))
+    market = StoreMarket.of(store, ["kyushu"], small_site, build_scenario(small_site, trace(3)))
 
     async def main() -> None:
         assert await market.refresh(START) == []
