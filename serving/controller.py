@@ -37,7 +37,7 @@ from gridhash.serving.operator_desk import OperatorDesk
 from gridhash.serving.pulse import Pulse
 from gridhash.serving.reconcile import Plan, PlannedCommand, Reconciler, in_words
 from gridhash.serving.recorder import Recorder
-from gridhash.serving.revenue import revenue_alarms
+from gridhash.serving.revenue import RevenueWatch
 from gridhash.serving.settings import ControllerSettings
 from gridhash.serving.site_accounts import accounts_of, site_power_kw
 from gridhash.serving.site_alarms import AlarmKey, StandingAlarms
@@ -143,6 +143,7 @@ class Controller:
             stop_all=self._links.stop_all,
         )
         self._mass = MassChange(self.rigs)
+        self._revenue = RevenueWatch(self.groups)
         self._pulse = Pulse(site.name, self._links, self.standing)
         self._alarms = StandingAlarms()
         self.arming.restore(journal)
@@ -335,7 +336,7 @@ class Controller:
                 **texts,
                 **self.standing.alarms(now),
                 **self._inputs.alarms(now),
-                **revenue_alarms(self.groups, now),
+                **self._revenue.alarms(now),
             },
             now,
         )
@@ -351,6 +352,7 @@ class Controller:
             self.arming.clock_set(by)
             self._inputs.clock_set()
             self._mass.clock_set()
+            self._revenue.clock_set()
             text = f"by {by.total_seconds():+.0f} s; what rigs wait for moves with it"
             findings.append(AlarmRaised(at=now, kind=Alarm.CLOCK_SET, text=text))
         return findings
