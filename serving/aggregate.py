@@ -6,6 +6,7 @@ from datetime import datetime
 
 from gridhash.config import RigGroupConfig
 from gridhash.envs.parameters import SiteParameters
+from gridhash.serving.reallocation import held_kw
 from gridhash.serving.rig_status import RigStatus
 from gridhash.serving.site_state import GroupState
 
@@ -51,9 +52,7 @@ def group_state(
         rig_kw=sum(powers) / len(powers) if powers else group.level_power_kw(1.0),
         setpoint_kw=setpoint_kw,
         tripped=tripped,
-        uncontrolled_kw=sum(
-            (rig.power_kw or 0.0 for rig in rigs if rig.running and not rig.counted), 0.0
-        ),
+        uncontrolled_kw=sum((held_kw(rig) for rig in rigs if not rig.counted), 0.0),
     )
 
 

@@ -13,6 +13,7 @@ from gridhash.serving.failpoints import failpoint
 from gridhash.serving.findings import Alarm, AlarmRaised, Finding
 from gridhash.serving.ladder import PriceLadder, StandIn
 from gridhash.serving.market_source import MarketSource
+from gridhash.serving.reallocation import is_lost
 from gridhash.serving.reconcile import Reconciler
 from gridhash.serving.rig_status import RigStatus
 from gridhash.serving.settings import ControllerSettings
@@ -94,7 +95,8 @@ class Dispatcher:
             cap_kw = min(self.decision.cap_kw, most_of_all_kw(orders))
             cap_kw -= self._reconciler.uncontrolled_kw(now)
             within = sum(self.decision.setpoint_kw) <= cap_kw + 1e-6
-            if in_force == self._orders_then and (within or not self._commands):
+            changed = in_force != self._orders_then or self._must_make_up(orders, now)
+            if not changed and (within or not self._commands):
                 return None
         self._count(now)
         snapshot = self._snapshot(now)
@@ -112,6 +114,19 @@ class Dispatcher:
     @property
     def _commands(self) -> bool:
         return self._arming.mode is Mode.LIVE
+
+    def _must_make_up(self, orders: Sequence[Order], now: datetime) -> bool:
+        """Return whether rigs were lost that other groups may have to make up for.
+
+        Within a group others do so at once; only an order on the whole site reaches further.
+        """
+        assert self.decision is not None
+        gone_s = (now - self.decision.at).total_seconds()
+        if not self._commands or gone_s < self._settings.reallocate_s:
+            return False
+        if all(order.group is not None for order in orders):
+            return False
+        return any(is_lost(rig, now) for rigs in self._groups for rig in rigs)
 
     def _count(self, now: datetime) -> None:
         for rigs in self._groups:

@@ -1,5 +1,6 @@
 """How a site is operated, besides what it is: the TOML file of `gridhash serve --operation`."""
 
+import math
 from collections.abc import Mapping
 from datetime import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from gridhash.serving.input_age import AGE_LIMITS
 from gridhash.serving.ladder import ScheduleEntry, StandIn
 from gridhash.serving.modbus_config import MeterBlock, PlantBlock
 from gridhash.serving.permissives import Permissive
+from gridhash.serving.settings import ControllerSettings
 from gridhash.serving.topology import Circuit, Topology
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -80,6 +82,19 @@ class CircuitBlock(Block):
     cap_kw: float | None = Field(default=None, gt=0, description="of its rigs; no cap if left out")
 
 
+class PaceBlock(Block):
+    """How fast rigs are raised and lowered, besides the limits of the site file."""
+
+    packet_rigs: int = Field(default=10, ge=1, le=10_000, description="started at once")
+    pause_s: float = Field(default=5.0, gt=0, le=600, description="between two packets")
+    ramp_up_kw_per_min: float | None = Field(
+        default=None, gt=0, description="fastest rise; the site file's besides"
+    )
+    ramp_down_kw_per_min: float | None = Field(
+        default=None, gt=0, description="fastest fall by policy, schedule or hold; none if left out"
+    )
+
+
 class OperationConfig(Block):
     """Everything that a running site needs and no policy learns."""
 
@@ -97,12 +112,23 @@ class OperationConfig(Block):
     circuits: tuple[CircuitBlock, ...] = Field(
         default=(), max_length=1000, description="feeders and PDUs"
     )
+    pace: PaceBlock = PaceBlock()
     guards: tuple[GuardBlock, ...] = Field(default=(), max_length=8)
 
     @property
     def rack_of(self) -> dict[str, str]:
         """Rack of each rig that the file names."""
         return {rig_id: rack for rack, rigs in self.racks.items() for rig_id in rigs}
+
+    def to_settings(self) -> ControllerSettings:
+        """Return how the controller supervises."""
+        block = self.pace
+        return ControllerSettings(
+            start_packet_rigs=block.packet_rigs,
+            start_packet_pause_s=block.pause_s,
+            ramp_up_kw_per_min=block.ramp_up_kw_per_min or math.inf,
+            ramp_down_kw_per_min=block.ramp_down_kw_per_min or math.inf,
+        )
 
     def to_stand_in(self) -> StandIn:
         """Return what stands in for the price."""

@@ -5,15 +5,18 @@ what was sent before. So a crash at any point, a lost reply or a rig that comes 
 case of its own.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from gridhash.serving.allocator import SAME_KW, GroupTarget, GroupTask, allocate_site
+from gridhash.serving.authority import Authority
 from gridhash.serving.decide import Decision
 from gridhash.serving.drivers.protocol import Command
 from gridhash.serving.failpoints import failpoint
-from gridhash.serving.pending import moved
+from gridhash.serving.pace import Pace
+from gridhash.serving.reallocation import lost_kw
 from gridhash.serving.rig_status import RigStatus
 from gridhash.serving.settings import ControllerSettings
 from gridhash.serving.site_model import SiteModel
@@ -80,11 +83,21 @@ class Reconciler:
         self._topology = topology or Topology()
         self.trim = 1.0
         """Metered kW per kW that rigs draw by their model; see `gridhash.serving.meter_trim`."""
-        self._packet_at: datetime | None = None
+        self._rise = Pace(
+            packet_rigs=settings.start_packet_rigs,
+            pause_s=settings.start_packet_pause_s,
+            ramp_kw_per_min=min(settings.ramp_up_kw_per_min, model.site.limits.ramp_up_kw_per_min),
+        )
+        self._fall = Pace(
+            packet_rigs=math.inf,
+            pause_s=settings.start_packet_pause_s,
+            ramp_kw_per_min=settings.ramp_down_kw_per_min,
+        )
 
     def clock_set(self, by: timedelta) -> None:
-        """Move the next packet with the host's clock."""
-        self._packet_at = moved(self._packet_at, by)
+        """Move the next packets with the host's clock."""
+        self._rise.clock_set(by)
+        self._fall.clock_set(by)
 
     def uncontrolled_kw(self, now: datetime) -> float:
         """Return what no setpoint governs [kW].
@@ -121,6 +134,7 @@ class Reconciler:
                 planned = self._command_for(rig, target, why, now, trips=bool(trip))
                 if planned is not None:
                     (stops if planned.power_kw <= 0.0 else raises).append(planned)
+        stops, fall_at = self._in_turn(stops, decision, cap_kw, now)
         stops += self._beyond_limits(targets, cap_kw, gate, now)
         stops += self._beyond_circuits({own.rig.rig_id for own in stops}, now)
         raises = [own for own in raises if not gate.bars_raise(own.rig.group.name)]
@@ -133,7 +147,7 @@ class Reconciler:
             for rig in rigs
             if rig.next_try_at is not None and rig.next_try_at > now and not rig.flag
         ]
-        times += [next_at] if next_at is not None else []
+        times += [at for at in (next_at, fall_at) if at is not None]
         failpoint("reconcile.planned")
         return Plan(commands=(*stops, *started), next_at=min(times, default=None))
 
@@ -152,7 +166,7 @@ class Reconciler:
                     else rig.view(now)
                     for rig in rigs
                 ),
-                setpoint_kw=setpoint_kw / trims[g],
+                setpoint_kw=setpoint_kw / trims[g] - lost_kw(rigs, now),
                 max_kw=max_kw / made_with,
                 level_kw=rigs[0].level_kw,
                 min_up_s=group.min_up_s,
@@ -295,13 +309,14 @@ class Reconciler:
         """
         if not raises:
             return [], None
-        if self._packet_at is not None and now < self._packet_at:
-            return [], self._packet_at
+        if self._rise.waits(now):
+            return [], self._rise.next_at
         headroom_kw = cap_kw - self.potential_kw()
         room = self._topology.room_kw(rig for own in self._groups for rig in own)
         packet: list[PlannedCommand] = []
+        packet_kw = 0.0
         for planned in raises:
-            if len(packet) == self._settings.start_packet_rigs:
+            if not self._rise.fits(len(packet), packet_kw, planned.power_kw):
                 break
             # A rig that may still obey an earlier start is in the potential power already.
             starts = planned.command is Command.RESUME
@@ -311,10 +326,46 @@ class Reconciler:
             if fits and self._topology.take(planned.rig.rig_id, more_kw, room):
                 packet.append(planned)
                 headroom_kw -= more_kw
+                packet_kw += planned.power_kw
         if not packet:
             return [], now + timedelta(seconds=self._settings.check_s)
-        self._packet_at = now + timedelta(seconds=self._settings.start_packet_pause_s)
-        return packet, self._packet_at if len(packet) < len(raises) else None
+        next_at = self._rise.sent(packet_kw, now)
+        return packet, next_at if len(packet) < len(raises) else None
+
+    def _in_turn(
+        self, stops: list[PlannedCommand], decision: Decision, cap_kw: float, now: datetime
+    ) -> tuple[list[PlannedCommand], datetime | None]:
+        """Return the stops for now, and when the next may leave: only wishes keep a ramp.
+
+        What lowers a group by an obligation or a limit, and whatever brings the site below its
+        cap, waits for nobody.
+        """
+        if math.isinf(self._settings.ramp_down_kw_per_min) or self.potential_kw() > cap_kw:
+            return stops, None
+        names = [group.name for group in self._model.site.groups]
+        wished = {
+            name
+            for name, by in zip(names, decision.decided_by, strict=True)
+            if by.rank > Authority.OBLIGATION.rank
+        }
+        waiting: list[PlannedCommand] = []
+        now_too: list[PlannedCommand] = []
+        for own in stops:
+            wish = not own.forced and own.rig.group.name in wished
+            (waiting if wish else now_too).append(own)
+        if not waiting:
+            return stops, None
+        if self._fall.waits(now):
+            return now_too, self._fall.next_at
+        packet: list[PlannedCommand] = []
+        packet_kw = 0.0
+        for planned in waiting:
+            if not self._fall.fits(len(packet), packet_kw, -planned.power_kw):
+                break
+            packet.append(planned)
+            packet_kw -= planned.power_kw
+        next_at = self._fall.sent(packet_kw, now)
+        return [*now_too, *packet], next_at if len(packet) < len(waiting) else None
 
 
 def _stop(rig: RigStatus, reason: str, *, ordered: bool) -> PlannedCommand:

@@ -16,21 +16,18 @@ from gridhash.serving.rig_contact import Contact
 from gridhash.serving.settings import ControllerSettings
 from gridhash.serving.snapshot import RigReading
 from gridhash.serving.verification import (
+    BOOT_MARGIN_S,
+    EXCESS_FRAC,
     Wanted,
     at_level,
     awake_and_idle,
     efficiency_j_per_th,
     nearest_level,
     power_confirms,
+    restarted,
     shows_running,
 )
 from gridhash.units import W_PER_KW
-
-BOOT_MARGIN_S = 30.0
-"""A rebooted rig may stand so much longer than its boot time before it counts as stopped."""
-
-EXCESS_FRAC = 0.005
-"""Readings of whole watts may lie so far above the model without meaning anything."""
 
 
 class RigStatus:
@@ -60,6 +57,7 @@ class RigStatus:
         self.pending: Pending | None = None
         self.contact = Contact(rig_id, settings)
         self.n_failures = 0
+        self._failing_since: datetime | None = None
         self.next_try_at: datetime | None = None
         self.flag = ""
         self.lockout = lockout
@@ -115,9 +113,16 @@ class RigStatus:
             and not self.flag
             and not self.lockout
             and not self.idles_awake
+            and not self.overdue(now)
             and (self.next_try_at is None or now >= self.next_try_at)
             and (self.hold_until is None or now >= self.hold_until)
         )
+
+    def overdue(self, now: datetime) -> bool:
+        """Whether the rig is told again what it did not do in its time: it may never do it."""
+        if self.pending is None or not self.n_failures or self._failing_since is None:
+            return False
+        return (now - self._failing_since).total_seconds() >= self.settings.verify_within_s
 
     def potential_kw(self) -> float:
         """Return what the rig may draw above standby, as the envelope must reckon [kW]."""
@@ -174,9 +179,9 @@ class RigStatus:
         findings = self.contact.heard(reading, now)
         if reading.power_w is None:
             return findings
-        restarted = self._restarted(reading)
+        was_restarted = restarted(self.reading, reading)
         self.reading = reading
-        if restarted:
+        if was_restarted:
             findings += self._on_restart(reading, hold_until)
         seen = self._seen(reading)
         if seen is True:
@@ -216,6 +221,7 @@ class RigStatus:
         findings: list[Finding] = [self._judged(pending, now, Verdict.NOT_SENT)]
         # What stops or starts the rig from now on is not ours.
         self.pending = self._last_pending = None
+        self._failing_since = self._failing_since if self.n_failures else pending.sent_at
         self.n_failures += 1
         wait_s = max(self.settings.retry_after_s(self.n_failures), self.settings.check_s)
         self.next_try_at = now + timedelta(seconds=wait_s)
@@ -236,6 +242,7 @@ class RigStatus:
         self.pending = None
         if pending.command is Command.RESUME:
             self._late_start_until = now + (pending.deadline_at - pending.sent_at)
+        self._failing_since = self._failing_since if self.n_failures else pending.sent_at
         self.n_failures += 1
         self.next_try_at = now + timedelta(seconds=self.settings.retry_after_s(self.n_failures))
         within_s = (now - pending.sent_at).total_seconds()
@@ -270,14 +277,9 @@ class RigStatus:
         self.next_try_at, self.hold_until = moved(self.next_try_at, by), moved(self.hold_until, by)
         self._booting_until = moved(self._booting_until, by)
         self._late_start_until = moved(self._late_start_until, by)
+        self._failing_since = moved(self._failing_since, by)
         if self.pending is not None:
             self.pending = self._last_pending = self.pending.moved(by)
-
-    def _restarted(self, reading: RigReading) -> bool:
-        before = self.reading
-        if before is None or before.uptime_s is None or reading.uptime_s is None:
-            return False
-        return reading.uptime_s + 1.0 < before.uptime_s
 
     def _on_restart(self, reading: RigReading, hold_until: datetime | None) -> list[Finding]:
         assert reading.uptime_s is not None

@@ -284,7 +284,7 @@ async def run_service(
                     clock,
                     journal,
                     mode=service.mode,
-                    settings=settings,
+                    settings=settings or service.operation.to_settings(),
                     arming=Arming(service.mode, racks=service.operation.rack_of),
                     links=links,
                     bundle_hash=service.bundle_hash,

@@ -1,5 +1,6 @@
 """How a controller supervises: periods, deadlines, packets. Limits of the site are not here."""
 
+import math
 from dataclasses import dataclass, fields
 
 
@@ -31,9 +32,15 @@ class ControllerSettings:
     retry_max_s: float = 600.0
     flag_after: int = 2
     """Commands in a row that had no effect before a rig is flagged."""
-    start_packet_rigs: int = 16
+    start_packet_rigs: int = 10
     """Rigs started at once; stops are never staggered."""
     start_packet_pause_s: float = 5.0
+    ramp_up_kw_per_min: float = math.inf
+    """Fastest rise by commands; the site's own limit holds besides."""
+    ramp_down_kw_per_min: float = math.inf
+    """Fastest fall of what neither limit nor obligation lowers."""
+    reallocate_s: float = 30.0
+    """At least between two decisions that only make up for rigs that were lost."""
     paused_after_s: float = 15.0
     """Delay of a tick from which the controller counts as having stood still."""
     policy_deadline_s: float = 2.0

@@ -18,6 +18,12 @@ STOPPED_PER_STANDBY = 3.0
 STOPPED_FRAC = 0.10
 """… or this share of its rated power, whichever is more."""
 
+BOOT_MARGIN_S = 30.0
+"""A rebooted rig may stand so much longer than its boot time before it counts as stopped."""
+
+EXCESS_FRAC = 0.005
+"""Readings of whole watts may lie so far above the model without meaning anything."""
+
 RUNNING_FRAC = 0.80
 """A running rig draws at least this share of the rated power of its level."""
 
@@ -98,3 +104,10 @@ def at_level(power_kw: float, level: int, level_kw: Sequence[float]) -> bool:
 def nearest_level(power_kw: float, level_kw: Sequence[float]) -> int:
     """Return the work level whose power is nearest."""
     return min(range(len(level_kw)), key=lambda k: abs(level_kw[k] - power_kw))
+
+
+def restarted(before: RigReading | None, now: RigReading) -> bool:
+    """Return whether a rig was restarted between two readings, by its own uptime."""
+    if before is None or before.uptime_s is None or now.uptime_s is None:
+        return False
+    return now.uptime_s + 1.0 < before.uptime_s
