@@ -29,7 +29,7 @@ def test_a_served_scenario_asks_for_what_the_environment_asks_for(play: Play, na
     scenario = build_scenario(whole.site.scaled_to(n_rigs), whole.trace)
     site = scenario.site
     is_air = all(group.cooling.kind == "air" for group in site.groups)
-    start = (scenario.trace.start + timedelta(days=ROW_DAY, hours=3)).to_pydatetime()
+    start = (scenario.trace.start + timedelta(days=ROW_DAY, hours=1)).to_pydatetime()
     played = play(
         None,
         HOURS,
