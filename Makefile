@@ -38,6 +38,7 @@ campaign: set-up
 
 soak: set-up
 	@.venv/bin/python scripts/soak.py
+	@.venv/bin/python scripts/guard_run.py
 
 results: set-up
 	@.venv/bin/python scripts/results.py

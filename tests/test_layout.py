@@ -139,7 +139,8 @@ def test_every_import_is_a_declared_dependency(
     distributions = importlib.metadata.packages_distributions()
     known = {*sys.stdlib_module_names, "gridhash"}
     if "tests" in folders:
-        known |= {"tests", *(path.stem for path in (ROOT / "scripts").glob("*.py"))}
+        beside = (path for own in ("benchmarks", "scripts") for path in (ROOT / own).glob("*.py"))
+        known |= {"tests", *(path.stem for path in beside)}
     faults = [
         f"{path.relative_to(ROOT)}:{line} imports {name}"
         for path in modules(*folders)

@@ -461,10 +461,22 @@ async def drive(bench: Bench, seconds: float) -> None:
         await bench.clock.advance(wait_s)
 
 
-def test_a_policy_that_fails_raises_one_alarm_and_the_rule_decides(bench_of: Build) -> None:
-    bench = bench_of()  # an empty schedule raises IndexError
+@pytest.mark.parametrize(
+    ("shares", "why"),
+    [
+        ((), "raised IndexError"),  # an empty schedule
+        (((0.0, float("nan")),), "nan"),
+        (((0.0, -7.0),), "power is within 0 and 1"),
+    ],
+)
+def test_a_policy_that_fails_raises_one_alarm_and_the_rule_decides(
+    bench_of: Build, shares: tuple[tuple[float, float], ...], why: str
+) -> None:
+    bench = bench_of(*shares)
     bench.play(0.5)
-    assert len(bench.alarms(Alarm.POLICY_REPLACED)) == 1
+    alarms = bench.journal.frame("alarms")
+    (text,) = alarms.text[alarms.kind == Alarm.POLICY_REPLACED]
+    assert why in text
     assert set(bench.journal.frame("decisions").authority) == {"fallback rule"}
 
 
