@@ -4,11 +4,13 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from gridhash.config import load_site
+from gridhash.errors import ConfigError
 from gridhash.serving.clock import SimulatedClock
 from gridhash.serving.modbus_config import MeterBlock, PlantBlock
 from gridhash.serving.modbus_plant import ModbusPlant
@@ -19,7 +21,9 @@ from gridhash.serving.modbus_reader import (
     Point,
     adjacent,
 )
+from gridhash.serving.operation import load_operation
 from gridhash.serving.permissives import Permissive, Plant, PlantUnreachable, Verdict
+from gridhash.serving.service_links import meter_link, plant_reader
 from gridhash.serving.simulated_fleet import SimulatedFleet
 from gridhash.serving.simulated_meter import METER_PORT, MeterFaults, SimulatedMeter
 from gridhash.serving.site_meter import MeterUnreachable, ModbusMeter, instant_of
@@ -184,3 +188,35 @@ def test_a_wrong_register_map_is_refused_and_says_where(wrong: dict[str, object]
 @pytest.mark.parametrize("epoch_s", [None, -1.0, math.nan, math.inf, 1e15])
 def test_what_is_no_time_is_none(epoch_s: float | None) -> None:
     assert instant_of(epoch_s) is None
+
+
+OPERATION = """
+[meter]
+host = "127.0.0.1"
+power = { address = 2, type = "float32", scale = 0.001 }
+[plant]
+host = "127.0.0.1"
+[plant.sensors]
+flow = { address = 8, type = "float32" }
+[[permissives]]
+sensor = "SENSOR"
+low = 20.0
+"""
+
+
+def test_meter_and_plant_of_an_operation_file_become_readers(tmp_path: Path) -> None:
+    path = tmp_path / "operation.toml"
+    path.write_text(OPERATION.replace("SENSOR", "flow"), "utf-8")
+    operation = load_operation(path, load_site("japan_pilot"), {})
+    clock = SimulatedClock(START)
+    assert isinstance(plant_reader(operation, clock), ModbusPlant)
+    link = meter_link(operation, clock)
+    assert link is not None
+    assert link.block.power.scale == 0.001
+
+
+def test_a_permissive_on_a_sensor_that_the_plant_has_not_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "operation.toml"
+    path.write_text(OPERATION.replace("SENSOR", "flwo"), "utf-8")
+    with pytest.raises(ConfigError, match="permissive flwo: the plant has no such sensor; it has"):
+        load_operation(path, load_site("japan_pilot"), {})
