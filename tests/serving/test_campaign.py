@@ -34,7 +34,9 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_no_promise_is_broken_and_every_decision_replays(figures: Any) -> None:
-    assert figures["violations"] == []
+    assert figures["violations"] == figures["broken"] == []
+    assert set(figures["invariants"]) == {f"I{k}" for k in range(1, 8)}
+    assert figures["arrived_frac"] == 1.0
     assert figures["n_commands"] >= 24
     assert figures["replayed_alike"]
 
@@ -48,6 +50,21 @@ def test_what_obeys_is_verified_and_all_of_it_claimed(figures: Any) -> None:
 def test_every_faulty_rig_raises_an_alarm_and_no_sound_one(figures: Any) -> None:
     assert figures["n_faulty_with_alarm"] == figures["n_faulty"] == 8
     assert figures["n_sound_with_alarm"] == 0
+
+
+def test_what_shows_without_a_command_is_told_within_a_minute(tmp_path: Path) -> None:
+    blocks = ('kind = "refuse"\ncount = 2',)
+    found = play(cases.Case(name="refuse", title="refuse", n_rigs=8, blocks=blocks), tmp_path)
+    assert found["n_faulty_with_alarm"] == 2
+    assert found["rig_alarm_after_s"] <= 60.0
+
+
+def test_a_policy_that_breaks_off_is_replaced_and_every_promise_kept(tmp_path: Path) -> None:
+    case = cases.Case(name="raises", title="raises", n_rigs=8, policy=cases.Raises())
+    found = play(case, tmp_path)
+    assert found["site_alarms"]["policy replaced"][0] == 1
+    assert found["broken"] == []
+    assert found["replayed_alike"]
 
 
 def test_a_case_without_faults_raises_no_alarm(tmp_path: Path) -> None:
