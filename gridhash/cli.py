@@ -15,6 +15,7 @@ from rich.text import Text
 from gridhash import (
     __version__,
     cli_bundle,
+    cli_commission,
     cli_data,
     cli_evaluate,
     cli_explain,
@@ -65,6 +66,7 @@ for command in (
     cli_operator.lock_out,
     cli_operator.clear,
     cli_operator.doctor,
+    cli_commission.commission,
 ):
     app.command()(command)
 EXTRA_OF = {

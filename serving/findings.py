@@ -45,6 +45,7 @@ class Alarm(StrEnum):
     STAGE = "canary stage"
     CLOCK_SET = "clock was set"
     PAUSED = "stood still"
+    COMMISSIONING_VOID = "commissioning is void"
     NOT_RECORDED = "journal could not be written"
     METER_SILENT = "meter is silent or stale"
     METER_IMPLAUSIBLE = "meter is implausible"

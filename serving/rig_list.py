@@ -22,7 +22,7 @@ from gridhash.errors import ServingError
 from gridhash.serving.clock import Clock
 from gridhash.serving.drivers.capabilities import FirmwareName
 from gridhash.serving.drivers.credentials import Credentials, CredentialsError, read_credentials
-from gridhash.serving.drivers.driver import FirmwareDriver
+from gridhash.serving.drivers.driver import FirmwareDriver, LevelsOf
 from gridhash.serving.drivers.firmware import mac_text
 from gridhash.serving.drivers.registry import AUTO, KINDS, driver_for
 
@@ -187,6 +187,7 @@ def drivers_of(
     clock: Clock,
     *,
     macs: Mapping[str, str] | None = None,
+    levels: tuple[int, ...] | LevelsOf = (),
 ) -> dict[str, list[FirmwareDriver]]:
     """Return the drivers of each group, in the order of the list; nothing is sent.
 
@@ -194,6 +195,8 @@ def drivers_of(
     ----------
     macs
         Of the rigs as they were last seen, by name; the list's own count more.
+    levels
+        Work levels that commissioning found.
 
     Raises
     ------
@@ -211,6 +214,7 @@ def drivers_of(
                 credentials=rig.credentials,
                 allow_default_credentials=rig.allow_default_credentials,
                 mac=rig.mac or (macs or {}).get(rig.rig_id),
+                commissioned_levels=levels,
             )
             for rig in rigs
             if rig.group == group.name

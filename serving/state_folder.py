@@ -75,6 +75,11 @@ class StateFolder:
         return self.path / "guard.json"
 
     @property
+    def commissioning(self) -> Path:
+        """What `gridhash commission` found, tried and restored."""
+        return self.path / "commission.jsonl"
+
+    @property
     def guard_record(self) -> Path:
         """The guard's own record."""
         return self.path / "guard.jsonl"

@@ -105,13 +105,14 @@ class Avalon:
         return who
 
     async def send(self, order: Order, who: Who) -> Ack:
-        """Schedule soft-off or soft-on by the rig's own clock, or set a work level."""
+        """Schedule soft-off or soft-on by the rig's own clock, set a work level, or reboot."""
         assert who.rig_clock_at is not None
         due_s = int(who.rig_clock_at.timestamp()) + self._command_delay_s
         parameters = {
             Command.STOP: f"0,softoff,1:{due_s}",
             Command.RESUME: f"0,softon,1:{due_s}",
             Command.SET_WORK_LEVEL: f"0,worklevel,set,{order.level}",
+            Command.REBOOT: "0,reboot,0",
         }
         reply = await self._send("ascset", parameters[order.command])
         message = str(status_of(reply).get("Msg", ""))

@@ -103,7 +103,7 @@ class Braiins:
             return _who(details)
 
     async def send(self, order: Order, who: Who) -> Ack:
-        """Pause, resume, or set a power target."""
+        """Pause, resume, reboot, or set a power target."""
         v1 = self._v1
         async with self._channel() as channel:
             actions = v1.ActionsServiceStub(channel)
@@ -113,6 +113,9 @@ class Braiins:
             if order.command is Command.RESUME:
                 await self._call(actions.resume_mining, v1.ResumeMiningRequest())
                 return Ack(outcome=Outcome.PENDING, detail="resume acknowledged")
+            if order.command is Command.REBOOT:
+                await self._call(actions.reboot, v1.RebootRequest())
+                return Ack(outcome=Outcome.PENDING, detail="reboot acknowledged")
             asked_w = int(order.power_w)
             request = v1.SetPowerTargetRequest(
                 power_target=v1.Power(watt=asked_w), save_action=v1.SaveAction.SAVE_AND_APPLY

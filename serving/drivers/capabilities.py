@@ -80,6 +80,12 @@ class Capability:
         return replace(self, work_levels=levels, figures=(commands, *self.figures[1:]))
 
 
+REBOOTING = frozenset(
+    {FirmwareName.AVALON, FirmwareName.BRAIINS, FirmwareName.WHATSMINER_V3, FirmwareName.LUXOS}
+)
+"""Firmwares that can be told to reboot, which commissioning does."""
+
+
 def _figure(figure: str, mark: Mark, source: str) -> FigureSource:
     return FigureSource(figure=figure, mark=mark, source=source)
 

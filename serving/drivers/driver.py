@@ -8,7 +8,6 @@ machine than the one identified; no password in any word that leaves here.
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,9 +17,15 @@ from datetime import timedelta
 from gridhash.errors import RigUnreachable, ServingError
 from gridhash.serving.clock import Clock
 from gridhash.serving.drivers.breaker import CircuitBreaker
-from gridhash.serving.drivers.capabilities import Capability, capability_of
+from gridhash.serving.drivers.capabilities import (
+    REBOOTING,
+    Capability,
+    FirmwareName,
+    capability_of,
+)
 from gridhash.serving.drivers.credentials import is_default
 from gridhash.serving.drivers.firmware import Firmware, Found, Order, Who
+from gridhash.serving.drivers.limits import NotSent, within_limits
 from gridhash.serving.drivers.protocol import (
     Command,
     CommandResult,
@@ -35,21 +40,14 @@ from gridhash.units import W_PER_KW
 log = logging.getLogger(__name__)
 
 DEADLINE_S = 5.0
-SAME_POWER_FRAC = 1e-3
-"""A preset whose power is this close is taken for the power asked for: firmware rounds to watts."""
+
+
+LevelsOf = Callable[[FirmwareName, str, str | None], tuple[int, ...]]
+"""Work levels that a site's commissioning found, by firmware, model and firmware version."""
 
 
 class BreakerOpen(RigUnreachable):
     """The rig did not answer lately and is left alone for a while."""
-
-
-class _NotSent(Exception):
-    """Why an order was not sent."""
-
-    def __init__(self, outcome: Outcome, why: Why, text: str) -> None:
-        super().__init__(text)
-        self.outcome = outcome
-        self.why = why
 
 
 class FirmwareDriver:
@@ -63,7 +61,7 @@ class FirmwareDriver:
         *,
         deadline_s: float = DEADLINE_S,
         allow_default_credentials: bool = False,
-        commissioned_levels: tuple[int, ...] = (),
+        commissioned_levels: tuple[int, ...] | LevelsOf = (),
         expected_mac: str | None = None,
         identity: RigIdentity | None = None,
         breaker: CircuitBreaker | None = None,
@@ -77,7 +75,8 @@ class FirmwareDriver:
         allow_default_credentials
             Whether the password that the firmware is sold with may be used.
         commissioned_levels
-            Work levels that a commissioning record of this site unlocks.
+            Work levels that a commissioning record of this site unlocks, perhaps for one firmware
+            version alone.
         expected_mac
             Of the rig that belongs at this address; another machine is not taken for it.
         identity
@@ -91,6 +90,7 @@ class FirmwareDriver:
         self._commissioned_levels = commissioned_levels
         self._expected = Who(mac=expected_mac)
         self._identity = identity
+        self._uptime_s: float | None = None
         self.breaker = breaker or CircuitBreaker(clock)
         self._one_at_a_time = asyncio.Lock()
 
@@ -141,6 +141,7 @@ class FirmwareDriver:
                     raise NoReply(str(err)) from err
                 if self._known().differs_from(who):
                     raise OtherRig(f"{self._place} now has {who}, not {self._known()}")
+                await self._note_reboot(reading)
                 return reading
 
     async def stop(self, *, forced: bool = False) -> CommandResult:
@@ -175,6 +176,12 @@ class FirmwareDriver:
             Order(command=Command.SET_PRESET, preset=name), lambda capability: capability.presets
         )
 
+    async def reboot(self) -> CommandResult:
+        """Tell the rig to reboot, for commissioning alone: no controller does."""
+        return await self._command(
+            Order(command=Command.REBOOT), lambda _: self._firmware.name in REBOOTING
+        )
+
     async def _identify(self, *, whoever: bool = False) -> RigIdentity:
         """Identify within a deadline that the caller has set; remember the rig that belongs here.
 
@@ -204,7 +211,7 @@ class FirmwareDriver:
     ) -> CommandResult:
         try:
             order, who = await self._prepare(order, allowed, forced)
-        except _NotSent as err:
+        except NotSent as err:
             return self._result(order, err.outcome, f"not sent: {err}", why=err.why)
         try:
             if self._known().differs_from(who) and not forced:
@@ -223,18 +230,18 @@ class FirmwareDriver:
                 identity = self._identity or await self._identify(whoever=forced)
                 if not allowed(identity.capability):
                     text = identity.capability.source
-                    raise _NotSent(Outcome.UNSUPPORTED, Why.NOT_IN_TABLE, text)
-                return _within_limits(order, identity), await self._firmware.log_on()
+                    raise NotSent(Outcome.UNSUPPORTED, Why.NOT_IN_TABLE, text)
+                return within_limits(order, identity), await self._firmware.log_on()
         except BreakerOpen as err:
-            raise _NotSent(Outcome.UNREACHABLE, Why.BREAKER, str(err)) from err
+            raise NotSent(Outcome.UNREACHABLE, Why.BREAKER, str(err)) from err
         except OtherRig as err:
-            raise _NotSent(Outcome.REFUSED, Why.OTHER_RIG, str(err)) from err
+            raise NotSent(Outcome.REFUSED, Why.OTHER_RIG, str(err)) from err
         except RigUnreachable as err:
-            raise _NotSent(Outcome.UNREACHABLE, Why.NO_ANSWER, str(err)) from err
+            raise NotSent(Outcome.UNREACHABLE, Why.NO_ANSWER, str(err)) from err
         except RefusedByRig as err:
-            raise _NotSent(Outcome.REFUSED, err.why, str(err)) from err
+            raise NotSent(Outcome.REFUSED, err.why, str(err)) from err
         except ServingError as err:
-            raise _NotSent(Outcome.UNSUPPORTED, Why.NOT_IN_TABLE, str(err)) from err
+            raise NotSent(Outcome.UNSUPPORTED, Why.NOT_IN_TABLE, str(err)) from err
 
     async def _write(self, order: Order, who: Who) -> CommandResult:
         delay_s = self._firmware.delay_s(order.command)
@@ -280,6 +287,20 @@ class FirmwareDriver:
             power_kw=None if power_w is None else power_w / W_PER_KW,
         )
 
+    async def _note_reboot(self, reading: RigReading) -> None:
+        """Identify a rig that rebooted once more: it may have come back with other firmware."""
+        before_s, self._uptime_s = self._uptime_s, reading.uptime_s
+        if before_s is None or reading.uptime_s is None or self._identity is None:
+            return
+        if reading.uptime_s + 1.0 >= before_s:
+            return
+        try:
+            async with self._answered(ask_breaker=False):
+                await self._identify()
+        except ServingError as err:
+            log.info("%s: not identified after a reboot: %s", self.rig_id, err)
+            self._uptime_s = before_s
+
     def _check_credentials(self) -> None:
         if self._uses_default() and not self._allow_default_credentials:
             raise RefusedByRig(
@@ -302,6 +323,9 @@ class FirmwareDriver:
         name = self._firmware.name
         assert name is not None
         capability = capability_of(found.model, name)
+        levels = self._commissioned_levels
+        if not isinstance(levels, tuple):
+            levels = levels(name, found.model, found.version)
         notes = [found.note] if found.note else []
         if self._uses_default():
             notes.append(f"its password is the one that {name} is sold with")
@@ -316,7 +340,7 @@ class FirmwareDriver:
             firmware=found.version,
             known_to_library=found.known_to_library,
             library_note="; ".join(notes),
-            capability=capability.with_commissioned_levels(self._commissioned_levels),
+            capability=capability.with_commissioned_levels(levels),
             serial=found.who.serial,
             presets=found.presets,
             min_power_w=found.min_power_w or capability.min_power_w,
@@ -344,7 +368,7 @@ class FirmwareDriver:
             answered = isinstance(err, OtherRig) or not isinstance(err, RigUnreachable)
             err.args = (self._without_secrets(str(err)),)
             raise err from None
-        except _NotSent:
+        except NotSent:
             answered = True
             raise
         finally:
@@ -356,40 +380,3 @@ class FirmwareDriver:
     def _without_secrets(self, text: str) -> str:
         own = self._firmware.credentials
         return text if own is None else text.replace(own.secret(), "***")
-
-
-def _within_limits(order: Order, identity: RigIdentity) -> Order:
-    """Return the order as it is sent, or raise that the rig cannot be set to that."""
-    if order.command is Command.SET_PRESET:
-        names = [preset.name for preset in identity.presets]
-        if order.preset not in names:
-            raise _out_of_range(f"it has no preset {order.preset!r}; it has {', '.join(names)}")
-    if order.command is not Command.SET_POWER:
-        return order
-    if not 0.0 < order.power_w < math.inf:
-        raise _out_of_range(f"{order.power_w:g} W is no power to run at")
-    if not identity.capability.continuous_power:
-        return _preset_below(order, identity)
-    least_w, most_w = identity.min_power_w or 0.0, identity.max_power_w or math.inf
-    power_w = min(order.power_w, most_w)
-    if power_w < least_w:
-        raise _out_of_range(f"{power_w:g} W is below its least power of {least_w:g} W")
-    return replace(order, power_w=power_w)
-
-
-def _preset_below(order: Order, identity: RigIdentity) -> Order:
-    """Return the order with the highest preset that draws no more than asked for."""
-    most_w = order.power_w * (1.0 + SAME_POWER_FRAC)
-    reachable = [
-        (preset.power_w, preset.name)
-        for preset in identity.presets
-        if preset.power_w is not None and preset.power_w <= most_w
-    ]
-    if not reachable:
-        raise _out_of_range(f"it has no preset of {order.power_w:g} W or less")
-    power_w, name = max(reachable)
-    return replace(order, power_w=power_w, preset=name)
-
-
-def _out_of_range(text: str) -> _NotSent:
-    return _NotSent(Outcome.REFUSED, Why.OUT_OF_RANGE, text)

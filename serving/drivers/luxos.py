@@ -72,11 +72,13 @@ class LuxOs:
         return who
 
     async def send(self, order: Order, who: Who) -> Ack:
-        """Curtail, wake, or set a profile."""
+        """Curtail, wake, reboot, or set a profile."""
         if order.command is Command.STOP:
             return self._acknowledged(await self._write("curtail", "sleep"))
         if order.command is Command.RESUME:
             return self._acknowledged(await self._write("curtail", "wakeup"))
+        if order.command is Command.REBOOT:
+            return self._acknowledged(await self._ask("rebootdevice", self._session))
         reply = Telemetry(await self._write("profileset", order.preset))
         now = reply.text("PROFILE", 0, "Profile")
         if now != order.preset:

@@ -24,6 +24,7 @@ class Command(StrEnum):
     SET_WORK_LEVEL = "set_work_level"
     SET_POWER = "set_power"
     SET_PRESET = "set_preset"
+    REBOOT = "reboot"  # while a site is commissioned; no controller sends it
 
 
 class Outcome(StrEnum):

@@ -10,7 +10,7 @@ from gridhash.serving.drivers.avalon_pyasic import AVALON_PORT, Avalon
 from gridhash.serving.drivers.breaker import CircuitBreaker
 from gridhash.serving.drivers.capabilities import FirmwareName
 from gridhash.serving.drivers.credentials import DEFAULTS, Credentials, is_default
-from gridhash.serving.drivers.driver import DEADLINE_S, FirmwareDriver
+from gridhash.serving.drivers.driver import DEADLINE_S, FirmwareDriver, LevelsOf
 from gridhash.serving.drivers.epic import EPIC_PORT, Epic
 from gridhash.serving.drivers.firmware import Firmware
 from gridhash.serving.drivers.luxos import LUXOS_PORT, LuxOs
@@ -71,7 +71,7 @@ def driver_for(
     credentials: Credentials | None = None,
     allow_default_credentials: bool = False,
     mac: str | None = None,
-    commissioned_levels: tuple[int, ...] = (),
+    commissioned_levels: tuple[int, ...] | LevelsOf = (),
     deadline_s: float = DEADLINE_S,
     breaker: CircuitBreaker | None = None,
 ) -> FirmwareDriver:

@@ -78,11 +78,12 @@ class WhatsminerV3:
         return _who(info)
 
     async def send(self, order: Order, who: Who) -> Ack:
-        """Start or stop the mining service, or set the power limit."""
+        """Start or stop the mining service, set the power limit, or reboot."""
         commands: dict[Command, tuple[str, Any]] = {
             Command.STOP: ("set.miner.service", "stop"),
             Command.RESUME: ("set.miner.service", "start"),
             Command.SET_POWER: ("set.miner.power_limit", int(order.power_w)),
+            Command.REBOOT: ("set.system.reboot", None),
         }
         command, param = commands[order.command]
         reply = await self._ask(command, param, signed_at=who.rig_clock_at)
