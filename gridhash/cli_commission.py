@@ -58,12 +58,12 @@ def commission(
     config, listed = site_and_rigs(folder, site, rigs)
     if listed is None:
         raise typer.BadParameter("--rigs FILE: which rigs are to be commissioned?")
-    names = {rig.rig_id for rig in read_rig_list(listed)}
+    groups = {rig.rig_id: rig.group for rig in read_rig_list(listed)}
     request = CommissionRequest(
         site=config,
         rigs=listed,
         folder=folder,
-        racks=operation_of(operation, config, names).rack_of,
+        racks=operation_of(operation, config, groups).rack_of,
         person=person or getpass.getuser(),
         consents=yes_stop_rigs,
         restore_only=restore,

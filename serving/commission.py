@@ -17,10 +17,11 @@ from functools import partial
 from gridhash.config import RigGroupConfig, SiteConfig
 from gridhash.errors import GridhashError, ServingError
 from gridhash.serving.clock import Clock
+from gridhash.serving.commission_found import Measured, Was, how_it_runs
 from gridhash.serving.commission_plan import CommissionPlan, CommissionStage
 from gridhash.serving.commission_progress import Progress
 from gridhash.serving.commission_steps import Interrupted, TrialSettings
-from gridhash.serving.commission_trial import Measured, RigTrial, Was, how_it_runs
+from gridhash.serving.commission_trial import RigTrial
 from gridhash.serving.commissioning_record import (
     LEAST_RIGS,
     CommissionedKind,

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from gridhash.errors import ServingError
-from gridhash.serving.commission_trial import Measured, Was
+from gridhash.serving.commission_found import Measured, Was
 
 R = TypeVar("R", Was, Measured)
 

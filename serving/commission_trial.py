@@ -12,8 +12,9 @@ from functools import partial
 from typing import Any
 
 from gridhash.config import RigGroupConfig
-from gridhash.errors import RigUnreachable, ServingError
+from gridhash.errors import RigUnreachable
 from gridhash.serving.clock import Clock
+from gridhash.serving.commission_found import Measured, PointSeen, Was, is_there, point_before
 from gridhash.serving.commission_steps import (
     STEADY_FRAC,
     Interrupted,
@@ -23,59 +24,13 @@ from gridhash.serving.commission_steps import (
 )
 from gridhash.serving.drivers.capabilities import REBOOTING
 from gridhash.serving.drivers.driver import FirmwareDriver
-from gridhash.serving.drivers.protocol import CommandResult, RigIdentity
+from gridhash.serving.drivers.protocol import CommandResult
 from gridhash.serving.snapshot import RigReading
-from gridhash.serving.state_folder import Record
 from gridhash.serving.verification import LEVEL_TOLERANCE_FRAC, RUNNING_FRAC, stopped_below_w
 from gridhash.units import W_PER_KW
 
 Note = Callable[..., None]
 """Takes a kind and fields for the record."""
-
-
-class Was(Record):
-    """How a running rig was found."""
-
-    power_w: float
-    hashrate_ths: float | None
-    work_level: int | None
-    power_target_w: float | None
-    preset: str | None
-
-
-class PointSeen(Record):
-    """What became of one level, power or preset."""
-
-    name: str
-    level: int | None
-    taken: bool
-    power_w: float | None = None
-    seconds: float | None = None
-    words: str = ""
-
-
-class Measured(Record):
-    """What one rig showed."""
-
-    rig_id: str
-    group: str
-    firmware: str
-    model: str
-    version: str | None
-    mac: str | None
-    running_w: float
-    clock_skew_s: float | None
-    points: tuple[PointSeen, ...] = ()
-    stop_s: float | None = None
-    standby_w: float | None = None
-    survives_reboot: bool | None = None
-    resume_s: float | None = None
-    hash_s: float | None = None
-    foreign: tuple[str, ...] = ()
-    """What something else did to the rig."""
-    left_out: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-    """Why the site must not be served as it is with this rig."""
 
 
 class RigTrial:
@@ -150,14 +105,12 @@ class RigTrial:
 
     async def _try_points(self, points: tuple[Point, ...], was: Was) -> None:
         seen = []
-        moved = False
         for point in points:
             seen.append(await self._try(point, was))
-            moved = moved or seen[-1].taken
             if len(seen) == 1 and seen[0].taken:
                 await self._watch_point(point, seen[0])
         self._values["points"] = tuple(seen)
-        if moved and (why := await self._set(was)):
+        if points and (why := await self._set(was)):
             self._problems.append(f"not back at its level: {why}")
 
     async def _try(self, point: Point, was: Was) -> PointSeen:
@@ -314,8 +267,8 @@ class RigTrial:
         reading = await self._read()
         if identity is None or reading is None:
             return "it does not answer"
-        point = _point_before(identity, was)
-        if point is None or _is_there(reading, was, identity):
+        point = point_before(identity, was)
+        if point is None or is_there(reading, was, identity):
             return ""
         result = await self._command(point)
         if not result.outcome.may_have_reached_rig:
@@ -391,45 +344,3 @@ class RigTrial:
             rig_clock_at=reading.rig_clock_at,
         )
         return reading
-
-
-async def how_it_runs(driver: FirmwareDriver) -> tuple[Was, RigReading]:
-    """Return how a rig runs before anything is tried.
-
-    Raises
-    ------
-    ServingError
-        If it does not answer or tells no power.
-    """
-    reading = await driver.read()
-    if reading.power_w is None:
-        raise ServingError(f"{driver.rig_id} tells no power: nothing can be measured")
-    was = Was(
-        power_w=reading.power_w,
-        hashrate_ths=reading.hashrate_ths,
-        work_level=reading.work_level,
-        power_target_w=reading.power_target_w,
-        preset=reading.preset,
-    )
-    return was, reading
-
-
-def _point_before(identity: RigIdentity, was: Was) -> Point | None:
-    if was.work_level is not None and was.work_level in identity.capability.work_levels:
-        return Point(name=f"level {was.work_level}", level=was.work_level)
-    if was.preset is not None and identity.capability.presets:
-        return Point(name=was.preset, preset=was.preset)
-    if identity.capability.continuous_power:
-        watts = was.power_target_w or round(was.power_w)
-        return Point(name=f"{watts:.0f} W", power_w=float(watts))
-    return None
-
-
-def _is_there(reading: RigReading, was: Was, identity: RigIdentity) -> bool:
-    if was.work_level is not None and identity.capability.work_levels:
-        return reading.work_level == was.work_level
-    if was.preset is not None:
-        return reading.preset == was.preset
-    if was.power_target_w is not None:
-        return reading.power_target_w == was.power_target_w
-    return abs((reading.power_w or 0.0) - was.power_w) <= 0.02 * was.power_w

@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from gridhash.config import SiteConfig
 from gridhash.errors import ServingError
+from gridhash.serving.commissioning_record import CommissioningRecord, alarm_text
 from gridhash.serving.drivers.protocol import RigDriver
+from gridhash.serving.findings import Alarm
+from gridhash.serving.site_alarms import AlarmKey
 
 
 async def identify(driver: RigDriver) -> str:
@@ -13,6 +16,19 @@ async def identify(driver: RigDriver) -> str:
         return (await driver.identify()).library_note
     except ServingError as err:
         return str(err)
+
+
+def void_alarms(
+    record: CommissioningRecord | None, drivers: Mapping[str, RigDriver]
+) -> dict[AlarmKey, str]:
+    """Return an alarm for each cause for which rigs are no longer what was commissioned."""
+    if record is None or not record.kinds:
+        return {}
+    known = {rig_id: own.identity for rig_id, own in drivers.items() if own.identity is not None}
+    return {
+        (Alarm.COMMISSIONING_VOID, cause): alarm_text(cause, rigs)
+        for cause, rigs in record.voided_by(known).items()
+    }
 
 
 def drivers_by_rig(

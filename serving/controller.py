@@ -20,7 +20,7 @@ from gridhash.serving.canary import Arming
 from gridhash.serving.claims import ClaimBook
 from gridhash.serving.clock import Clock
 from gridhash.serving.command_sender import CommandSender
-from gridhash.serving.commissioning import drivers_by_rig, identify
+from gridhash.serving.commissioning import drivers_by_rig, identify, void_alarms
 from gridhash.serving.common_cause import CommonCauses
 from gridhash.serving.decide import Decision, policy_name
 from gridhash.serving.dispatcher import Dispatcher
@@ -336,6 +336,7 @@ class Controller:
                 **texts,
                 **self.standing.alarms(now),
                 **self._inputs.alarms(now),
+                **void_alarms(self._links.commissioned, self._drivers),
                 **self._revenue.alarms(now),
             },
             now,

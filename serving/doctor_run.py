@@ -7,6 +7,7 @@ from pathlib import Path
 from gridhash.config import SiteConfig, load_site
 from gridhash.errors import ConfigError, GridhashError, ServingError
 from gridhash.serving.clock import Clock
+from gridhash.serving.commissioning_record import read_record
 from gridhash.serving.doctor import (
     Check,
     Grade,
@@ -19,6 +20,7 @@ from gridhash.serving.doctor import (
     check_rigs,
     check_secrets,
 )
+from gridhash.serving.doctor_rigs import check_commissioning, check_passwords
 from gridhash.serving.heartbeat_push import GuardAddress
 from gridhash.serving.rig_list import drivers_of, read_rig_list, site_of_rigs
 from gridhash.serving.roll_call import call_roll
@@ -83,12 +85,19 @@ async def examine(patient: Patient, clock: Clock) -> AsyncIterator[Check]:
     if rigs is None:
         return
     try:
-        drivers = drivers_of(read_rig_list(rigs), site, clock)
+        listed = read_rig_list(rigs)
+        drivers = drivers_of(listed, site, clock)
+        record = read_record(rigs, site.name)
     except ServingError as err:
         yield Check(name="rigs", grade=Grade.FAIL, found=str(err), remedy="see the message")
         return
     placed = [(name, driver) for name, own in drivers.items() for driver in own]
-    for check in check_rigs(await call_roll(placed)):
+    fates = await call_roll(placed)
+    for check in (
+        *check_rigs(fates),
+        *check_passwords(listed),
+        *check_commissioning(record, fates),
+    ):
         yield check
 
 

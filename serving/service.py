@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from gridhash.envs.scenario import build_scenario
 from gridhash.errors import BundleError, ServingError
 from gridhash.serving.canary import Arming
 from gridhash.serving.clock import Clock, RealClock
+from gridhash.serving.commissioning_record import CommissioningRecord
 from gridhash.serving.controller import Controller
 from gridhash.serving.journal import Journal
 from gridhash.serving.known_rigs import known_macs
@@ -72,6 +73,8 @@ class Service:
     """Where relative paths of the operation file begin."""
     live_market: MarketSource | None = None
     """Follows the store; None where prices were read once."""
+    commissioned: CommissioningRecord | None = None
+    """What was measured of the rigs of the list."""
 
     @property
     def all_loopback(self) -> bool:
@@ -248,7 +251,9 @@ async def run_service(
         If no rig answers or the journal cannot be opened; then no journal is left behind.
     """
     macs = known_macs(service.journal)
-    drivers = drivers_of(service.rigs, service.site, clock, macs=macs)
+    record = service.commissioned
+    levels = () if record is None else record.levels_of
+    drivers = drivers_of(service.rigs, service.site, clock, macs=macs, levels=levels)
     with stop or StopSignal() as stop:
         console.print(f"identifying {len(service.rigs)} rigs …")
         placed = [(group, driver) for group, own in drivers.items() for driver in own]
@@ -276,6 +281,7 @@ async def run_service(
                         {rig.rig_id: rig.group for rig in service.rigs}
                     ),
                 )
+                links = replace(links, commissioned=service.commissioned)
                 controller = Controller(
                     service.site,
                     service.market.scenario,

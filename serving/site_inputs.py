@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gridhash.errors import ServingError
+from gridhash.serving.commissioning_record import CommissioningRecord
 from gridhash.serving.failpoints import failpoint
 from gridhash.serving.findings import Alarm, AlarmRaised, Finding
 from gridhash.serving.guard_notice import GuardNotice
@@ -65,6 +66,8 @@ class SiteLinks:
     topology: Topology = field(default_factory=Topology)
     meter: MeterLink | None = None
     """Meter of the site."""
+    commissioned: CommissioningRecord | None = None
+    """What was measured of its rigs."""
 
 
 class SiteInputs:
