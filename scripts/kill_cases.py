@@ -48,7 +48,10 @@ N_RIGS = 8
 SHARES = ((1.0, 3.0, 0.5), (3.0, 5.0, 0.0), (5.0, 3600.0, 0.25))
 """Orders: from, until [s after the world's start], at most this share of all rigs' power."""
 
-END_S, AFTER_KILL_S = 6.5, 4.0
+FIRST_S, END_S, AFTER_KILL_S = 6.5, 6.5, 4.0
+"""From the world's start, until the first controller ends if it lives, and the second at the
+earliest; the second lives so long after the kill at least."""
+
 SETTINGS = ControllerSettings(
     supervision_s=1.0, settled_supervision_s=1.0, check_s=1.0, verify_within_s=8.0,
     start_packet_pause_s=1.0, policy_deadline_s=30.0,
@@ -187,7 +190,7 @@ async def kill_once(world: World, failpoint: str) -> tuple[SimulatedFleet, dict[
     clock, fleet = RealClock(), world.fleet()
     world.make_files()
     async with fleet:
-        code = await _run(world, failpoint, world.at(END_S))
+        code = await _run(world, failpoint, world.at(FIRST_S))
         if code not in (0, -9):
             raise RuntimeError(f"{failpoint}: the first controller ended with {code}")
         killed_at = clock.now() if code else None
@@ -201,7 +204,7 @@ async def kill_once(world: World, failpoint: str) -> tuple[SimulatedFleet, dict[
 
 async def _run(world: World, failpoint: str, until: datetime) -> int | None:
     process = PROCESSES.Process(target=control, args=(world, failpoint, until))
-    await asyncio.to_thread(process.start)
+    process.start()
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_reader(process.sentinel, ended.set)
