@@ -75,8 +75,8 @@ def report_lines(
         yield f"LOOK AT {rig_id} NOW: it is not as it was found: {why}"
     if done.not_restored:
         yield "then: gridhash commission --restore"
-    elif done.measured:
-        yield "every rig runs as it was found"
+    else:
+        yield "every rig that was touched runs as it was found"
     if done.ended:
         yield f"ENDED EARLY: {done.ended}. The same command goes on from here."
     for own in done.measured:
