@@ -33,6 +33,7 @@ campaign: set-up
 	@.venv/bin/python scripts/fuzz_readers.py --mutations 110000 --corpus tests/data/readers/examples
 	@.venv/bin/python scripts/store_kill_test.py
 	@GRIDHASH_FETCH_STORMS=2000 GRIDHASH_FETCH_KILLS=200 .venv/bin/pytest --quiet tests/data/fetch/test_storm.py tests/data/fetch/test_resume.py
+	@.venv/bin/python scripts/campaign_inputs.py
 	@.venv/bin/python scripts/campaign.py
 	@.venv/bin/python scripts/kill_campaign.py
 
