@@ -280,8 +280,10 @@ parameters. Energy and hashes are what the rigs truly drew and did, cooling incl
 the environment's own ledger makes of them, wear of starts left out. *plain* rigs are the model's,
 but whole, slow to boot and commanded over sockets; of *realistic* ones each draws, hashes and
 reports some per cent otherwise (2, 2 and 3 % standard deviation), power lags by 6 s, and 2 % refuse
-every command. Asked are 1 % and 3 %. *Replayed otherwise* counts decisions that came out other bits
-when made again from their snapshots.
+every command. Asked are 1 % and 3 %; *realistic* misses it in profit, because the one rig of 48
+that refuses to stop draws power at prices at which all others stand, and what rigs report too much
+is taken off the cap, which at 48 rigs is a whole rig. *Replayed otherwise* counts decisions that
+came out other bits when made again from their snapshots.
 
 † made by earlier code.
 
