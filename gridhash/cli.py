@@ -19,6 +19,7 @@ from gridhash import (
     cli_data,
     cli_evaluate,
     cli_explain,
+    cli_journal,
     cli_operator,
     cli_scenarios,
     cli_tune,
@@ -67,6 +68,8 @@ for command in (
     cli_operator.clear,
     cli_operator.doctor,
     cli_commission.commission,
+    cli_journal.replay,
+    cli_journal.export_journal,
 ):
     app.command()(command)
 EXTRA_OF = {

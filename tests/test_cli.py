@@ -615,6 +615,7 @@ def test_a_killed_controller_is_followed_by_one_that_goes_on_where_it_was(
 
 def test_serve_drives_simulated_rigs_until_ctrl_c(
     start: Callable[..., subprocess.Popen[str]],
+    run_cli: RunCli,
     tmp_path: Path,
     key: SigningKey,
     public_key: Path,
@@ -643,3 +644,15 @@ def test_serve_drives_simulated_rigs_until_ctrl_c(
     assert "0 of 4 rigs hash" in rigs_out
     assert "4 commands" in rigs_out
     assert "the 4 simulated rigs are gone" in rigs_out
+
+    of_bundle = ("--bundle", bundle, "--key", public_key)
+    again = run_cli("replay", "--journal", journal, *of_bundle)
+    assert again.code == 0
+    assert "decisions made again" in again.out
+    assert " 0 different" in again.out
+    by_nobody = run_cli("replay", "--journal", journal)
+    assert by_nobody.code == 2
+    assert "not by level rule" in by_nobody.err
+    exported = run_cli("export-journal", "--journal", journal, "--out", tmp_path / "parquet")
+    assert exported.code == 0
+    assert len(pd.read_parquet(tmp_path / "parquet" / "intents.parquet")) == 4
