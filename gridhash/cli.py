@@ -70,6 +70,7 @@ for command in (
     cli_commission.commission,
     cli_journal.replay,
     cli_journal.export_journal,
+    cli_journal.mirror_journal,
 ):
     app.command()(command)
 EXTRA_OF = {

@@ -1,4 +1,4 @@
-"""Commands on what a site has recorded: replay, export-journal."""
+"""Commands on what a site has recorded: replay, export-journal, mirror-journal."""
 
 from pathlib import Path
 from typing import Annotated
@@ -90,3 +90,52 @@ def export_journal(
         )
     for table, n_rows in counts.items():
         console.print(f"{out / f'{table}.parquet'}  {n_rows:,} rows", highlight=False)
+
+
+def mirror_journal(
+    journal: JournalFile = JOURNAL,
+    database: Annotated[
+        str,
+        typer.Option(
+            "--database",
+            envvar="GRIDHASH_DATABASE",
+            help="host=… dbname=… or a URI of PostgreSQL; PGHOST, PGPASSWORD and so on if empty.",
+        ),
+    ] = "",
+    name: Annotated[
+        str | None, typer.Option("--name", help="Of the site in the database; else its own.")
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="End when all that is there now was copied.")
+    ] = False,
+) -> None:
+    """Copy a journal to PostgreSQL, row by row as it grows, until Ctrl-C.
+
+    The journal stays the record. The database may be away for days: the copy goes on where it
+    ended, and no row is there twice. Tables are in the schema gridhash, one for each of the
+    journal's. Give passwords by PGPASSWORD or a password file, never on the command line.
+    """
+    import time
+
+    from gridhash.errors import ServingError
+    from gridhash.serving.postgres_mirror import PostgresMirror, library
+
+    mirror = PostgresMirror(journal, database, site=name)
+    if once:
+        try:
+            sent = 0
+            while True:
+                progress = mirror.copy()
+                sent += progress.sent
+                if not progress.behind:
+                    break
+        except library().Error as err:
+            raise ServingError(f"the database: {str(err).strip()}") from err
+        console.print(f"{sent:,} rows copied", highlight=False)
+        return
+
+    def sleep(seconds: float) -> bool:
+        time.sleep(seconds)
+        return False
+
+    mirror.run(sleep, lambda text: console.print(text, soft_wrap=True, markup=False))
