@@ -6,6 +6,7 @@ its policy is not asked again until then. Code that holds Python's lock for good
 by the process itself: then the heartbeat stops, and the guard takes over.
 """
 
+import os
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
@@ -89,6 +90,10 @@ class PolicyCaller:
         self._worker: _Worker | None = None
         self._given_up: list[tuple[Policy, Future[Floats]]] = []
 
+    def forget(self) -> None:
+        """Begin anew: in a forked process no thread of its parent runs."""
+        self._worker, self._given_up = None, []
+
     def ask(
         self,
         policy: Policy,
@@ -123,3 +128,4 @@ class PolicyCaller:
 
 CALLER = PolicyCaller()
 """Of this process: a policy that hangs here is not asked by anyone else in it."""
+os.register_at_fork(after_in_child=CALLER.forget)

@@ -1,6 +1,6 @@
 """The telemetry of a site's journal, as arrays per rig beside the commands that rigs obeyed.
 
-The journal is read as a file format, SQLite of format version 1 or 2, and only read: the tables
+The journal is read as a file format, SQLite of format version 1 to 3, and only read: the tables
 `runs`, `rigs`, `readings`, `intents`, `results`, `verifications` and `changes`. What cannot be used
 is left out and counted.
 """
@@ -21,7 +21,7 @@ from gridhash.errors import DataError, FileFormatError
 
 Floats = npt.NDArray[np.float64]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Newest journal format that is understood."""
 
 STOP, RESUME, SET_LEVEL = "stop", "resume", "set_work_level"

@@ -127,7 +127,7 @@ def play(site: SiteConfig, scenario: Scenario, memory_folder: Path) -> Iterator[
             )
             levels = tuple(range(len(groups[0].load_levels)))
         market = build_scenario(own, given.trace)
-        base_address = f"127.{128 + pid % 64}.{pid // 64 % 256}.{1 + 30 * len(journals)}"
+        base_address = f"127.{128 + pid % 64}.{(pid // 64 + len(journals)) % 256}.1"
         clock = SimulatedClock(start)
         fleet = SimulatedFleet.of_groups(
             groups,
