@@ -6,7 +6,7 @@ help:
 	@echo "make test    every check: format, lint, types, imports, tests"
 	@echo "make check   the same without the tests"
 	@echo "make bench   environment steps per second, import and load of data, on this machine"
-	@echo "make campaign  damaged files, killed writers, faulty servers, faulty rigs: about twenty minutes"
+	@echo "make campaign  damaged files, killed writers and controllers, faulty servers and rigs: an hour and more, in parts that resume"
 	@echo "make soak    a month of a controller on a stepped clock, half an hour on real time: about an hour"
 	@echo "make results play, tune, train and judge on held-out spans, in cells that can be resumed"
 	@echo "make scenarios  rules and plans in every scenario, and a page for each: about ten minutes"
